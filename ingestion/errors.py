@@ -1,0 +1,48 @@
+"""What went wrong, named by its remedy.
+
+IngestionError
+  ConfigError        fix the job file, a setting or the call; never retried
+  DataError          look at the data; never retried
+    BudgetSpent      more bad rows than the job allows; nothing was committed
+  TransientError     run again; retried with backoff
+    Superseded       another run of the same job committed first
+    OutcomeUnknown   the commit may or may not have landed; the next run finds out
+"""
+
+__all__ = [
+    "BudgetSpent",
+    "ConfigError",
+    "DataError",
+    "IngestionError",
+    "OutcomeUnknown",
+    "Superseded",
+    "TransientError",
+]
+
+
+class IngestionError(Exception):
+    """Every error that this package raises on purpose; its text says what, where, and what now."""
+
+
+class ConfigError(IngestionError):
+    """The job file, a setting or the call is wrong; running again changes nothing."""
+
+
+class DataError(IngestionError):
+    """The data is not what the job says it is; running again changes nothing."""
+
+
+class BudgetSpent(DataError):
+    """More rows were rejected than max_bad_rows or max_bad_ratio allow; nothing was committed."""
+
+
+class TransientError(IngestionError):
+    """Nothing was committed, and the same run may well succeed later."""
+
+
+class Superseded(TransientError):
+    """Another run of the same job committed since this one read its cursor."""
+
+
+class OutcomeUnknown(TransientError):
+    """The catalog did not say whether the commit landed; the next run looks its load id up."""

@@ -1,0 +1,242 @@
+"""All the abstractions: a Connector reads, a Transformer changes, a Loader commits; a Batch is what flows.
+
+A plugin is its configuration: one frozen pydantic model whose fields are what YAML may say and whose
+methods do the work. Validation is construction; nothing maps configurations to implementations.
+
+The stream between them is an iterator of `Batch`. One that holds no rows still counts: it carries a
+schema, rejected rows, removals or a cursor.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from typing_extensions import Self
+
+from ingestion.secrets import has_placeholder, resolve
+
+__all__ = [
+    "REJECTED",
+    "Batch",
+    "Connector",
+    "Cursor",
+    "Load",
+    "LoadResult",
+    "Loader",
+    "Model",
+    "Origin",
+    "Plugin",
+    "Restart",
+    "State",
+    "Transformer",
+    "Watched",
+]
+
+Cursor: TypeAlias = None | bool | int | float | str | list[Any] | dict[str, Any] | pa.Table
+"""Opaque to all but the connector that made it; None = from the start. Small state is JSON; a ledger of
+files is a table, which the loader stores as an immutable file that the commit points to."""
+
+REJECTED = pa.schema(
+    [
+        pa.field("stage", pa.string(), nullable=False),  # read, transform, validate, load
+        pa.field("rule", pa.string(), nullable=False),  # the option that refused it: date_columns, ragged, ...
+        pa.field("column", pa.string()),
+        pa.field("value", pa.string()),
+        pa.field("reason", pa.string(), nullable=False),  # a sentence
+        pa.field("source", pa.string(), nullable=False),  # file, URL or table
+        pa.field("position", pa.int64()),  # physical line, item of the page, row of the query
+        pa.field("payload", pa.string(), nullable=False),  # the row as read: JSON object, or the raw line
+    ]
+)
+"""Schema of `Batch.rejected`, one row per rejected row."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the rows of a batch come from: a source, and the position of each row in it.
+
+    Positions count from 1: physical lines of a file, items of a page, rows of a query. Without
+    *positions* row i stands at ``first + i``.
+    """
+
+    source: str
+    first: int = 1
+    positions: pa.Array | None = None
+    modified_at: datetime | None = None
+
+    def at(self, rows: pa.Array) -> pa.Array:
+        """The int64 positions of the rows with these indices."""
+        return pc.add(pc.cast(rows, pa.int64()), self.first) if self.positions is None else self.positions.take(rows)
+
+    def take(self, rows: pa.Array) -> "Origin":
+        """The origin of a batch that keeps only the rows with these indices."""
+        return replace(self, positions=self.at(rows))
+
+
+class Batch(NamedTuple):
+    """Rows on their way, and all that the run must know of them."""
+
+    records: pa.RecordBatch  # rows that are fine so far
+    origin: Origin
+    rejected: pa.RecordBatch | None = None  # rows that are not (schema REJECTED), those of earlier stages included
+    removed: Mapping[str, int] = {}  # rows this far taken out on purpose, by reason; rows added count negative
+    cursor: Cursor = None  # where to resume once everything up to here is committed; None = as before
+    bytes_read: int = 0  # bytes taken from the source for this batch, as stored there
+
+
+class Restart(NamedTuple):
+    """In a connector's stream: all that was yielded so far is void, the whole follows once more from the start.
+
+    A connector yields it when it learns too late that a column is wider than it took it for, or that a
+    source is broken half-way. Nothing has been committed by then, so it costs time and nothing else.
+    """
+
+    reason: str
+
+
+class State(NamedTuple):
+    """What a target knows of a job: read before a run, compared again at its commit."""
+
+    cursor: Cursor = None
+    load_id: str | None = None  # the job's newest landed load
+    schema: pa.Schema | None = None  # of the target table; None = it does not exist
+
+
+class Load(NamedTuple):
+    """One attempt of one job to land rows."""
+
+    job: str
+    run_id: str
+    load_id: str  # unique per attempt; found again in the target's history
+    since: State  # what the run read; the commit is refused when the job's state has moved
+    config_hash: str = ""
+
+
+class LoadResult(NamedTuple):
+    """What one load did to the target."""
+
+    rows: int
+    quarantined: int
+    files: int
+    bytes_written: int
+    snapshot: str | None  # None = nothing was committed, because there was nothing to say
+    schema: pa.Schema | None
+    commit_seconds: float
+    table: str  # as the target's own tools name it
+    location: str | None = None
+
+
+class Watched(NamedTuple):
+    """What waits at a watched source: how many items, in words, and a key that changes when they do."""
+
+    count: int
+    summary: str
+    key: str
+
+
+class Model(BaseModel):
+    """Frozen configuration: unknown keys are refused, and placeholders stay as written until `resolved`."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _placeholders_wait(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        """A field of any type may hold ``${NAME}``; it is validated once the value is known."""
+        if isinstance(value, str) and has_placeholder(value):
+            return value
+        try:
+            return validate(value)
+        except ValidationError as error:
+            waiting = isinstance(value, list | dict) and all(
+                isinstance(line["input"], str) and has_placeholder(line["input"]) for line in error.errors()
+            )
+            if waiting:
+                return value
+            raise
+
+    def resolved(self, where: str = "") -> Self:
+        """The same configuration with every placeholder replaced and validated; raises ConfigError if one is unset."""
+        return type(self).model_validate(resolve(self.as_written(), where))
+
+    def as_written(self) -> dict[str, Any]:
+        """The options that were given, under their canonical names, placeholders untouched."""
+        return self.model_dump(mode="json", exclude_unset=True, warnings=False, serialize_as_any=True)
+
+
+class Plugin(Model):
+    """Something a job file names by its ``type``; subclasses narrow that field to a Literal with a default."""
+
+    type: str
+
+
+class Connector(Plugin):
+    """Reads what is new at a source."""
+
+    watchable: ClassVar[bool] = False
+    """Whether `watch` can tell without reading that something is new."""
+
+    @abstractmethod
+    def read(self, cursor: Cursor, known: pa.Schema | None) -> Iterator[Batch | Restart]:
+        """Yield what is new since *cursor*, oldest first.
+
+        *known* holds the columns whose types are settled already: those of the target table, and those
+        that a transformer wants as text. A value that does not fit its known type is a rejected row.
+        Column order and presence are the source's own. The last batch carries the new cursor.
+        Raises ConfigError, DataError or TransientError.
+        """
+
+    def watch(self, cursor: Cursor) -> Watched:
+        """What `read` would find; called only where `watchable`."""
+        raise TypeError(f"{self.type} sources cannot be watched")
+
+
+class Transformer(Plugin):
+    """Changes a stream of batches; whole-load rules such as deduplication may hold it back."""
+
+    def wants(self, known: pa.Schema | None) -> pa.Schema | None:
+        """The columns as they should arrive so that what leaves fits *known*; columns left out may have any type."""
+        return known
+
+    @abstractmethod
+    def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield the changed batches; every row taken out is rejected or counted as removed, with its reason.
+
+        Rejected rows, removals, bytes and cursors of the incoming batches are passed on.
+        """
+
+
+class Loader(Plugin):
+    """Commits a stream of batches to a target, together with the cursor, or not at all."""
+
+    database: str = "default"
+    """The target's namespace: Iceberg namespace, PostgreSQL schema, Delta folder."""
+    table: str = ""
+    """The target table; the job's id where it is not given."""
+    add_ingestion_metadata: bool = True
+    """Add the columns _ingestion_run_id and _ingested_at to every row."""
+
+    @abstractmethod
+    def state(self, job: str) -> State:
+        """What the target knows of *job* now. Raises ConfigError or TransientError if it cannot be asked."""
+
+    @abstractmethod
+    def load(self, load: Load, batches: Iterator[Batch]) -> LoadResult:
+        """Land all rows, rejected rows and the last cursor in one commit; an error means that none of it landed.
+
+        Nothing is committed before *batches* is exhausted: an error that it raises undoes the load.
+        Raises Superseded when the job's state is no longer ``load.since``.
+        """

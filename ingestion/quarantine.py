@@ -1,0 +1,65 @@
+"""Rows that did not pass, with their reasons."""
+
+from collections.abc import Sequence
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.plugins import REJECTED, Origin
+
+__all__ = ["as_payload", "concat", "reject"]
+
+
+def as_payload(records: pa.RecordBatch) -> pa.Array:
+    """Each row as one JSON object, nulls included; dates and times in ISO 8601."""
+    if not records.num_columns:
+        return pa.array(["{}"] * records.num_rows, pa.string())
+    frame = pl.from_arrow(records)
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that polars declares
+    return frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_arrow().cast(pa.string())
+
+
+def reject(
+    records: pa.RecordBatch,
+    rows: pa.Array,
+    origin: Origin,
+    *,
+    stage: str,
+    rule: str,
+    reasons: pa.Array | str,
+    columns: pa.Array | str | None = None,
+    values: pa.Array | None = None,
+) -> pa.RecordBatch:
+    """The rows of *records* with these indices as a batch of schema `REJECTED`.
+
+    *reasons*, *columns* and *values* have one entry per rejected row, or are one text for all.
+    """
+    count = len(rows)
+    return pa.RecordBatch.from_arrays(
+        [
+            _column(stage, count),
+            _column(rule, count),
+            _column(columns, count),
+            _column(values, count),
+            _column(reasons, count),
+            _column(origin.source, count),
+            pc.cast(origin.at(rows), pa.int64()),
+            as_payload(records.take(rows)),
+        ],
+        schema=REJECTED,
+    )
+
+
+def _column(value: pa.Array | str | None, count: int) -> pa.Array:
+    if isinstance(value, pa.Array | pa.ChunkedArray):
+        return pc.cast(value, pa.string())
+    return pa.array([value] * count, pa.string())
+
+
+def concat(batches: Sequence[pa.RecordBatch | None]) -> pa.RecordBatch | None:
+    """All of *batches* as one; None where there is nothing."""
+    filled = [batch for batch in batches if batch is not None and batch.num_rows]
+    if len(filled) < 2:
+        return filled[0] if filled else None
+    return pa.concat_batches(filled)

@@ -1,0 +1,90 @@
+"""What one run did, in one structure for the command line, Dagster's metadata and the REST API."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from ingestion.plugins import Cursor
+
+__all__ = ["RunReport", "describe_cursor"]
+
+Status = Literal["success", "partial", "failed"]
+
+
+@dataclass
+class RunReport:
+    """Counts balance: rows_read = rows_loaded + rows_filtered + rows_quarantined (rows added count as filtered < 0)."""
+
+    job: str
+    run_id: str
+    load_id: str
+    start_time: datetime
+    status: Status = "success"
+    rows_read: int = 0
+    rows_filtered: int = 0
+    rows_loaded: int = 0
+    rows_quarantined: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    files: int = 0
+    duration_seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)  # seconds: read, transform, write, commit
+    removed: Counter[str] = field(default_factory=Counter)  # filtered rows by reason
+    rejected: Counter[str] = field(default_factory=Counter)  # quarantined rows by "column: rule"
+    sources: list[str] = field(default_factory=list)  # the first of the files, pages or tables that were read
+    restarts: list[str] = field(default_factory=list)  # why reading began anew
+    table: str | None = None
+    location: str | None = None
+    snapshot: str | None = None
+    schema: dict[str, str] = field(default_factory=dict)
+    cursor: Any = None
+    end_time: datetime | None = None
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON values; times in ISO 8601 with zone."""
+        values = asdict(self)
+        for name in ("start_time", "end_time"):
+            values[name] = values[name] and values[name].isoformat()
+        values["rows_per_second"] = self.rows_per_second
+        return values
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows read per second of the whole run."""
+        return round(self.rows_read / self.duration_seconds, 1) if self.duration_seconds else 0.0
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Set the end, the duration and the status."""
+        self.end_time = datetime.now(timezone.utc)
+        self.duration_seconds = round((self.end_time - self.start_time).total_seconds(), 3)
+        if error is not None:
+            self.status, self.error, self.rows_loaded = "failed", str(error), 0
+        elif self.rows_quarantined:
+            self.status = "partial"
+
+    def sentence(self) -> str:
+        """The outcome in one line for people."""
+        if self.status == "failed":
+            return f"{self.job}: failed: {self.error}"
+        if not self.rows_read:
+            return f"{self.job}: nothing new, 0 rows"
+        extra = "".join(
+            f", {count:,} {word}"
+            for count, word in ((self.rows_filtered, "filtered"), (self.rows_quarantined, "quarantined"))
+            if count
+        )
+        return f"{self.job}: {self.rows_loaded:,} rows loaded into {self.table}{extra} in {self.duration_seconds:.1f} s"
+
+
+def describe_cursor(cursor: Cursor) -> Any:
+    """A cursor as it may be shown: JSON as it is, a table by its size."""
+    if isinstance(cursor, pa.Table):
+        return {"entries": cursor.num_rows}
+    if isinstance(cursor, Mapping):
+        return dict(cursor)
+    return cursor

@@ -1,0 +1,108 @@
+"""``${NAME}`` and ``${NAME:-default}``: kept as written everywhere, resolved only at use, redacted in every text.
+
+The syntax is that of POSIX shells (Shell Command Language, 2.6.2) with ``:-`` as the only operator;
+``$${NAME}`` stands for the literal text ``${NAME}``.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ingestion.errors import ConfigError
+from ingestion.settings import environment
+
+__all__ = ["MASK", "has_placeholder", "is_secret_key", "mask", "placeholders", "redact", "redact_error", "resolve"]
+
+MASK = "********"
+_PLACEHOLDER = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_SECRET_KEY = re.compile(
+    r"(password|passwd|passphrase|secret|token|api_?key|private_?key|access_?key|credential|authorization|signature)",
+    re.IGNORECASE,
+)
+_NOT_SECRET = re.compile(r"(_path|_url|_param|_in|_name|_margin_seconds)$", re.IGNORECASE)
+_SHORTEST_SECRET = 4  # shorter values would blot out ordinary words
+_seen: set[str] = set()
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether a value under *key* is to be kept from readers."""
+    return bool(_SECRET_KEY.search(key)) and not _NOT_SECRET.search(key)
+
+
+def placeholders(value: Any) -> list[str]:
+    """The names that *value* (text, mapping or list, to any depth) refers to, in order."""
+    if isinstance(value, str):
+        return [match[1] for match in _PLACEHOLDER.finditer(value)]
+    items: Iterable[Any] = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [name for item in items for name in placeholders(item)]
+
+
+def has_placeholder(value: Any) -> bool:
+    """Whether *value* refers to the environment anywhere within."""
+    return bool(placeholders(value))
+
+
+def resolve(value: Any, where: str = "") -> Any:
+    """*value* with every placeholder replaced; raises ConfigError that names the variable and its YAML path.
+
+    Values taken from secret keys or secret-sounding variables are remembered for `redact`.
+    """
+    if isinstance(value, str):
+        return _resolve_text(value, where)
+    if isinstance(value, Mapping):
+        return {key: resolve(item, f"{where}.{key}" if where else str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolve(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    return value
+
+
+def _resolve_text(text: str, where: str) -> str:
+    def look_up(match: re.Match[str]) -> str:
+        name, default = match[1], match[2]
+        found = environment().get(name) or default
+        if found is None:
+            raise ConfigError(
+                f"{where or 'value'}: the environment variable {name} is not set; "
+                f"set it, or write ${{{name}:-default}}"
+            )
+        if is_secret_key(name) or is_secret_key(where.rpartition(".")[2]):
+            _remember(found)
+        return found
+
+    return _PLACEHOLDER.sub(look_up, text).replace("$${", "${")
+
+
+def _remember(value: str) -> None:
+    if len(value) >= _SHORTEST_SECRET:
+        _seen.add(value)
+
+
+def redact(text: str) -> str:
+    """*text* without any secret that this process has resolved, and without passwords inside URLs."""
+    for secret in sorted(_seen, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return re.sub(r"(\w+://[^\s:/@]+):[^\s@/]+@", rf"\1:{MASK}@", text)
+
+
+def mask(value: Any, key: str = "") -> Any:
+    """*value* as it may be shown: placeholders as written, anything in clear under a secret key masked."""
+    if isinstance(value, Mapping):
+        return {name: mask(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask(item, key) for item in value]
+    if isinstance(value, str) and value and is_secret_key(key) and not has_placeholder(value):
+        return MASK
+    return value
+
+
+def redact_error(error: BaseException) -> None:
+    """Take the secrets out of *error* and of everything it was raised from, in place, before anybody prints it."""
+    chain: list[BaseException | None] = [error]
+    done: set[int] = set()
+    while chain:
+        link = chain.pop()
+        if link is None or id(link) in done:
+            continue
+        done.add(id(link))
+        link.args = tuple(redact(item) if isinstance(item, str) else item for item in link.args)
+        chain += [link.__cause__, link.__context__]
