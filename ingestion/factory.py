@@ -39,7 +39,9 @@ class Factory(Generic[P]):
             return registered
         found = [path for path in (self._builtins.get(name), *self._entry_points().get(name, ())) if path]
         if len(found) > 1:
-            raise ConfigError(f"{self.kind} type {name!r} is provided twice ({', '.join(found)}); uninstall one of them")
+            raise ConfigError(
+                f"{self.kind} type {name!r} is provided twice ({', '.join(found)}); uninstall one of them"
+            )
         if not found:
             raise ConfigError(self._unknown(name))
         return self._load(name, found[0])
@@ -70,7 +72,9 @@ class Factory(Generic[P]):
         try:
             cls = getattr(import_module(module), attribute)
         except (ImportError, AttributeError) as error:
-            raise ConfigError(f"{self.kind} type {name!r}: cannot import {path} ({error}); install what it needs") from error
+            raise ConfigError(
+                f"{self.kind} type {name!r}: cannot import {path} ({error}); install what it needs"
+            ) from error
         if not (isinstance(cls, type) and issubclass(cls, self._base)):
             raise ConfigError(f"{self.kind} type {name!r}: {path} is not a {self._base.__name__}")
         return cls

@@ -37,7 +37,7 @@ __all__ = [
     "Watched",
 ]
 
-Cursor: TypeAlias = None | bool | int | float | str | list[Any] | dict[str, Any] | pa.Table
+Cursor: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | pa.Table | None
 """Opaque to all but the connector that made it; None = from the start. Small state is JSON; a ledger of
 files is a table, which the loader stores as an immutable file that the commit points to."""
 
@@ -134,7 +134,7 @@ class LoadResult(NamedTuple):
 class Watched(NamedTuple):
     """What waits at a watched source: how many items, in words, and a key that changes when they do."""
 
-    count: int
+    items: int
     summary: str
     key: str
 
@@ -199,7 +199,7 @@ class Connector(Plugin):
         Raises ConfigError, DataError or TransientError.
         """
 
-    def watch(self, cursor: Cursor) -> Watched:
+    def watch(self, cursor: Cursor) -> Watched:  # noqa: ARG002 - named for those who implement it
         """What `read` would find; called only where `watchable`."""
         raise TypeError(f"{self.type} sources cannot be watched")
 

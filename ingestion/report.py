@@ -50,6 +50,7 @@ class RunReport:
         values = asdict(self)
         for name in ("start_time", "end_time"):
             values[name] = values[name] and values[name].isoformat()
+        values["stages"] = {stage: round(seconds, 3) for stage, seconds in self.stages.items()}
         values["rows_per_second"] = self.rows_per_second
         return values
 
@@ -57,6 +58,10 @@ class RunReport:
     def rows_per_second(self) -> float:
         """Rows read per second of the whole run."""
         return round(self.rows_read / self.duration_seconds, 1) if self.duration_seconds else 0.0
+
+    def begin_anew(self, reason: str) -> "RunReport":
+        """A report of the same load whose reading starts over."""
+        return RunReport(self.job, self.run_id, self.load_id, self.start_time, restarts=[*self.restarts, reason])
 
     def finish(self, error: BaseException | None = None) -> None:
         """Set the end, the duration and the status."""

@@ -33,7 +33,9 @@ def placeholders(value: Any) -> list[str]:
     """The names that *value* (text, mapping or list, to any depth) refers to, in order."""
     if isinstance(value, str):
         return [match[1] for match in _PLACEHOLDER.finditer(value)]
-    items: Iterable[Any] = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    items: Iterable[Any] = (
+        value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    )
     return [name for item in items for name in placeholders(item)]
 
 
@@ -62,8 +64,7 @@ def _resolve_text(text: str, where: str) -> str:
         found = environment().get(name) or default
         if found is None:
             raise ConfigError(
-                f"{where or 'value'}: the environment variable {name} is not set; "
-                f"set it, or write ${{{name}:-default}}"
+                f"{where or 'value'}: the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
             )
         if is_secret_key(name) or is_secret_key(where.rpartition(".")[2]):
             _remember(found)

@@ -91,7 +91,7 @@ def _properties(value: str) -> Mapping[str, str]:
     try:
         properties = json.loads(value)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"ICEBERG_CATALOG_PROPERTIES is not JSON ({error}); write {{\"key\": \"value\"}}") from error
+        raise ConfigError(f'ICEBERG_CATALOG_PROPERTIES is not JSON ({error}); write {{"key": "value"}}') from error
     if not isinstance(properties, dict):
         raise ConfigError('ICEBERG_CATALOG_PROPERTIES is not a JSON object; write {"key": "value"}')
     return {str(key): str(item) for key, item in properties.items()}

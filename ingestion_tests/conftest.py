@@ -1,6 +1,5 @@
 """A project of its own for every test: config, metadata and warehouse in a temporary folder."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,24 +44,41 @@ class Project:
         from pyiceberg.catalog.sql import SqlCatalog
 
         metadata = self.path / "metadata"
-        catalog = SqlCatalog("default", uri=f"sqlite:///{metadata / 'catalog.db'}", warehouse=str(metadata / "warehouse"))
+        catalog = SqlCatalog(
+            "default", uri=f"sqlite:///{metadata / 'catalog.db'}", warehouse=str(metadata / "warehouse")
+        )
         return catalog.load_table(name)
 
     @staticmethod
     def _write(path: Path, config: dict[str, Any] | str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        path.write_text(
+            config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False), encoding="utf-8"
+        )
         return path
 
 
-_SETTINGS = (
-    "JOB_CONFIG_PATH METADATA_PATH DAGSTER_HOME DAGSTER_URL API_HOST API_PORT API_TOKEN API_ALLOW_ANONYMOUS UI_HOST UI_PORT "
-    "ICEBERG_WAREHOUSE_LOCATION ICEBERG_CATALOG_NAME ICEBERG_CATALOG_TYPE ICEBERG_CATALOG_URI ICEBERG_CATALOG_PROPERTIES"
-).split()
+_SETTINGS = [
+    "JOB_CONFIG_PATH",
+    "METADATA_PATH",
+    "DAGSTER_HOME",
+    "DAGSTER_URL",
+    "API_HOST",
+    "API_PORT",
+    "API_TOKEN",
+    "API_ALLOW_ANONYMOUS",
+    "UI_HOST",
+    "UI_PORT",
+    "ICEBERG_WAREHOUSE_LOCATION",
+    "ICEBERG_CATALOG_NAME",
+    "ICEBERG_CATALOG_TYPE",
+    "ICEBERG_CATALOG_URI",
+    "ICEBERG_CATALOG_PROPERTIES",
+]
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """An empty project; the process and its children see it through the environment and the working directory."""
     for name in _SETTINGS:
         monkeypatch.delenv(name, raising=False)
@@ -70,4 +86,4 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     monkeypatch.setenv("JOB_CONFIG_PATH", str(tmp_path / "config" / "jobs"))
     monkeypatch.setenv("METADATA_PATH", str(tmp_path / "metadata"))
     monkeypatch.chdir(tmp_path)
-    yield Project(tmp_path)
+    return Project(tmp_path)

@@ -1,0 +1,96 @@
+"""Every row is accounted for before anything is committed: counts balance, and the error budget holds."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.config import JobConfig
+from ingestion.errors import BudgetSpent, DataError
+from ingestion.plugins import Batch
+from ingestion.report import RunReport, describe_cursor
+
+__all__ = ["counted_in", "counted_out"]
+
+_RATIO_COUNTS_FROM = 100  # bad rows; below that a ratio says little
+_SOURCES_SHOWN = 100
+_CAUSES_SHOWN = 3
+
+
+def counted_in(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:
+    """Pass on what the connector yields, adding rows, bytes and sources to *report*."""
+    seen: set[str] = set()
+    for batch in batches:
+        report.rows_read += _rows(batch)
+        report.bytes_read += batch.bytes_read
+        if batch.origin.source not in seen:
+            seen.add(batch.origin.source)
+            report.sources = [*report.sources, batch.origin.source][:_SOURCES_SHOWN]
+        yield batch
+    report.files = len(seen)
+
+
+def counted_out(batches: Iterator[Batch], report: RunReport, job: JobConfig) -> Iterator[Batch]:
+    """Pass on what goes to the loader, adding it to *report*.
+
+    Raises DataError at the end if a row is unaccounted for, BudgetSpent if too many are bad.
+    """
+    examples: dict[str, str] = {}
+    for batch in batches:
+        report.rows_loaded += batch.records.num_rows
+        report.removed.update(batch.removed)
+        report.rows_filtered = sum(report.removed.values())
+        if batch.rejected is not None and batch.rejected.num_rows:
+            _count_rejected(batch.rejected, report, examples)
+            if job.max_bad_rows is not None and report.rows_quarantined > job.max_bad_rows:
+                raise BudgetSpent(_budget_sentence(report, examples, f"max_bad_rows is {job.max_bad_rows}"))
+        if batch.cursor is not None:
+            report.cursor = describe_cursor(batch.cursor)
+        yield batch
+    _prove_balance(report)
+    bad = report.rows_quarantined
+    if bad > _RATIO_COUNTS_FROM and bad > job.max_bad_ratio * report.rows_read:
+        raise BudgetSpent(_budget_sentence(report, examples, f"max_bad_ratio is {job.max_bad_ratio:g}"))
+
+
+def _rows(batch: Batch) -> int:
+    rejected = batch.rejected.num_rows if batch.rejected is not None else 0
+    return int(batch.records.num_rows + rejected + sum(batch.removed.values()))
+
+
+def _count_rejected(rejected: pa.RecordBatch, report: RunReport, examples: dict[str, str]) -> None:
+    report.rows_quarantined += rejected.num_rows
+    labels = pc.if_else(
+        pc.is_valid(rejected["column"]),
+        pc.binary_join_element_wise(pc.fill_null(rejected["column"], ""), rejected["rule"], ": "),
+        rejected["rule"],
+    )
+    for cause in pc.value_counts(labels).to_pylist():
+        label = cause["values"]
+        report.rejected[label] += cause["counts"]
+        if label not in examples:
+            first = pc.index(labels, label).as_py()
+            row = rejected.slice(first, 1).to_pylist()[0]
+            examples[label] = f"{row['source']}:{row['position']}: {row['reason']}"
+
+
+def _prove_balance(report: RunReport) -> None:
+    out = report.rows_loaded + report.rows_filtered + report.rows_quarantined
+    if report.rows_read != out:
+        raise DataError(
+            f"{report.job}: rows do not balance: {report.rows_read} read, but {report.rows_loaded} to load + "
+            f"{report.rows_filtered} filtered + {report.rows_quarantined} quarantined = {out}; nothing was loaded. "
+            f"A transformer lost or made rows without saying so: run its contract test (ingestion.testing)"
+        )
+
+
+def _budget_sentence(report: RunReport, examples: dict[str, str], limit: str) -> str:
+    worst = report.rejected.most_common(_CAUSES_SHOWN)
+    causes = "; ".join(f"{count} x {label} ({examples[label]})" for label, count in worst)
+    hinted = {label.rpartition(":")[0]: "string" for label, _ in worst if label.endswith(": type")}
+    hints = ", ".join(f"{column}: {kind}" for column, kind in hinted.items())
+    advice = f"If these values are right, set source.schema_hints: {{{hints}}}; otherwise" if hints else "Please"
+    return (
+        f"{report.job}: {report.rows_quarantined} of {report.rows_read} rows are bad and {limit}; nothing was loaded. "
+        f"Most frequent: {causes}. {advice} mend the source or the job, or raise the limit"
+    )
