@@ -19,6 +19,7 @@ __all__ = ["INGESTED_AT", "RUN_ID", "Stream", "run"]
 
 RUN_ID = "_ingestion_run_id"
 INGESTED_AT = "_ingested_at"
+_ROWS_SHOWN = 10
 
 
 def run(job: JobConfig, run_id: str) -> RunReport:
@@ -27,11 +28,12 @@ def run(job: JobConfig, run_id: str) -> RunReport:
 
 
 class Stream:
-    """The rows of one run, lazily: nothing is read before `load`, and `report` tells how far it came."""
+    """The rows of one run, lazily: nothing is read before `load`; `report` tells how far it came, `preview` what it loads."""
 
     def __init__(self, job: JobConfig, run_id: str) -> None:
         self.job = job
         self.report = RunReport(job.id, run_id, uuid.uuid4().hex, datetime.now(timezone.utc))
+        self.preview: pa.RecordBatch | None = None
 
     def load(self) -> RunReport:
         """Read, transform and land everything in one commit; raises what went wrong, without its secrets."""
@@ -61,9 +63,16 @@ class Stream:
         report = self.report
         read = _Tap(_until_restart(source))
         transformed = _Tap(job.transformer.apply(counted_in(read, report)))
-        ready = counted_out(transformed, report, job)
+        ready = self._previewed(counted_out(transformed, report, job))
         yield from _stamped(ready, report) if job.loader.add_ingestion_metadata else ready
         report.stages = {"read": read.seconds, "transform": max(transformed.seconds - read.seconds, 0.0)}
+
+    def _previewed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        self.preview = None
+        for batch in batches:
+            if self.preview is None and batch.records.num_rows:  # taken, as a slice would keep the whole batch alive
+                self.preview = batch.records.take(pa.array(range(min(batch.records.num_rows, _ROWS_SHOWN))))
+            yield batch
 
     def _record(self, result: LoadResult, seconds: float) -> None:
         report = self.report

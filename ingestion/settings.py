@@ -34,6 +34,13 @@ class Settings:
     api_allow_anonymous: bool
     ui_host: str
     ui_port: int
+    dagster_home: Path
+    slack_webhook_url: str | None
+    smtp_host: str | None
+    smtp_port: int
+    smtp_username: str | None
+    smtp_password: str | None
+    alert_email_from: str | None
 
     @property
     def config_path(self) -> Path:
@@ -44,11 +51,6 @@ class Settings:
     def base_path(self) -> Path:
         """Where relative paths inside job files start: the folder that holds config/."""
         return self.config_path.parent
-
-    @property
-    def dagster_home(self) -> Path:
-        """Dagster's home, unless DAGSTER_HOME says otherwise."""
-        return self.metadata_path / "dagster"
 
     def absolute(self, path: str) -> str:
         """*path* as the job file means it; URLs and absolute paths stay as they are."""
@@ -74,6 +76,13 @@ def current() -> Settings:
         api_allow_anonymous=(env.get("API_ALLOW_ANONYMOUS") or "false").lower() in {"1", "true", "yes", "on"},
         ui_host=env.get("UI_HOST") or "127.0.0.1",
         ui_port=_port("UI_PORT", env.get("UI_PORT") or "3000"),
+        dagster_home=Path(env.get("DAGSTER_HOME") or metadata / "dagster").expanduser().absolute(),
+        slack_webhook_url=env.get("SLACK_WEBHOOK_URL") or None,
+        smtp_host=env.get("SMTP_HOST") or None,
+        smtp_port=_port("SMTP_PORT", env.get("SMTP_PORT") or "587"),
+        smtp_username=env.get("SMTP_USERNAME") or None,
+        smtp_password=env.get("SMTP_PASSWORD") or None,
+        alert_email_from=env.get("ALERT_EMAIL_FROM") or None,
     )
 
 
