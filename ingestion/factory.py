@@ -1,12 +1,14 @@
 """A type name becomes a plugin: from the built-in table, an entry point, or `register`."""
 
+import sys
 from collections.abc import Mapping
-from difflib import get_close_matches
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from ingestion.errors import ConfigError
+from ingestion.model import nearest
 from ingestion.plugins import Plugin
 
 __all__ = ["Factory"]
@@ -61,11 +63,8 @@ class Factory(Generic[P]):
         """Take back a `register`."""
         self._registered.pop(name, None)
 
-    def _entry_points(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for point in entry_points(group=self._group):
-            found.setdefault(point.name, []).append(point.value)
-        return found
+    def _entry_points(self) -> Mapping[str, list[str]]:
+        return _installed(self._group, tuple(sys.path))
 
     def _load(self, name: str, path: str) -> type[P]:
         module, _, attribute = path.partition(":")
@@ -80,6 +79,14 @@ class Factory(Generic[P]):
         return cls
 
     def _unknown(self, name: str) -> str:
-        near = get_close_matches(name, self.names(), n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"unknown {self.kind} type {name!r}; {hint}known types: {', '.join(self.names())}"
+        known = f"known types: {', '.join(self.names())}"
+        hint = nearest(name, self.names(), "known types")
+        return f"unknown {self.kind} type {name!r}; {hint if hint == known else f'{hint} {known}'}"
+
+
+@lru_cache(maxsize=16)  # reading every package's metadata takes longer than reading a job file
+def _installed(group: str, _path: tuple[str, ...]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for point in entry_points(group=group):
+        found.setdefault(point.name, []).append(point.value)
+    return found

@@ -15,10 +15,8 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, field_validator
-from typing_extensions import Self
 
-from ingestion.secrets import has_placeholder, resolve
+from ingestion.model import Model
 
 __all__ = [
     "REJECTED",
@@ -137,44 +135,6 @@ class Watched(NamedTuple):
     items: int
     summary: str
     key: str
-
-
-class Model(BaseModel):
-    """Frozen configuration: unknown keys are refused, and placeholders stay as written until `resolved`."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        validate_by_name=True,
-        validate_by_alias=True,
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-    )
-
-    @field_validator("*", mode="wrap")
-    @classmethod
-    def _placeholders_wait(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-        """A field of any type may hold ``${NAME}``; it is validated once the value is known."""
-        if isinstance(value, str) and has_placeholder(value):
-            return value
-        try:
-            return validate(value)
-        except ValidationError as error:
-            waiting = isinstance(value, list | dict) and all(
-                isinstance(line["input"], str) and has_placeholder(line["input"]) for line in error.errors()
-            )
-            if waiting:
-                return value
-            raise
-
-    def resolved(self, where: str = "") -> Self:
-        """The same configuration with every placeholder replaced and validated; raises ConfigError if one is unset."""
-        return type(self).model_validate(resolve(self.as_written(), where))
-
-    def as_written(self) -> dict[str, Any]:
-        """The options that were given, under their canonical names, placeholders untouched."""
-        return self.model_dump(mode="json", exclude_unset=True, warnings=False, serialize_as_any=True)
 
 
 class Plugin(Model):

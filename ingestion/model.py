@@ -1,0 +1,109 @@
+"""Frozen pydantic models whose placeholders wait and whose unknown keys are named with the nearest known one."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+from typing_extensions import Self
+
+from ingestion.secrets import has_placeholder, resolve
+
+__all__ = ["Model", "nearest"]
+
+_MANY_KEYS = 30  # a longer list is no help
+
+
+def nearest(word: str, known: Iterable[str], label: str) -> str:
+    """A hint for a *word* that is not *known*: the nearest one, or all of them after *label*."""
+    names = sorted(known)
+    near = get_close_matches(word, names, n=1) or get_close_matches(word.lower(), names, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"{label}: {', '.join(names[:_MANY_KEYS])}{', ...' if len(names) > _MANY_KEYS else ''}"
+
+
+class Model(BaseModel):
+    """Frozen configuration: unknown keys are refused, and placeholders stay as written until `resolved`."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _placeholders_wait(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        """A field of any type may hold ``${NAME}``; it is validated once the value is known."""
+        if isinstance(value, str) and has_placeholder(value):
+            return value
+        try:
+            return validate(value)
+        except ValidationError as error:
+            waiting = isinstance(value, list | dict) and all(
+                isinstance(line["input"], str) and has_placeholder(line["input"]) for line in error.errors()
+            )
+            if waiting:
+                return value
+            raise
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_unknown_keys(cls, value: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """An unknown key is refused in words that name the nearest known one."""
+        try:
+            return validate(value)
+        except ValidationError as error:
+            lines = error.errors(include_url=False)
+            if not any(line["type"] == "extra_forbidden" and len(line["loc"]) == 1 for line in lines):
+                raise
+            raise ValidationError.from_exception_data(cls.__name__, [cls._reworded(line) for line in lines]) from None
+
+    @classmethod
+    def _reworded(cls, line: Mapping[str, Any]) -> InitErrorDetails:
+        text = line["msg"]
+        if line["type"] == "extra_forbidden" and len(line["loc"]) == 1:
+            text = cls._about_unknown(str(line["loc"][0]))
+        error = PydanticCustomError(line["type"], text)
+        return InitErrorDetails(type=error, loc=line["loc"], input=line["input"])
+
+    @classmethod
+    def _about_unknown(cls, key: str) -> str:
+        canonical = cls.aliases().get(key)
+        if canonical:
+            return f"{key!r} is another name of {canonical!r}, which is given too; keep one of them"
+        known = [name for name, field in cls.model_fields.items() if not field.exclude]
+        return f"unknown key {key!r}; {nearest(key, known, 'known keys')}"
+
+    @classmethod
+    def aliases(cls) -> dict[str, str]:
+        """Other names that users may write, and the field that each stands for."""
+        found = {}
+        for name, field in cls.model_fields.items():
+            alias = field.validation_alias
+            choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+            found.update({choice: name for choice in choices if isinstance(choice, str) and choice != name})
+        return found
+
+    def resolved(self, where: str = "") -> Self:
+        """The same configuration with every placeholder replaced and validated; raises ConfigError if one is unset."""
+        return type(self).model_validate(resolve(self.as_written(), where))
+
+    def as_written(self) -> dict[str, Any]:
+        """The options that were given, under their canonical names, placeholders untouched."""
+        return self.model_dump(mode="json", exclude_unset=True, warnings=False, serialize_as_any=True)
