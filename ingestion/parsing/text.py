@@ -1,0 +1,239 @@
+"""A column of text becomes a column of a type; values that do not fit are named, never bent.
+
+A clean column is cast whole. Only where Arrow refuses it, or may have taken something that we do not,
+values are judged by their shape: those of the right shape are cast, the others are misfits.
+"""
+
+import re
+from collections.abc import Sequence
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.errors import ConfigError
+from ingestion.parsing.formats import DateFormat
+from ingestion.parsing.types import type_name
+
+__all__ = ["FALSE_VALUES", "TRUE_VALUES", "cast_text"]
+
+TRUE_VALUES = ("true", "1")
+FALSE_VALUES = ("false", "0")
+
+_INTEGER = r"^[+-]?\d+$"
+_FLOAT = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:nan|inf|infinity))$"
+_SCIENTIFIC = r"^[+-]?(?:\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}$"
+_LEAP_YEAR = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+_DATE = (
+    r"(?:\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)"
+    rf"|02-(?:0[1-9]|1\d|2[0-8]))|{_LEAP_YEAR}-02-29)"
+)
+_HOUR = r"(?:[01]\d|2[0-3])"
+_OFFSET = rf"(?:Z|[+-]{_HOUR}(?::?[0-5]\d)?)"
+_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+
+
+def cast_text(
+    values: pa.Array,
+    dtype: pa.DataType,
+    *,
+    decimal_separator: str = ".",
+    thousands_separator: str | None = None,
+    true_values: Sequence[str] = TRUE_VALUES,
+    false_values: Sequence[str] = FALSE_VALUES,
+    formats: Sequence[str] | None = None,
+    timezone: str | None = None,
+) -> tuple[pa.Array, pa.BooleanArray]:
+    """*values* as *dtype*, and a mask of the non-null values that do not fit (null in the result).
+
+    Blanks around a value do not count, and nothing but blanks is null, except where *dtype* is text or
+    binary. *formats* are strptime formats, tried in turn, in place of ISO 8601; *timezone* is the zone of
+    values without offset where *dtype* has a zone. True and false words are compared without case.
+    """
+    if dtype in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary()):
+        return pc.cast(values, dtype), _no_misfits(values)
+    localised = decimal_separator != "." or bool(thousands_separator)
+    whole = None if formats or localised else _whole(values, dtype)
+    if whole is not None:
+        return whole, _no_misfits(values)
+    text = _trimmed(values)
+    if formats:
+        typed = _by_formats(text, dtype, formats, timezone)
+    elif pa.types.is_boolean(dtype):
+        typed = _booleans(text, true_values, false_values)
+    else:
+        plain = _plain_numbers(text, decimal_separator, thousands_separator) if localised else text
+        typed = _by_shape(plain, dtype, timezone)
+    return typed, pc.and_(pc.is_valid(text), pc.is_null(typed))
+
+
+def _no_misfits(values: pa.Array) -> pa.BooleanArray:
+    return pa.repeat(pa.scalar(value=False), len(values))
+
+
+def _trimmed(values: pa.Array) -> pa.Array:
+    """Without surrounding blanks, NBSP and its kin included; empty is null."""
+    text = pc.utf8_trim_whitespace(pc.cast(values, pa.string()))
+    return _keep(text, pc.not_equal(text, ""))
+
+
+def _keep(values: pa.Array, mask: pa.BooleanArray) -> pa.Array:
+    """*values*, null where *mask* is not true."""
+    return pc.if_else(mask, values, pa.scalar(None, values.type))
+
+
+def _matching(text: pa.Array, pattern: str) -> pa.Array:
+    return _keep(text, pc.match_substring_regex(text, pattern))
+
+
+def _whole(values: pa.Array, dtype: pa.DataType) -> pa.Array | None:
+    """The column cast at once; None where it has to be looked at value by value."""
+    if pa.types.is_boolean(dtype) or pa.types.is_time(dtype):
+        return None
+    try:
+        typed = pc.cast(values, dtype)
+    except pa.ArrowInvalid:
+        return None
+    if pa.types.is_integer(dtype):  # Arrow reads 0x1F
+        hexadecimal = pc.any(pc.or_(pc.match_substring(values, "x"), pc.match_substring(values, "X")))
+        return None if hexadecimal.as_py() else typed
+    if pa.types.is_floating(dtype):  # Arrow reads nan(1), and 1e400 as infinity
+        return typed if pc.all(pc.is_finite(typed)).as_py() is not False else None
+    if pa.types.is_temporal(dtype):
+        return typed if typed.null_count == _in_calendar(typed).null_count else None
+    return typed
+
+
+def _by_shape(text: pa.Array, dtype: pa.DataType, timezone: str | None) -> pa.Array:
+    if pa.types.is_integer(dtype):
+        native = pl.Series(pl.from_arrow(pa.nulls(0, dtype))).dtype
+        return pc.cast(pl.Series(pl.from_arrow(_matching(text, _INTEGER))).cast(native, strict=False).to_arrow(), dtype)
+    if pa.types.is_floating(dtype):
+        typed = pc.cast(_matching(text, _FLOAT), dtype)
+        overflown = pc.and_(pc.is_inf(typed), pc.match_substring_regex(text, r"\d"))
+        return _keep(typed, pc.invert(overflown))
+    if pa.types.is_decimal(dtype):
+        return _decimals(text, dtype)
+    if pa.types.is_time(dtype):
+        clock = _matching(text, rf"^{_HOUR}:[0-5]\d(?::[0-5]\d(?:\.\d{{1,6}})?)?$")
+        stamps = pc.cast(pc.binary_join_element_wise("1970-01-01", clock, " "), pa.timestamp("us"))
+        return pc.cast(stamps, dtype)
+    if pa.types.is_date(dtype):
+        return _in_calendar(_cast_or_null(_matching(text, rf"^{_DATE}$"), dtype))
+    if pa.types.is_timestamp(dtype):
+        return _timestamps(text, dtype, timezone)
+    raise ConfigError(f"text cannot be read as {dtype}; choose one of the column types")
+
+
+def _cast_or_null(values: pa.Array, dtype: pa.DataType) -> pa.Array:
+    """Arrow's own verdict value by value, at the price of one more cast per halving around each misfit."""
+    try:
+        return pc.cast(values, dtype)
+    except pa.ArrowInvalid:
+        if len(values) == 1:
+            return pa.nulls(1, dtype)
+        middle = len(values) // 2
+        return pa.concat_arrays([_cast_or_null(values[:middle], dtype), _cast_or_null(values[middle:], dtype)])
+
+
+def _decimals(text: pa.Array, dtype: pa.DataType) -> pa.Array:
+    bare = _matching(text, r"^[+-]?(?:\d+\.?\d*|\.\d+)$")
+    for pattern, replacement in ((r"^([+-]?)0+", r"\1"), (r"(\.\d*?)0+$", r"\1"), (r"\.$", ""), (r"^[+-]?$", "0")):
+        bare = pc.replace_substring_regex(bare, pattern, replacement)
+    fraction = rf"(?:\.\d{{1,{dtype.scale}}})?" if dtype.scale else ""
+    fitting = _matching(bare, rf"^[+-]?\d{{0,{max(dtype.precision - dtype.scale, 1)}}}{fraction}$")
+    scientific = _matching(text, _SCIENTIFIC)
+    typed = _cast_or_null(fitting, dtype)
+    return typed if scientific.null_count == len(text) else pc.coalesce(typed, _cast_or_null(scientific, dtype))
+
+
+def _timestamps(text: pa.Array, dtype: pa.TimestampType, timezone: str | None) -> pa.Array:
+    digits = _DIGITS[dtype.unit]
+    fraction = rf"(?:\.\d{{1,{digits}}})?" if digits else ""
+    clock = rf"{_HOUR}(?::[0-5]\d(?::[0-5]\d{fraction})?)?"
+    text = pc.replace_substring_regex(text, rf"(\.\d{{{digits}}})0+($|[Z+ -])", r"\1\2")
+    naive = _matching(text, rf"^{_DATE}(?:[ T]{clock})?$")
+    if dtype.tz is None:
+        return _in_calendar(_cast_or_null(naive, dtype))
+    text = pc.replace_substring_regex(text, r" ?(?:UTC|GMT)$", "Z")
+    text = pc.replace_substring_regex(text, r"(:\d\d(?:\.\d+)?) ([+-]\d)", r"\1\2")
+    zoned = _cast_or_null(_matching(text, rf"^{_DATE}[ T]{clock}{_OFFSET}$"), dtype)
+    if timezone:
+        zoned = pc.coalesce(zoned, _localised(_cast_or_null(naive, pa.timestamp(dtype.unit)), dtype, timezone))
+    return _in_calendar(zoned)
+
+
+def _localised(stamps: pa.Array, dtype: pa.TimestampType, timezone: str) -> pa.Array:
+    """Wall-clock times of *timezone*: the first of a repeated hour; null in an hour that was skipped."""
+    try:
+        assumed = pc.assume_timezone(stamps, timezone, ambiguous="earliest", nonexistent="earliest")
+    except pa.ArrowInvalid as error:
+        raise ConfigError(f"time zone {timezone!r} is not known; use a name such as Europe/Stockholm") from error
+    existed = pc.equal(pc.local_timestamp(assumed), stamps)
+    return _keep(pc.cast(assumed, dtype), existed)
+
+
+def _in_calendar(typed: pa.Array) -> pa.Array:
+    """Null outside of the years 1 to 9999, where readers disagree."""
+    if pa.types.is_date32(typed.type):
+        first, end, ints = -719_162, 2_932_897, pc.cast(typed, pa.int32())
+    elif pa.types.is_timestamp(typed.type) and typed.type.unit != "ns":
+        per_second = 10 ** _DIGITS[typed.type.unit]
+        first, end, ints = -62_135_596_800 * per_second, 253_402_300_800 * per_second, pc.cast(typed, pa.int64())
+    else:
+        return typed
+    inside = pc.and_(pc.greater_equal(ints, first), pc.less(ints, end))
+    return typed if pc.all(inside).as_py() is not False else _keep(typed, inside)
+
+
+def _booleans(text: pa.Array, true_values: Sequence[str], false_values: Sequence[str]) -> pa.Array:
+    lowered = pc.utf8_lower(text)
+    true, false = (
+        pc.is_in(lowered, value_set=pa.array([word.strip().lower() for word in words], pa.string()))
+        for words in (true_values, false_values)
+    )
+    return _keep(true, pc.or_(true, false))
+
+
+def _by_formats(text: pa.Array, dtype: pa.DataType, formats: Sequence[str], timezone: str | None) -> pa.Array:
+    """Read by the first format that matches; each distinct text is read once."""
+    encoded = text.dictionary_encode()
+    distinct = encoded.dictionary
+    typed = pc.coalesce(*(_by_format(distinct, dtype, DateFormat.parse(spelled), timezone) for spelled in formats))
+    return _in_calendar(typed).take(encoded.indices)
+
+
+def _by_format(text: pa.Array, dtype: pa.DataType, spelled: DateFormat, timezone: str | None) -> pa.Array:
+    stamps = spelled.read(text)
+    zoned = pa.types.is_timestamp(dtype) and dtype.tz is not None
+    if spelled.has_offset != zoned:
+        if spelled.has_offset or not timezone:
+            has, remedy = (
+                ("an", "type timestamptz") if spelled.has_offset else ("no", "type timestamp, or set timezone")
+            )
+            raise ConfigError(
+                f"date format {spelled.text!r} has {has} offset (%z) and cannot give {type_name(dtype)}; choose {remedy}"
+            )
+        return _localised(stamps, dtype, timezone)
+    if pa.types.is_date(dtype):
+        midnight = pc.equal(pc.floor_temporal(stamps, unit="day"), stamps)
+        return pc.cast(_keep(stamps, midnight), dtype)
+    return pc.cast(stamps, dtype)
+
+
+def _plain_numbers(text: pa.Array, decimal: str, thousands: str | None) -> pa.Array:
+    """Numbers written with these separators as Arrow writes them; null for any other text."""
+    point, group = re.escape(decimal), _group(thousands)
+    grouped = rf"|\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}" if group else ""
+    number = rf"^[+-]?(?:\d+{grouped})?(?:{point}\d*)?(?:[eE][+-]?\d+)?$"
+    plain = _matching(text, rf"{number}|^[+-]?(?i:nan|inf|infinity)$")
+    if group:
+        plain = pc.replace_substring_regex(plain, group, "")
+    return plain if decimal == "." else pc.replace_substring(plain, decimal, ".")
+
+
+def _group(thousands: str | None) -> str:
+    """The pattern of one thousands separator; a blank stands for every kind of blank that printers use."""
+    if not thousands:
+        return ""
+    return "[ \u00a0\u2007\u2009\u202f]" if thousands.isspace() else re.escape(thousands)
