@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check serve lock bench soak clean
+.PHONY: help demo test check serve docs lock bench soak clean
 
 PYTHONS ?= python3.13 python3.12 python3.11 python3.10 python3
 BIN := .venv/bin
@@ -38,6 +38,13 @@ soak: ## Run the long tests that `make test` leaves out
 bench: ## Measure CSV to Iceberg against the limit of this machine; BENCH_ROWS=20000000 for growth
 	@PYTHONS="$(PYTHONS)" scripts/install dev
 	@$(BIN)/python benchmarks/bench_csv.py --rows $(BENCH_ROWS) $(ARGS)
+
+docs: ## Write the reference and the JSON Schemas anew from the options themselves
+	@PYTHONS="$(PYTHONS)" scripts/install dev
+	@mkdir -p config/schema
+	@$(BIN)/ingestion schema job > config/schema/job.json
+	@$(BIN)/ingestion schema source > config/schema/source.json
+	@$(BIN)/python scripts/write_reference.py
 
 LOCK = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.10 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet $(ARGS)

@@ -1,0 +1,79 @@
+"""What the documentation shows works."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ingestion.config import parse_job
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), ROOT / "metadata" / "README.md"])
+
+
+def blocks(language: str) -> list:
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for number, block in enumerate(re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL), 1):
+            found.append(pytest.param(block, id=f"{page.name}-{number}"))
+    return found
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_a_yaml_block_is_a_valid_job(block):
+    config = yaml.safe_load(block)
+    if "source" not in config:
+        pytest.skip("not a job file")
+    job = parse_job("documented", config)
+    assert job.as_written()
+
+
+@pytest.mark.parametrize("block", [one for one in blocks("bash") if '/jobs"' in one.values[0]])
+def test_the_posted_job_is_valid(block):
+    words = shlex.split(block.replace("\\\n", " "))
+    body = json.loads(words[words.index("-d") + 1])
+    assert parse_job(body["job_id"], body["job_config"]).id == "daily_sales"
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "schema", "demo", "serve"])
+def test_a_documented_command_exists(command):
+    tool = Path(sys.executable).with_name("ingestion")
+    done = subprocess.run([tool, command, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"`ingestion {command}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_documented_make_targets_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        code = re.findall(r"`(make [a-z]+)[^`\n]*`|^(make [a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        named = {(one or other).split()[1] for one, other in code}
+        assert named <= targets, page
+
+
+def test_every_setting_is_documented_and_no_other():
+    source = (ROOT / "ingestion" / "settings.py").read_text()
+    read = set(re.findall(r'env\.get\("([A-Z_]+)"', source))
+    table = (ROOT / "README.md").read_text().split("## Settings")[1].split("\n## ")[0]
+    documented = set(re.findall(r"`([A-Z][A-Z_]+)`", re.sub(r"^(\|[^|]*\|).*$", r"\1", table, flags=re.MULTILINE)))
+    assert documented == read
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_reference_is_up_to_date():
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "write_reference.py", "--check"], cwd=ROOT, env=os.environ, check=False
+    )
+    assert done.returncode == 0, "an option has changed: run make docs and commit docs/reference.md"
