@@ -1,0 +1,5 @@
+"""The code location that Dagster loads."""
+
+from ingestion.orchestration.build import build_definitions
+
+defs = build_definitions()

@@ -1,0 +1,127 @@
+"""Tell people, by Slack and email, of a run that failed or brought nothing; a channel that fails is only logged."""
+
+import logging
+import smtplib
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+from ingestion.config import JobConfig
+from ingestion.config.monitoring import EmailChannel, SlackChannel
+from ingestion.errors import ConfigError, IngestionError
+from ingestion.report import RunReport
+from ingestion.secrets import redact
+from ingestion.settings import current
+
+__all__ = ["Alert", "alert_failure", "alert_zero_records", "send"]
+
+_TIMEOUT = 10.0  # seconds per channel
+_SMTPS = 465
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One incident, in words."""
+
+    title: str
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The body, secrets redacted."""
+        return redact("\n".join(self.lines))
+
+
+def alert_failure(job: JobConfig, run_id: str, error: str) -> None:
+    """Tell of a run that failed for good, where the job asks for it."""
+    if job.monitoring.alert_on_failure:
+        send(Alert(f"{job.id} failed", (error, *_context(job, run_id))), job)
+
+
+def alert_zero_records(job: JobConfig, report: RunReport) -> None:
+    """Tell of a run that succeeded without reading a row, where the job asks for it."""
+    if job.monitoring.alert_on_zero_records and not report.rows_read:
+        sentence = "The run succeeded, but its source brought no rows."
+        send(Alert(f"{job.id} brought 0 rows", (sentence, *_context(job, report.run_id))), job)
+
+
+def send(alert: Alert, job: JobConfig) -> None:
+    """Send *alert* to every channel of *job*, once each; never raises because of a channel that fails."""
+    for channel in job.monitoring.notification_channels:
+        _send(alert, job, channel)
+
+
+def _send(alert: Alert, job: JobConfig, channel: SlackChannel | EmailChannel) -> None:
+    try:
+        ready = channel.resolved("monitoring.notification_channels")
+        if isinstance(ready, SlackChannel):
+            _slack(alert, ready)
+        else:
+            _email(alert, ready, job)
+    except (IngestionError, OSError, smtplib.SMTPException) as error:
+        reason = redact(str(error))
+        _log.warning("%s: the alert %r could not be sent by %s: %s", job.id, alert.title, channel.type, reason)
+
+
+def _context(job: JobConfig, run_id: str) -> Iterable[str]:
+    yield f"Run: {current().dagster_url}/runs/{run_id}"
+    if job.metadata.owner:
+        yield f"Owner: {job.metadata.owner}"
+    if job.metadata.contact_email:
+        yield f"Contact: {job.metadata.contact_email}"
+
+
+def _slack(alert: Alert, channel: SlackChannel) -> None:
+    import httpx
+
+    url = channel.webhook_url or current().slack_webhook_url
+    if not url:
+        raise ConfigError("no webhook is known; set SLACK_WEBHOOK_URL, or webhook_url of the channel")
+    try:
+        response = httpx.post(url, json={"text": f"*{alert.title}*\n{alert.text}"}, timeout=_TIMEOUT)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # The address of a webhook is its secret, and httpx may put it into the message.
+        raise OSError(f"the webhook does not answer ({type(error).__name__})") from None
+    if not response.is_success:
+        raise OSError(f"the webhook answered {response.status_code}")
+
+
+def _email(alert: Alert, channel: EmailChannel, job: JobConfig) -> None:
+    settings = current()
+    to = _recipients(channel, job)
+    host = channel.smtp_host or settings.smtp_host
+    if not to or not host:
+        missing = "SMTP_HOST" if to else "a recipient: `to` of the channel, or metadata.contact_email"
+        raise ConfigError(f"email needs {missing}")
+    message = EmailMessage()
+    message["Subject"] = f"[ingestion] {alert.title}"
+    message["From"] = channel.sender or settings.alert_email_from or to[0]
+    message["To"] = ", ".join(to)
+    message.set_content(alert.text)
+    username = channel.smtp_username or settings.smtp_username
+    password = channel.smtp_password or settings.smtp_password or ""
+    with _connected(host, channel.smtp_port or settings.smtp_port) as server:
+        if username:
+            server.login(username, password)
+        server.send_message(message)
+
+
+def _recipients(channel: EmailChannel, job: JobConfig) -> list[str]:
+    contact = job.metadata.contact_email
+    wanted = contact and (job.monitoring.notify_owners or not channel.to)
+    return list(dict.fromkeys([*channel.to, *([contact] if contact and wanted else [])]))
+
+
+def _connected(host: str, port: int) -> smtplib.SMTP:
+    """A connection to the server, encrypted where it offers that."""
+    context = ssl.create_default_context()
+    if port == _SMTPS:
+        return smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT, context=context)
+    server = smtplib.SMTP(host, port, timeout=_TIMEOUT)
+    server.ehlo()
+    if server.has_extn("starttls"):
+        server.starttls(context=context)
+        server.ehlo()
+    return server

@@ -1,0 +1,121 @@
+"""One asset per job file: running it reads, transforms and loads; one that does not load says why."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from ingestion.config import JobConfig, LoadedJob
+from ingestion.orchestration.failures import failures_told
+from ingestion.orchestration.liveness import hold
+from ingestion.orchestration.names import INVALID_GROUP, JOB_TAG, source_key
+from ingestion.orchestration.resources import with_source
+from ingestion.pipeline import Stream
+from ingestion.secrets import mask
+
+__all__ = ["Attempt", "RunParameters", "broken_asset", "job_asset"]
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+class RunParameters(dg.Config):
+    """What one run does differently from the job file."""
+
+    overrides: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Merged over the job file for this run alone: mappings merge, the rest replaces. "
+        'For example {"source": {"file_pattern": "sales_2026-*.csv"}}',
+    )
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The rows of one try, unread, and how many tries there were before."""
+
+    stream: Stream
+    earlier: int
+
+
+def job_asset(loaded: LoadedJob, started: Callable[[Stream], None] = lambda _: None) -> dg.AssetsDefinition:
+    """The asset of a job that loaded; *started* learns of each try's stream."""
+    job = loaded.job
+    if job is None:
+        raise ValueError(f"{loaded.id} did not load")
+    key = source_key(job.id)
+
+    @dg.asset(
+        name=job.id,
+        group_name=loaded.group,
+        required_resource_keys={key},
+        io_manager_key=f"{job.loader.type}_io_manager",
+        description=job.description,
+        owners=_owners(job),
+        tags=_tags(job),
+        kinds={job.source.type, job.loader.type},
+        metadata=_metadata(loaded, job),
+        pool=job.id,
+        code_version=job.config_hash,
+    )
+    def ingest(context: dg.AssetExecutionContext, config: RunParameters) -> Attempt:
+        run_id = context.run.run_id
+        _tag_run(context, job.id)
+        with failures_told(job):
+            changed = with_source(job, getattr(context.resources, key).options)
+            stream = Stream(changed.merged(config.overrides), run_id)
+        hold(run_id)
+        started(stream)
+        return Attempt(stream, context.retry_number)
+
+    return ingest
+
+
+def broken_asset(job_id: str, path: str, reason: str) -> dg.AssetsDefinition:
+    """An asset that explains why its file does not load, in the UI and when it is run."""
+    spec = dg.AssetSpec(
+        job_id,
+        group_name=INVALID_GROUP,
+        kinds={"invalid"},
+        description=f"This job file does not load. Mend it and reload.\n```\n{reason}\n```",
+        metadata={"error": dg.MetadataValue.md(f"```\n{reason}\n```"), "file": path},
+    )
+
+    @dg.multi_asset(name=f"{job_id}_broken", specs=[spec])
+    def explain() -> None:
+        raise dg.Failure(description=reason, metadata={"error_class": "ConfigError"}, allow_retries=False)
+
+    return explain
+
+
+def _tag_run(context: dg.AssetExecutionContext, job_id: str) -> None:
+    """Runs that the UI starts on its own carry no tag yet; a run of several jobs keeps none."""
+    run = context.run
+    if JOB_TAG not in run.tags and run.asset_selection and len(run.asset_selection) == 1:
+        context.instance.add_run_tags(run.run_id, {JOB_TAG: job_id})
+
+
+def _owners(job: JobConfig) -> list[str]:
+    owners = []
+    if job.metadata.contact_email and _EMAIL.fullmatch(job.metadata.contact_email):
+        owners.append(job.metadata.contact_email)
+    slug = _slug(job.metadata.owner or "")
+    return [*owners, f"team:{slug}"] if slug else owners
+
+
+def _tags(job: JobConfig) -> dict[str, str]:
+    return {slug: "" for slug in map(_slug, job.metadata.tags or ()) if slug}
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-._")[:63].strip("-._")
+
+
+def _metadata(loaded: LoadedJob, job: JobConfig) -> dict[str, Any]:
+    shown: dict[str, Any] = {"config": dg.MetadataValue.json(mask(job.as_written())), "file": str(loaded.path)}
+    for name in ("owner", "contact_email", "data_steward", "classification"):
+        value = getattr(job.metadata, name)
+        if value:
+            shown[name] = str(value)
+    return shown

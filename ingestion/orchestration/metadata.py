@@ -1,0 +1,65 @@
+"""A run report as the metadata of a materialization: numbers that plot, tables that read."""
+
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from ingestion.orchestration.names import REPORT
+from ingestion.report import RunReport
+
+__all__ = ["materialization_metadata", "preview_markdown"]
+
+_CELL_WIDTH = 80
+
+
+def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) -> dict[str, Any]:
+    """Everything that a run says of itself, under Dagster's own names where it has them."""
+    value = dg.MetadataValue
+    metadata: dict[str, Any] = {
+        "dagster/row_count": value.int(report.rows_loaded),
+        "rows_read": value.int(report.rows_read),
+        "rows_loaded": value.int(report.rows_loaded),
+        "rows_quarantined": value.int(report.rows_quarantined),
+        "rows_filtered": value.int(report.rows_filtered),
+        "bytes_read": value.int(report.bytes_read),
+        "bytes_written": value.int(report.bytes_written),
+        "files": value.int(report.files),
+        "duration_seconds": value.float(report.duration_seconds),
+        "rows_per_second": value.float(report.rows_per_second),
+        "load_id": value.text(report.load_id),
+        "cursor": value.json(report.cursor),
+        "source_files": value.json(report.sources),
+        "stages": value.json(report.stages),
+        REPORT: value.json(report.as_json()),
+    }
+    if report.snapshot is not None:  # text: snapshot ids have 64 bits, GraphQL integers 32
+        metadata["snapshot_id"] = value.text(report.snapshot)
+    if report.table is not None:
+        metadata["dagster/table_name"] = value.text(report.table)
+    if report.location is not None:
+        metadata["dagster/uri"] = value.text(report.location)
+    if report.schema:
+        columns = [dg.TableColumn(name, kind) for name, kind in report.schema.items()]
+        metadata["dagster/column_schema"] = dg.TableSchema(columns)
+    if preview is not None:
+        metadata["preview"] = value.md(preview_markdown(preview))
+    return metadata
+
+
+def preview_markdown(rows: pa.RecordBatch) -> str:
+    """*rows* as a Markdown table, long values cut."""
+    names = rows.schema.names
+    lines = [_line(names), _line(["---"] * len(names))]
+    lines += [_line([row[name] for name in names]) for row in rows.to_pylist()]
+    return "\n".join(lines)
+
+
+def _line(cells: list[Any]) -> str:
+    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    text = text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\r", " ").replace("\n", " ")

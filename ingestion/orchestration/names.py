@@ -1,0 +1,47 @@
+"""What things are called in Dagster; whoever drives it from outside uses the same names."""
+
+__all__ = [
+    "INGEST_JOB",
+    "INVALID_GROUP",
+    "JOB_TAG",
+    "LOCATION",
+    "OVERRIDES",
+    "REPORT",
+    "run_config",
+    "schedule_name",
+    "sensor_name",
+    "source_key",
+]
+
+LOCATION = "ingestion"
+"""The code location."""
+INGEST_JOB = "ingest_job"
+"""The one Dagster job; a run of it selects the assets that it materializes."""
+INVALID_GROUP = "invalid_config"
+"""The group of assets whose files do not load."""
+JOB_TAG = "ingestion/job"
+"""The tag of a run that names our job."""
+REPORT = "report"
+"""The metadata of a materialization, or of a failure, that holds the whole run report."""
+OVERRIDES = "overrides"
+"""The parameter of a run that is merged over the job file."""
+
+
+def schedule_name(job_id: str) -> str:
+    """The schedule of a job with a cron expression."""
+    return f"{job_id}_schedule"
+
+
+def sensor_name(job_id: str) -> str:
+    """The sensor of a job whose source is watched."""
+    return f"{job_id}_sensor"
+
+
+def source_key(job_id: str) -> str:
+    """The resource that holds a job's source options."""
+    return f"source_{job_id}"
+
+
+def run_config(job_id: str, overrides: dict[str, object]) -> dict[str, object]:
+    """The run config that merges *overrides* over the job file for one run."""
+    return {"ops": {job_id: {"config": {OVERRIDES: overrides}}}} if overrides else {}
