@@ -11,7 +11,17 @@ from typing import Any
 from ingestion.errors import ConfigError
 from ingestion.settings import environment
 
-__all__ = ["MASK", "has_placeholder", "is_secret_key", "mask", "placeholders", "redact", "redact_error", "resolve"]
+__all__ = [
+    "MASK",
+    "has_placeholder",
+    "is_clear_secret",
+    "is_secret_key",
+    "mask",
+    "placeholders",
+    "redact",
+    "redact_error",
+    "resolve",
+]
 
 MASK = "********"
 _PLACEHOLDER = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -27,6 +37,15 @@ _seen: set[str] = set()
 def is_secret_key(key: str) -> bool:
     """Whether a value under *key* is to be kept from readers."""
     return bool(_SECRET_KEY.search(key)) and not _NOT_SECRET.search(key)
+
+
+def is_clear_secret(key: str, value: Any) -> bool:
+    """Whether *value* under *key* is a secret written out: text or a number where a placeholder belongs."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "" or not is_secret_key(key):
+        return False
+    if isinstance(value, str):
+        return not has_placeholder(value)
+    return not key.endswith("s")  # a number of tokens is none
 
 
 def placeholders(value: Any) -> list[str]:
@@ -91,9 +110,7 @@ def mask(value: Any, key: str = "") -> Any:
         return {name: mask(item, str(name)) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [mask(item, key) for item in value]
-    if isinstance(value, str) and value and is_secret_key(key) and not has_placeholder(value):
-        return MASK
-    return value
+    return MASK if is_clear_secret(key, value) else value
 
 
 def redact_error(error: BaseException) -> None:

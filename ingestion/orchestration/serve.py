@@ -63,7 +63,7 @@ def _start(processes: "_Processes", settings: Settings) -> None:
     ui = ["dagster-webserver", "-w", str(workspace), "-h", settings.ui_host, "-p", str(settings.ui_port)]
     processes.start(*ui)
     processes.start("dagster-daemon", "run", "-w", str(workspace))
-    api = ["uvicorn", "--factory", "ingestion.api.app:create_app", "--log-level", "warning"]
+    api = ["uvicorn", "--factory", "ingestion.api.app:create_app", "--no-proxy-headers", "--log-level", "warning"]
     processes.start(*api, "--host", settings.api_host, "--port", str(settings.api_port))
     processes.wait_for_port(_local(settings.ui_host), settings.ui_port)
     processes.wait_for_port(_local(settings.api_host), settings.api_port)

@@ -1,0 +1,208 @@
+"""A running Dagster, asked through its GraphQL client and, for lists, through the same endpoint."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from ingestion.errors import ConfigError, TransientError
+from ingestion.orchestration import queries
+from ingestion.orchestration.history import moment, report_in, run_report, status_of
+from ingestion.orchestration.names import INGEST_JOB, INVALID_GROUP, JOB_TAG, LOCATION, run_config, schedule_name
+
+if TYPE_CHECKING:
+    from dagster_graphql import DagsterGraphQLClient
+
+__all__ = ["GraphqlDagster", "JobState"]
+
+_REPOSITORY = "__repository__"  # Dagster's name for what a Definitions object holds
+_PENDING = {"statuses": ["NOT_STARTED", "QUEUED", "STARTING", "STARTED", "MANAGED", "CANCELING"]}
+_SECONDS = 60.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class JobState:
+    """What Dagster knows of one job; None where there is nothing to know."""
+
+    running: tuple[str, ...] = ()  # ids of the runs that have not ended, the newest first
+    last_run: datetime | None = None
+    last_successful_run: datetime | None = None
+    last_status: str | None = None  # success, partial, failed, canceled, running, queued
+    last_run_rows: int | None = None
+    schedule: Literal["running", "stopped"] | None = None
+    next_run: datetime | None = None
+
+
+class GraphqlDagster:
+    """Dagster at *url*; safe to use from several threads. Raises TransientError when it does not answer."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx.Client(timeout=_SECONDS)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def health(self) -> str | None:
+        """Why jobs cannot run at the moment, or None when they can."""
+        try:
+            entry = self._location()
+        except TransientError as error:
+            return str(error)
+        broken = entry["locationOrLoadError"] or {"__typename": "", "message": "it is still loading"}
+        if broken["__typename"] == "RepositoryLocation":
+            return None
+        return f"the code location {entry['name']} did not load: {broken['message'].strip()}"
+
+    def overview(self, jobs: Sequence[str]) -> Mapping[str, JobState]:
+        """The state of every one of *jobs*, in two queries however many there are."""
+        name = self._location()["name"]
+        found = self._ask(
+            queries.OVERVIEW,
+            pending=_PENDING,
+            keys=[{"path": [job]} for job in jobs],
+            repository={"repositoryLocationName": name, "repositoryName": _REPOSITORY},
+        )
+        pending = _results(found["pending"])
+        latest = {info["assetKey"]["path"][-1]: info for info in found["assetsLatestInfo"]}
+        schedules = {item["name"]: item for item in found["schedulesOrError"].get("results", [])}
+        return {
+            job: _state(_runs_of(job, pending), latest.get(job) or {}, schedules.get(schedule_name(job)))
+            for job in jobs
+        }
+
+    def in_flight(self, job: str) -> str | None:
+        """The id of a run of *job* that has not ended, if there is one."""
+        return next(iter(_runs_of(job, _results(self._ask(queries.PENDING, pending=_PENDING)["pending"]))), None)
+
+    def history(self, job: str, limit: int) -> list[dict[str, Any]]:
+        """Reports of the last *limit* runs of *job*, the newest first; failed runs carry their error."""
+        tagged = {"tags": [{"key": JOB_TAG, "value": job}]}
+        runs = _results(self._ask(queries.HISTORY, filter=tagged, limit=limit)["runsOrError"])
+        return [run_report(job, run) for run in runs]
+
+    def reload(self, job: str | None = None) -> str | None:
+        """Load the definitions anew; why they, or *job* among them, did not load, or None."""
+        name = self._location()["name"]
+        info = self._call(lambda client: client.reload_repository_location(name))
+        if info.status.name != "SUCCESS":
+            return f"the code location {name} did not load: {(info.message or '').strip()}"
+        return self._refused(job) if job else None
+
+    def _refused(self, job: str) -> str | None:
+        nodes = self._ask(queries.ASSET, key=[job])["assetNodes"]
+        if not nodes:
+            return (
+                f"Dagster reloaded its code location, but it holds no job {job}; "
+                f"is it given the same JOB_CONFIG_PATH, and served by `dagster code-server start`?"
+            )
+        return str(nodes[0]["description"]) if nodes[0]["groupName"] == INVALID_GROUP else None
+
+    def launch(self, job: str, overrides: Mapping[str, Any]) -> str:
+        """Queue a run of *job* with *overrides* as its run config; its id. ConfigError if Dagster refuses it."""
+        if not self._ask(queries.ASSET, key=[job])["assetNodes"]:  # a file that was put there by hand
+            reason = self.reload(job)
+            if reason:
+                raise ConfigError(reason)
+        name = self._location()["name"]
+        return self._call(
+            lambda client: client.submit_job_execution(
+                INGEST_JOB,
+                repository_location_name=name,
+                repository_name=_REPOSITORY,
+                run_config=run_config(job, dict(overrides)),
+                tags={JOB_TAG: job},
+                asset_selection=[job],
+            )
+        )
+
+    def _location(self) -> dict[str, Any]:
+        """Our code location: the one of our name, or the only one there is."""
+        workspace = self._ask(queries.LOCATIONS)["workspaceOrError"]
+        entries = workspace.get("locationEntries", [])
+        for entry in entries:
+            if entry["name"] == LOCATION or len(entries) == 1:
+                return dict(entry)
+        names = ", ".join(entry["name"] for entry in entries) or workspace.get("message") or "none"
+        raise TransientError(
+            f"Dagster at {self.url} has no code location {LOCATION} (it has: {names}); start it with workspace.yaml"
+        )
+
+    def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        try:
+            reply = self._http.post(f"{self.url}/graphql", json={"query": query, "variables": variables})
+            answer = reply.json()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._silent(error) from error
+        except ValueError as error:
+            raise TransientError(
+                f"{self.url} answered {reply.status_code}, but not as Dagster does; check DAGSTER_URL"
+            ) from error
+        if "errors" in answer or "data" not in answer:
+            reason = answer.get("errors", [{}])[0].get("message", f"status {reply.status_code}")
+            raise TransientError(f"Dagster at {self.url} could not answer: {reason}; see its log")
+        return dict(answer["data"])
+
+    def _call(self, method: "Callable[[DagsterGraphQLClient], T]") -> T:
+        """One call of Dagster's own client, on a client of its own: it is not made for several threads."""
+        from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
+
+        at = urlsplit(self.url)
+        client = DagsterGraphQLClient(at.hostname or "", at.port, use_https=at.scheme == "https", path_prefix=at.path)
+        try:
+            return method(client)
+        except DagsterGraphQLClientError as error:
+            if error.__cause__ is not None:  # raised by the transport, not by Dagster
+                raise self._silent(error.__cause__) from error
+            raise ConfigError(f"Dagster refused the call: {_words(error.args)}") from error
+
+    def _silent(self, error: BaseException) -> TransientError:
+        return TransientError(
+            f"Dagster at {self.url} does not answer ({type(error).__name__}: {error}); "
+            f"start it with `ingestion serve`, or set DAGSTER_URL to where it runs"
+        )
+
+
+def _results(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if "results" not in answer:
+        raise TransientError(f"Dagster could not list its runs: {answer.get('message') or answer['__typename']}")
+    return list(answer["results"])
+
+
+def _runs_of(job: str, runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Ids of those *runs* that are of *job*: by their tag or, where the UI launched them, by their assets."""
+    tag = {"key": JOB_TAG, "value": job}
+    return tuple(run["runId"] for run in runs if tag in run["tags"] or {"path": [job]} in (run["assetSelection"] or []))
+
+
+def _state(running: tuple[str, ...], info: Mapping[str, Any], schedule: Mapping[str, Any] | None) -> JobState:
+    run, landed = info.get("latestRun") or {}, info.get("latestMaterialization") or {}
+    report = report_in(landed) or {}
+    current = landed and run.get("runId", landed["runId"]) == landed["runId"]
+    status = report.get("status", "success") if current else status_of(run.get("status"))
+    started = run.get("startTime") or run.get("creationTime")
+    landed_at = datetime.fromtimestamp(int(landed["timestamp"]) / 1000, timezone.utc) if landed else None
+    ended = status in {"success", "partial", "failed", "canceled"}
+    ticks = (schedule or {}).get("futureTicks", {}).get("results", [])
+    on = schedule is not None and schedule["scheduleState"]["status"] == "RUNNING"
+    return JobState(
+        running=running,
+        last_run=moment(started) or landed_at,
+        last_successful_run=landed_at,
+        last_status=status,
+        last_run_rows=report.get("rows_loaded") if current else 0 if ended else None,
+        schedule=None if schedule is None else "running" if on else "stopped",
+        next_run=moment(ticks[0]["timestamp"]) if on and ticks else None,
+    )
+
+
+def _words(values: Sequence[Any]) -> str:
+    """What Dagster said, whether as a name with a text or with a list of errors."""
+    return ": ".join(value if isinstance(value, str) else json.dumps(value, default=str) for value in values)
