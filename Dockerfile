@@ -10,7 +10,7 @@ RUN apt-get update \
 
 WORKDIR /app
 COPY requirements.lock ./
-RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
 
 COPY --chown=ingestion . .
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable .
