@@ -1,12 +1,16 @@
 """A project of its own for every test: config, metadata and warehouse in a temporary folder."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
 import yaml
+
+if TYPE_CHECKING:
+    from ingestion_tests.dagster_server import Service
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Project:
         return path
 
 
-_SETTINGS = [
+SETTINGS = [
     "JOB_CONFIG_PATH",
     "METADATA_PATH",
     "DAGSTER_HOME",
@@ -80,10 +84,19 @@ _SETTINGS = [
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """An empty project; the process and its children see it through the environment and the working directory."""
-    for name in _SETTINGS:
+    for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "config" / "jobs").mkdir(parents=True)
     monkeypatch.setenv("JOB_CONFIG_PATH", str(tmp_path / "config" / "jobs"))
     monkeypatch.setenv("METADATA_PATH", str(tmp_path / "metadata"))
     monkeypatch.chdir(tmp_path)
     return Project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Service]":
+    """A whole running service, shared by the tests that need one: they give jobs names of their own."""
+    from ingestion_tests.dagster_server import running_service
+
+    with running_service(tmp_path_factory.mktemp("service")) as found:
+        yield found
