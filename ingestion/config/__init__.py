@@ -1,0 +1,39 @@
+"""Job and source files: finding, reading, merging, checking and writing them."""
+
+from ingestion.config.job import JobConfig, check_id
+from ingestion.config.load import (
+    LoadedJob,
+    LoadedSource,
+    list_sources,
+    load_all,
+    load_file,
+    load_job,
+    load_source,
+    parse_job,
+)
+from ingestion.config.monitoring import Channel, EmailChannel, Metadata, Monitoring, RetryPolicy, SlackChannel
+from ingestion.config.problems import InvalidConfig, Problem, explain
+from ingestion.config.source import SourceConfig
+
+__all__ = [
+    "Channel",
+    "EmailChannel",
+    "InvalidConfig",
+    "JobConfig",
+    "LoadedJob",
+    "LoadedSource",
+    "Metadata",
+    "Monitoring",
+    "Problem",
+    "RetryPolicy",
+    "SlackChannel",
+    "SourceConfig",
+    "check_id",
+    "explain",
+    "list_sources",
+    "load_all",
+    "load_file",
+    "load_job",
+    "load_source",
+    "parse_job",
+]

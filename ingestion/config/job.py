@@ -1,0 +1,184 @@
+"""A job: what one YAML file may say, once templates and the source that it refers to are merged in."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+from typing_extensions import Self
+
+from ingestion.config.cron import check_cron
+from ingestion.config.merging import canonical, deep_merge
+from ingestion.config.monitoring import Metadata, Monitoring, RetryPolicy
+from ingestion.config.problems import InvalidConfig, explain
+from ingestion.connectors import ConnectorFactory
+from ingestion.errors import ConfigError
+from ingestion.factory import Factory
+from ingestion.loaders import LoaderFactory
+from ingestion.model import Model
+from ingestion.plugins import Connector, Loader, Plugin, Transformer
+from ingestion.secrets import has_placeholder, placeholders, resolve
+from ingestion.transformers import TransformerFactory
+
+__all__ = ["JobConfig", "check_id", "validated"]
+
+P = TypeVar("P", bound=Plugin)
+_ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def check_id(job_id: str) -> None:
+    """Raises ConfigError for an id that could not name an asset, a file and a table."""
+    if not _ID.fullmatch(job_id):
+        raise ConfigError(
+            f"{job_id!r} is not a valid id; use 1 to 63 lower-case letters, digits and _, starting with a letter"
+        )
+
+
+def _plugin(factory: Factory[P], default: str | None) -> Callable[[Any], Any]:
+    """A validator that lets *factory* build what a mapping describes; its errors keep their place."""
+
+    def build(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        name = value.get("type", default)
+        if name is None:
+            raise _type_error(f"is missing; known types: {', '.join(factory.names())}", "missing_type")
+        if has_placeholder(name):
+            raise _type_error("cannot be a placeholder; write the type itself")
+        try:
+            return factory.create({**value, "type": name})
+        except ConfigError as error:
+            raise _type_error(str(error)) from error
+
+    return build
+
+
+def _type_error(text: str, kind: str = "unknown_type") -> ValidationError:
+    error = PydanticCustomError(kind, text)
+    return ValidationError.from_exception_data("plugin", [InitErrorDetails(type=error, loc=("type",), input=None)])
+
+
+class JobConfig(Model):
+    """One job; its id is the file's stem or its key in a map of jobs."""
+
+    id: str = Field(exclude=True)
+    enabled: bool = True
+    """Whether the job's schedule and sensor are on; it can be run by hand either way."""
+    cron_expression: str | None = None
+    """When to run: five cron fields, or @hourly, @daily, @weekly, @monthly, @yearly."""
+    timezone: str = "UTC"
+    """The time zone of cron_expression, such as Europe/Stockholm."""
+    type: Literal["generic"] = "generic"
+    """The kind of job."""
+    description: str | None = None
+    """What the job is for; shown in the UI."""
+    source: Annotated[SerializeAsAny[Connector], BeforeValidator(_plugin(ConnectorFactory, None))]
+    """Where the data comes from."""
+    transformer: Annotated[SerializeAsAny[Transformer], BeforeValidator(_plugin(TransformerFactory, "base"))] = Field(
+        default_factory=lambda: TransformerFactory.create({"type": "base"})
+    )
+    """What happens to the rows on their way."""
+    loader: Annotated[SerializeAsAny[Loader], BeforeValidator(_plugin(LoaderFactory, "iceberg"))] = Field(
+        default_factory=lambda: LoaderFactory.create({"type": "iceberg"})
+    )
+    """Where the rows go."""
+    monitoring: Monitoring = Monitoring()
+    """Alerts."""
+    metadata: Metadata = Metadata()
+    """Documentation and organisation."""
+    on_overlap: Literal["skip", "queue"] = "skip"
+    """What happens to a run while another one of this job is under way: it is skipped, or waits."""
+    retry_policy: RetryPolicy = RetryPolicy()
+    """When a run that failed for a passing reason is started again."""
+    max_bad_rows: int | None = Field(None, ge=0)
+    """More bad rows than this fail the run before its commit."""
+    max_bad_ratio: float = Field(0.05, ge=0, le=1)
+    """A greater share of bad rows fails the run before its commit; judged beyond 100 bad rows."""
+
+    @field_validator("cron_expression")
+    @classmethod
+    def _five_fields(cls, value: str | None) -> str | None:
+        return None if value is None else check_cron(value)
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is not a time zone; write a name such as UTC or Europe/Stockholm") from None
+        return value
+
+    @model_validator(mode="after")
+    def _defaults_from_neighbours(self) -> Self:
+        """The table is named after the job, and all but an overwrite reads only what is new."""
+        loader = _with_defaults(self.loader, table=self.id)
+        overwrites = getattr(loader, "write_mode", None) == "overwrite"
+        object.__setattr__(self, "loader", loader)
+        object.__setattr__(self, "source", _with_defaults(self.source, incremental=not overwrites))
+        return self
+
+    @property
+    def config_hash(self) -> str:
+        """Changes when, and only when, an option changes."""
+        text = json.dumps(self.as_written(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def as_written(self) -> dict[str, Any]:
+        """The options that were given, templates and source merged in, placeholders untouched."""
+        return super().as_written()
+
+    def resolved(self, where: str = "") -> Self:
+        """The same job, placeholders replaced, validated anew; raises ConfigError that names path and variable."""
+        config = self.as_written()
+        if not placeholders(config):
+            return self
+        return validated(type(self), self.id, resolve(config, where))
+
+    def merged(self, overrides: Mapping[str, Any]) -> Self:
+        """The job with *overrides* merged over it for one run; raises InvalidConfig that names the wrong option."""
+        if not overrides:
+            return self
+        base = self.as_written()
+        return validated(type(self), self.id, deep_merge(base, canonical(overrides, base)))
+
+
+J = TypeVar("J", bound=JobConfig)
+
+
+def validated(cls: type[J], job_id: str, config: Mapping[str, Any]) -> J:
+    """The job that *config* describes; raises InvalidConfig whose text starts with the job's id."""
+    try:
+        return build(cls, job_id, config)
+    except ValidationError as error:
+        problems = explain(error, config)
+        text = "\n".join(f"{job_id}: {problem}" for problem in problems)
+        raise InvalidConfig(text, problems) from None  # pydantic's own text repeats it in worse words
+
+
+def build(cls: type[J], job_id: str, config: Mapping[str, Any]) -> J:
+    """The job that *config* describes; raises pydantic's ValidationError."""
+    if "id" in config:
+        text = "unknown key 'id'; the name of the file is the job's id"
+        error = PydanticCustomError("extra_forbidden", text)
+        raise ValidationError.from_exception_data("job", [InitErrorDetails(type=error, loc=("id",), input=None)])
+    return cls.model_validate({**config, "id": job_id})
+
+
+def _with_defaults(plugin: P, **defaults: Any) -> P:
+    """*plugin* with these values where the file gives none; they do not count as written."""
+    missing = {
+        name: value
+        for name, value in defaults.items()
+        if name in type(plugin).model_fields
+        and not (name in plugin.model_fields_set and getattr(plugin, name) is not None)
+    }
+    if not missing:
+        return plugin
+    copy = plugin.model_copy(update=missing)
+    copy.model_fields_set.difference_update(set(missing) - plugin.model_fields_set)
+    return copy
