@@ -103,14 +103,16 @@ class GraphqlDagster:
                 f"Dagster reloaded its code location, but it holds no job {job}; "
                 f"is it given the same JOB_CONFIG_PATH, and served by `dagster code-server start`?"
             )
-        return str(nodes[0]["description"]) if nodes[0]["groupName"] == INVALID_GROUP else None
+        if nodes[0]["groupName"] != INVALID_GROUP:
+            return None
+        reasons = (entry.get("mdStr") for entry in nodes[0]["metadataEntries"] if entry["label"] == "error")
+        return (next(reasons, None) or "it does not load").strip("`\n")
 
     def launch(self, job: str, overrides: Mapping[str, Any]) -> str:
         """Queue a run of *job* with *overrides* as its run config; its id. ConfigError if Dagster refuses it."""
-        if not self._ask(queries.ASSET, key=[job])["assetNodes"]:  # a file that was put there by hand
-            reason = self.reload(job)
-            if reason:
-                raise ConfigError(reason)
+        reason = self._refused(job) and self.reload(job)  # a file that was put there, or mended, by hand
+        if reason:
+            raise ConfigError(reason)
         name = self._location()["name"]
         return self._call(
             lambda client: client.submit_job_execution(

@@ -18,7 +18,7 @@ query Locations {
 
 ASSET = """
 query Asset($key: [String!]!) {
-  assetNodes(assetKeys: [{path: $key}]) { groupName description }
+  assetNodes(assetKeys: [{path: $key}]) { groupName metadataEntries { label ... on MarkdownMetadataEntry { mdStr } } }
 }
 """
 

@@ -1,0 +1,125 @@
+"""The routes of jobs."""
+
+from datetime import datetime, timezone
+from threading import Lock
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request
+
+from ingestion.api.answers import Created, Executed, Job, Jobs, job_detail, job_summary
+from ingestion.api.bodies import (
+    CREATE_EXAMPLES,
+    EXECUTE_EXAMPLES,
+    CreateBody,
+    ExecuteBody,
+    NewJob,
+    checked,
+    execution,
+    new_job,
+    overridden,
+)
+from ingestion.api.dagster import Dagster, JobState
+from ingestion.config import LoadedJob, load_all, save_job
+from ingestion.settings import current
+
+__all__ = ["router"]
+
+_RUNS_SHOWN = 10
+_writing = Lock()  # one reload of the code location at a time
+_launching = Lock()  # nobody launches between another's look at the runs in flight and its launch
+
+router = APIRouter(tags=["jobs"])
+
+
+def _dagster(request: Request) -> Dagster:
+    found: Dagster = request.app.state.dagster
+    return found
+
+
+ADagster = Annotated[Dagster, Depends(_dagster)]
+
+
+@router.get("/jobs", summary="All jobs", response_model_exclude_unset=True)
+def list_jobs(dagster: ADagster) -> Jobs:
+    """Every job with its state; a file that does not load is listed with its error."""
+    found = load_all(current())
+    states = dagster.overview([loaded.id for loaded in found])
+    return {"jobs": {loaded.id: job_summary(loaded, states.get(loaded.id, JobState())) for loaded in found}}
+
+
+@router.get("/jobs/{job_id}", summary="One job", response_model_exclude_unset=True)
+def show_job(job_id: str, dagster: ADagster) -> Job:
+    """The job as its file has it, its state, and reports of its last runs."""
+    loaded = _existing(job_id)
+    state = dagster.overview([job_id]).get(job_id, JobState())
+    return job_detail(loaded, state, dagster.history(job_id, _RUNS_SHOWN))
+
+
+@router.post("/jobs", status_code=201, summary="Create a job")
+def create_job(
+    body: Annotated[CreateBody, Body(openapi_examples=CREATE_EXAMPLES)],
+    dagster: ADagster,
+    job_id: Annotated[str | None, Query(description="The id, where the body is a job alone")] = None,
+) -> Created:
+    """Store a new job and load it; it can be run, and shows in the UI, once this has answered."""
+    new = new_job(body, job_id)
+    checked(new)
+    with _writing:
+        if _find(new.job_id) is not None:
+            raise HTTPException(409, f"Job {new.job_id} already exists")
+        _store(new, dagster)
+    return {"message": f"Job {new.job_id} created successfully", "job_id": new.job_id}
+
+
+@router.post("/jobs/execute", summary="Run a job now")
+def execute_job(body: Annotated[ExecuteBody, Body(openapi_examples=EXECUTE_EXAMPLES)], dagster: ADagster) -> Executed:
+    """Queue a run of a job; `parameters` are merged over its file for this run alone."""
+    asked = execution(body)
+    loaded = _existing(asked.job_id)
+    if loaded.job is None:
+        raise HTTPException(422, str(loaded.error))
+    job = overridden(loaded.job, asked.parameters)
+    with _launching:
+        busy = dagster.in_flight(job.id) if job.on_overlap == "skip" else None
+        if busy:
+            raise HTTPException(
+                409,
+                f"Job {job.id} is running (run {busy}); "
+                f"try again when it has ended, or set on_overlap: queue to let runs wait",
+            )
+        run_id = dagster.launch(job.id, asked.parameters)
+    return {
+        "job_id": job.id,
+        "status": "scheduled",
+        "execution_id": run_id,
+        "scheduled_time": datetime.now(timezone.utc),
+        "message": f"Job {job.id} scheduled for immediate execution",
+    }
+
+
+def _store(new: NewJob, dagster: Dagster) -> None:
+    """Write the file and have it loaded, or leave everything as it was."""
+    try:
+        saved = save_job(new.job_id, new.config, current())
+    except OSError as error:
+        raise HTTPException(500, f"the job was not stored: {error}; check the permissions of config/") from error
+    try:
+        reason = dagster.reload(new.job_id)
+    except BaseException:
+        saved.undo()
+        raise
+    if reason:
+        saved.undo()
+        still = dagster.reload()
+        raise HTTPException(503 if still else 422, f"the job was not stored: {still or reason}")
+
+
+def _find(job_id: str) -> LoadedJob | None:
+    return next((loaded for loaded in load_all(current()) if loaded.id == job_id), None)
+
+
+def _existing(job_id: str) -> LoadedJob:
+    loaded = _find(job_id)
+    if loaded is None:
+        raise HTTPException(404, f"Job {job_id} not found")
+    return loaded
