@@ -14,6 +14,7 @@ from ingestion.config.load import (
 from ingestion.config.monitoring import Channel, EmailChannel, Metadata, Monitoring, RetryPolicy, SlackChannel
 from ingestion.config.problems import InvalidConfig, Problem, explain
 from ingestion.config.source import SourceConfig
+from ingestion.config.write import SavedJob, save_job
 
 __all__ = [
     "Channel",
@@ -26,6 +27,7 @@ __all__ = [
     "Monitoring",
     "Problem",
     "RetryPolicy",
+    "SavedJob",
     "SlackChannel",
     "SourceConfig",
     "check_id",
@@ -36,4 +38,5 @@ __all__ = [
     "load_job",
     "load_source",
     "parse_job",
+    "save_job",
 ]

@@ -13,7 +13,7 @@ import yaml
 
 from ingestion.errors import ConfigError
 
-__all__ = ["Document", "parse_scalar", "parse_yaml", "read_yaml"]
+__all__ = ["Document", "looks_like_number", "parse_scalar", "parse_yaml", "read_yaml"]
 
 Steps = tuple[str | int, ...]
 
@@ -185,6 +185,11 @@ def _plain(text: str) -> Any:
         return float(text)
     special = _SPECIAL.fullmatch(text)
     return float(f"{special[1] or ''}{special[2] or 'nan'}") if special else text
+
+
+def looks_like_number(text: str) -> bool:
+    """Whether *text* without quotes would not stay text."""
+    return not isinstance(_plain(text), str)
 
 
 def _at(node: Any, name: str) -> str:
