@@ -21,7 +21,7 @@ serve: ## Start Dagster's UI, its daemon and the REST API; Ctrl-C stops them tog
 test: ## Run the test suite (installs what it needs); ARGS="-k name" narrows it
 	@PYTHONS="$(PYTHONS)" scripts/install dev
 	@scripts/install-services
-	@$(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadgroup $(ARGS)
 
 check: ## Format, lint, types and layering
 	@PYTHONS="$(PYTHONS)" scripts/install dev
