@@ -118,6 +118,25 @@ def test_a_python_without_venv_is_told_the_package(tmp_path):
     assert not (tmp_path / "project" / ".venv").exists()
 
 
+@pytest.mark.parametrize(
+    ("apt", "code", "said"), [("exit 0", 0, "Installing chromium"), ("exit 100", 1, "apt install chromium")]
+)
+def test_a_missing_browser_is_installed_or_asked_for(tmp_path, apt, code, said):
+    log = tmp_path / "apt.log"
+    stubs = {"apt-get": f'echo "$@" >> {log}\n{apt}', "id": "echo 0", "sh": 'exec /bin/sh "$@"', "find": "exit 0"}
+    path = tool_folder(tmp_path / "bin", **stubs)
+    done = subprocess.run(
+        ["/bin/sh", ROOT / "scripts" / "install-services"],
+        env={"PATH": path, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    if not code:
+        assert re.search(r"install .*chromium", log.read_text())
+
+
 def test_the_layers_hold():
     tool = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([tool, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
