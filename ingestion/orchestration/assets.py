@@ -1,8 +1,8 @@
 """One asset per job file: running it reads, transforms and loads; one that does not load says why."""
 
 import re
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -10,13 +10,14 @@ from pydantic import Field
 
 from ingestion.config import JobConfig, LoadedJob
 from ingestion.orchestration.failures import failures_told
+from ingestion.orchestration.io_managers import Attempt
 from ingestion.orchestration.liveness import hold
-from ingestion.orchestration.names import INVALID_GROUP, JOB_TAG, source_key
-from ingestion.orchestration.resources import with_source
+from ingestion.orchestration.names import INVALID_GROUP, JOB_TAG, io_manager_key, source_key
+from ingestion.orchestration.resources import source_resource, with_source
 from ingestion.pipeline import Stream
 from ingestion.secrets import mask
 
-__all__ = ["Attempt", "RunParameters", "broken_asset", "job_asset"]
+__all__ = ["RunParameters", "broken_asset", "job_asset"]
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -31,12 +32,7 @@ class RunParameters(dg.Config):
     )
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """The rows of one try, unread, and how many tries there were before."""
-
-    stream: Stream
-    earlier: int
+_PARAMETERS = RunParameters.to_config_schema()  # once: a parameter of the function would derive it for every asset
 
 
 def job_asset(loaded: LoadedJob, started: Callable[[Stream], None] = lambda _: None) -> dg.AssetsDefinition:
@@ -46,30 +42,33 @@ def job_asset(loaded: LoadedJob, started: Callable[[Stream], None] = lambda _: N
         raise ValueError(f"{loaded.id} did not load")
     key = source_key(job.id)
 
-    @dg.asset(
-        name=job.id,
-        group_name=loaded.group,
-        required_resource_keys={key},
-        io_manager_key=f"{job.loader.type}_io_manager",
-        description=job.description,
-        owners=_owners(job),
-        tags=_tags(job),
-        kinds={job.source.type, job.loader.type},
-        metadata=_metadata(loaded, job),
-        pool=job.id,
-        code_version=job.config_hash,
-    )
-    def ingest(context: dg.AssetExecutionContext, config: RunParameters) -> Attempt:
+    def ingest(context: dg.AssetExecutionContext) -> Attempt:
         run_id = context.run.run_id
         _tag_run(context, job.id)
         with failures_told(job):
             changed = with_source(job, getattr(context.resources, key).options)
-            stream = Stream(changed.merged(config.overrides), run_id)
+            stream = Stream(changed.merged(RunParameters(**context.op_execution_context.op_config).overrides), run_id)
         hold(run_id)
         started(stream)
         return Attempt(stream, context.retry_number)
 
-    return ingest
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # resource_defs is marked beta; the version is pinned
+        return dg.asset(
+            name=job.id,
+            group_name=loaded.group,
+            # Bound here: definitions would match every one of their resources with every asset.
+            resource_defs={key: source_resource(job).get_resource_definition()},
+            io_manager_key=io_manager_key(job.loader.type),
+            description=job.description,
+            owners=_owners(job),
+            tags=_tags(job),
+            kinds={job.source.type, job.loader.type},
+            metadata=_metadata(loaded, job),
+            pool=job.id,
+            code_version=job.config_hash,
+            config_schema=_PARAMETERS,
+        )(ingest)
 
 
 def broken_asset(job_id: str, path: str, reason: str) -> dg.AssetsDefinition:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import dagster as dg
 
@@ -11,8 +10,7 @@ from ingestion.errors import ConfigError
 from ingestion.orchestration.assets import broken_asset, job_asset
 from ingestion.orchestration.io_managers import io_manager
 from ingestion.orchestration.monitoring import alert_on_failure, find_lost_runs
-from ingestion.orchestration.names import INGEST_JOB, source_key
-from ingestion.orchestration.resources import source_resource
+from ingestion.orchestration.names import INGEST_JOB, io_manager_key
 from ingestion.orchestration.ticks import job_schedule, job_sensor
 from ingestion.pipeline import Stream
 from ingestion.settings import current, environment
@@ -40,7 +38,7 @@ def definitions_of(loaded: list[LoadedJob], started: Callable[[Stream], None] = 
     the square of their number.
     """
     assets: list[dg.AssetsDefinition] = []
-    resources: dict[str, Any] = {}
+    kinds: set[str] = set()
     schedules: list[dg.ScheduleDefinition] = []
     sensors: list[dg.SensorDefinition] = [alert_on_failure, find_lost_runs]
     good: list[str] = []
@@ -53,16 +51,15 @@ def definitions_of(loaded: list[LoadedJob], started: Callable[[Stream], None] = 
             assets.append(broken_asset(item.id, str(item.path), str(error)))
             continue
         good.append(item.id)
-        resources[source_key(item.id)] = source_resource(item.job)
-        resources.setdefault(f"{item.job.loader.type}_io_manager", io_manager(item.job.loader.type))
+        kinds.add(item.job.loader.type)
         if item.job.cron_expression:
-            schedules.append(job_schedule(item.job, INGEST_JOB))
+            schedules.append(job_schedule(item.job))
         if _watched(item):
-            sensors.append(job_sensor(item.job, INGEST_JOB))
+            sensors.append(job_sensor(item.job))
     jobs = [dg.define_asset_job(INGEST_JOB, selection=dg.AssetSelection.assets(*good))] if good else []
     return dg.Definitions(
         assets=assets,
-        resources=resources,
+        resources={io_manager_key(kind): io_manager(kind) for kind in kinds},
         schedules=schedules,
         sensors=sensors,
         jobs=jobs,

@@ -10,7 +10,7 @@ from ingestion.errors import IngestionError, TransientError
 from ingestion.orchestration.names import REPORT
 from ingestion.report import RunReport
 
-__all__ = ["failures_told"]
+__all__ = ["failures_told", "reason_of"]
 
 
 @contextmanager
@@ -31,6 +31,17 @@ def failures_told(
         raise _failure(error, report()) from error
     except IngestionError as error:
         raise _failure(error, report()) from error
+
+
+def reason_of(event: dg.DagsterEvent) -> str:
+    """What made a step fail, in the words of its first cause."""
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "the step failed"
 
 
 def _delay(job: JobConfig, earlier: int) -> float:

@@ -1,5 +1,7 @@
 """A job's loader as Dagster's IO manager: it lands a stream in one commit, and opens the table for others."""
 
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -7,12 +9,20 @@ import dagster as dg
 from ingestion.config import load_job
 from ingestion.errors import ConfigError
 from ingestion.orchestration.alerts import alert_zero_records
-from ingestion.orchestration.assets import Attempt
 from ingestion.orchestration.failures import failures_told
 from ingestion.orchestration.liveness import let_go
 from ingestion.orchestration.metadata import materialization_metadata
+from ingestion.pipeline import Stream
 
-__all__ = ["IcebergIOManager", "LoaderIOManager", "io_manager"]
+__all__ = ["Attempt", "IcebergIOManager", "LoaderIOManager", "io_manager"]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The rows of one try, unread, and how many tries there were before."""
+
+    stream: Stream
+    earlier: int
 
 
 class LoaderIOManager(dg.ConfigurableIOManager):
@@ -55,6 +65,7 @@ class IcebergIOManager(LoaderIOManager):
     """The IO manager of Iceberg tables."""
 
 
+@cache
 def io_manager(loader_type: str) -> LoaderIOManager:
-    """The IO manager for loaders of this type."""
+    """The one IO manager for loaders of this type; Dagster compares by identity."""
     return IcebergIOManager() if loader_type == "iceberg" else LoaderIOManager()

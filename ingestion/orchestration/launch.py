@@ -12,6 +12,7 @@ from ingestion.config import JobConfig, LoadedJob, load_job
 from ingestion.errors import IngestionError
 from ingestion.orchestration.alerts import alert_failure
 from ingestion.orchestration.build import definitions_of
+from ingestion.orchestration.failures import reason_of
 from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.liveness import in_flight, let_go
 from ingestion.orchestration.names import INGEST_JOB, JOB_TAG, run_config
@@ -70,13 +71,12 @@ def _materialize(instance: dg.DagsterInstance, job: JobConfig, run_id: str, over
         )
     finally:
         let_go(run_id)
-    if not streams:
-        return _not_started(job.id, run_id, "the run failed before it began")
-    report = streams[-1].report
-    if not result.success and report.status != "failed":
-        report.finish(IngestionError("the rows landed, but Dagster could not record the run"))
+    report = streams[-1].report if streams else RunReport(job.id, run_id, "", datetime.now(timezone.utc))
     if not result.success:
-        alert_failure(job, run_id, report.error or "the run failed")
+        if report.status != "failed":
+            reasons = [reason_of(event) for event in result.all_events if event.is_step_failure]
+            report.finish(IngestionError(redact(reasons[-1]) if reasons else "Dagster could not record the run"))
+        alert_failure(job, run_id, str(report.error))
     return report
 
 

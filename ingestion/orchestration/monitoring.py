@@ -5,6 +5,7 @@ import dagster as dg
 from ingestion.config import JobConfig, load_job
 from ingestion.errors import ConfigError
 from ingestion.orchestration.alerts import alert_failure
+from ingestion.orchestration.failures import reason_of
 from ingestion.orchestration.liveness import fail_lost_runs
 from ingestion.orchestration.names import JOB_TAG
 
@@ -19,7 +20,7 @@ __all__ = ["alert_on_failure", "find_lost_runs", "tell_of_failure"]
 )
 def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
     """A run has failed: its tries are used up, as retries happen within a run."""
-    errors = {event.step_key: _error_of(event) for event in context.get_step_failure_events()}
+    errors = {event.step_key: reason_of(event) for event in context.get_step_failure_events()}
     tell_of_failure(context.dagster_run, errors, context.failure_event.message or "the run failed")
 
 
@@ -52,13 +53,3 @@ def _job(job_id: str) -> JobConfig | None:
         return load_job(job_id)
     except ConfigError:
         return None  # a file that does not load names no channels
-
-
-def _error_of(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data is not None and data.user_failure_data.description:
-        return data.user_failure_data.description
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip() if error is not None else "the step failed"

@@ -7,6 +7,7 @@ __all__ = [
     "LOCATION",
     "OVERRIDES",
     "REPORT",
+    "io_manager_key",
     "run_config",
     "schedule_name",
     "sensor_name",
@@ -40,6 +41,11 @@ def sensor_name(job_id: str) -> str:
 def source_key(job_id: str) -> str:
     """The resource that holds a job's source options."""
     return f"source_{job_id}"
+
+
+def io_manager_key(loader_type: str) -> str:
+    """The IO manager of every job with this type of loader."""
+    return f"{loader_type}_io_manager"
 
 
 def run_config(job_id: str, overrides: dict[str, object]) -> dict[str, object]:

@@ -2,14 +2,13 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
 
 import dagster as dg
 
 from ingestion.config import JobConfig
 from ingestion.errors import IngestionError
 from ingestion.orchestration.liveness import in_flight
-from ingestion.orchestration.names import JOB_TAG, schedule_name, sensor_name
+from ingestion.orchestration.names import INGEST_JOB, JOB_TAG, schedule_name, sensor_name
 from ingestion.secrets import redact
 
 __all__ = ["job_schedule", "job_sensor", "run_request"]
@@ -22,7 +21,7 @@ def run_request(job_id: str, run_key: str | None = None) -> dg.RunRequest:
     return dg.RunRequest(run_key=run_key, asset_selection=[dg.AssetKey(job_id)], tags={JOB_TAG: job_id})
 
 
-def job_schedule(job: JobConfig, target: Any) -> dg.ScheduleDefinition:
+def job_schedule(job: JobConfig) -> dg.ScheduleDefinition:
     """Runs *job* by its cron expression; off where the job is disabled, until switched on in the UI."""
 
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -31,7 +30,7 @@ def job_schedule(job: JobConfig, target: Any) -> dg.ScheduleDefinition:
 
     return dg.ScheduleDefinition(
         name=schedule_name(job.id),
-        job=target,
+        job_name=INGEST_JOB,
         cron_schedule=str(job.cron_expression),
         execution_timezone=job.timezone,
         execution_fn=tick,
@@ -40,12 +39,12 @@ def job_schedule(job: JobConfig, target: Any) -> dg.ScheduleDefinition:
     )
 
 
-def job_sensor(job: JobConfig, target: Any) -> dg.SensorDefinition:
+def job_sensor(job: JobConfig) -> dg.SensorDefinition:
     """Runs *job* when its source has something new; off where the job is disabled or has a schedule."""
     running = job.enabled and job.cron_expression is None
     return dg.SensorDefinition(
         name=sensor_name(job.id),
-        job=target,
+        job_name=INGEST_JOB,
         evaluation_fn=_look(job),
         minimum_interval_seconds=_INTERVAL,
         description=f"Runs {job.id} when its source has something new",
