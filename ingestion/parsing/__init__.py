@@ -1,7 +1,7 @@
 """Text becomes typed columns: strictly, vectorised, and naming the values that do not fit."""
 
 from ingestion.parsing.formats import DateFormat
-from ingestion.parsing.text import FALSE_VALUES, TRUE_VALUES, cast_text
+from ingestion.parsing.text import FALSE_VALUES, TRUE_VALUES, cast_text, keep
 from ingestion.parsing.types import expectation, misfit_reasons, parse_type, type_name
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "DateFormat",
     "cast_text",
     "expectation",
+    "keep",
     "misfit_reasons",
     "parse_type",
     "type_name",

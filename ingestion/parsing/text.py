@@ -15,7 +15,7 @@ from ingestion.errors import ConfigError
 from ingestion.parsing.formats import DateFormat
 from ingestion.parsing.types import type_name
 
-__all__ = ["FALSE_VALUES", "TRUE_VALUES", "cast_text"]
+__all__ = ["FALSE_VALUES", "TRUE_VALUES", "cast_text", "keep"]
 
 TRUE_VALUES = ("true", "1")
 FALSE_VALUES = ("false", "0")
@@ -74,16 +74,16 @@ def _no_misfits(values: pa.Array) -> pa.BooleanArray:
 def _trimmed(values: pa.Array) -> pa.Array:
     """Without surrounding blanks, NBSP and its kin included; empty is null."""
     text = pc.utf8_trim_whitespace(pc.cast(values, pa.string()))
-    return _keep(text, pc.not_equal(text, ""))
+    return keep(text, pc.not_equal(text, ""))
 
 
-def _keep(values: pa.Array, mask: pa.BooleanArray) -> pa.Array:
-    """*values*, null where *mask* is not true."""
+def keep(values: pa.Array, mask: pa.BooleanArray) -> pa.Array:
+    """*values*, with null where *mask* is not true."""
     return pc.if_else(mask, values, pa.scalar(None, values.type))
 
 
 def _matching(text: pa.Array, pattern: str) -> pa.Array:
-    return _keep(text, pc.match_substring_regex(text, pattern))
+    return keep(text, pc.match_substring_regex(text, pattern))
 
 
 def _whole(values: pa.Array, dtype: pa.DataType) -> pa.Array | None:
@@ -111,7 +111,7 @@ def _by_shape(text: pa.Array, dtype: pa.DataType, timezone: str | None) -> pa.Ar
     if pa.types.is_floating(dtype):
         typed = pc.cast(_matching(text, _FLOAT), dtype)
         overflown = pc.and_(pc.is_inf(typed), pc.match_substring_regex(text, r"\d"))
-        return _keep(typed, pc.invert(overflown))
+        return keep(typed, pc.invert(overflown))
     if pa.types.is_decimal(dtype):
         return _decimals(text, dtype)
     if pa.types.is_time(dtype):
@@ -170,7 +170,7 @@ def _localised(stamps: pa.Array, dtype: pa.TimestampType, timezone: str) -> pa.A
     except pa.ArrowInvalid as error:
         raise ConfigError(f"time zone {timezone!r} is not known; use a name such as Europe/Stockholm") from error
     existed = pc.equal(pc.local_timestamp(assumed), stamps)
-    return _keep(pc.cast(assumed, dtype), existed)
+    return keep(pc.cast(assumed, dtype), existed)
 
 
 def _in_calendar(typed: pa.Array) -> pa.Array:
@@ -183,7 +183,7 @@ def _in_calendar(typed: pa.Array) -> pa.Array:
     else:
         return typed
     inside = pc.and_(pc.greater_equal(ints, first), pc.less(ints, end))
-    return typed if pc.all(inside).as_py() is not False else _keep(typed, inside)
+    return typed if pc.all(inside).as_py() is not False else keep(typed, inside)
 
 
 def _booleans(text: pa.Array, true_values: Sequence[str], false_values: Sequence[str]) -> pa.Array:
@@ -192,7 +192,7 @@ def _booleans(text: pa.Array, true_values: Sequence[str], false_values: Sequence
         pc.is_in(lowered, value_set=pa.array([word.strip().lower() for word in words], pa.string()))
         for words in (true_values, false_values)
     )
-    return _keep(true, pc.or_(true, false))
+    return keep(true, pc.or_(true, false))
 
 
 def _by_formats(text: pa.Array, dtype: pa.DataType, formats: Sequence[str], timezone: str | None) -> pa.Array:
@@ -212,12 +212,12 @@ def _by_format(text: pa.Array, dtype: pa.DataType, spelled: DateFormat, timezone
                 ("an", "type timestamptz") if spelled.has_offset else ("no", "type timestamp, or set timezone")
             )
             raise ConfigError(
-                f"date format {spelled.text!r} has {has} offset (%z) and cannot give {type_name(dtype)}; choose {remedy}"
+                f"date format {spelled.text!r} has {has} offset (%z) and gives no {type_name(dtype)}; choose {remedy}"
             )
         return _localised(stamps, dtype, timezone)
     if pa.types.is_date(dtype):
         midnight = pc.equal(pc.floor_temporal(stamps, unit="day"), stamps)
-        return pc.cast(_keep(stamps, midnight), dtype)
+        return pc.cast(keep(stamps, midnight), dtype)
     return pc.cast(stamps, dtype)
 
 

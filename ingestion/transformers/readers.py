@@ -1,0 +1,98 @@
+"""How the texts of one column are read: as dates, as booleans, or plainly as a type."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.parsing import cast_text, expectation, misfit_reasons
+
+__all__ = ["BooleanReader", "DateReader", "PlainReader", "TextReader"]
+
+_TRUE_WORDS = ("yes", "true", "y", "1", "ja", "on")
+_FALSE_WORDS = ("no", "false", "n", "0", "nej", "off")
+_MIDNIGHT = r"[ T]00:00(?::00(?:\.0+)?)?\s*$"
+_TIME_OF_DAY = r"^\s*\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}"
+
+
+class TextReader(ABC):
+    """Reads the texts of one column in one run."""
+
+    dtype: pa.DataType
+
+    @abstractmethod
+    def read(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
+        """The values as `dtype`, null for misfits, and a mask of the misfits."""
+
+    def reasons(self, text: pa.Array) -> pa.Array:
+        """One sentence for each misfit."""
+        return misfit_reasons(text, expectation(self.dtype))
+
+
+@dataclass(frozen=True)
+class PlainReader(TextReader):
+    """Reads as `types` and schema hints do: one notation, nothing tolerated."""
+
+    dtype: pa.DataType
+    decimal_separator: str = "."
+    thousands_separator: str | None = None
+    timezone: str | None = None
+
+    def read(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
+        """The values as `dtype`, and a mask of the misfits."""
+        return cast_text(
+            text,
+            self.dtype,
+            decimal_separator=self.decimal_separator,
+            thousands_separator=self.thousands_separator,
+            timezone=self.timezone,
+        )
+
+
+@dataclass(frozen=True)
+class BooleanReader(TextReader):
+    """Reads yes and no in the words of `boolean_columns`."""
+
+    dtype: pa.DataType
+
+    def read(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
+        """The values as booleans, and a mask of the misfits."""
+        return cast_text(text, self.dtype, true_values=_TRUE_WORDS, false_values=_FALSE_WORDS)
+
+    def reasons(self, text: pa.Array) -> pa.Array:
+        """One sentence for each misfit."""
+        return misfit_reasons(text, "one of yes/no, true/false, y/n, 1/0, ja/nej, on/off")
+
+
+@dataclass(frozen=True)
+class DateReader(TextReader):
+    """Reads ISO 8601 or the given formats; a date may carry the time 00:00, and no other."""
+
+    dtype: pa.DataType
+    formats: tuple[str, ...] = ()
+    timezone: str | None = None
+
+    def as_written_by_arrow(self) -> "DateReader":
+        """The reader for a column that was typed already, and is text only on its way to another type."""
+        return replace(self, formats=())
+
+    def read(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
+        """The values as `dtype`, and a mask of the misfits."""
+        typed, misfits = cast_text(text, self.dtype, formats=self.formats, timezone=self.timezone)
+        if self.formats or not pa.types.is_date(self.dtype) or not pc.any(misfits).as_py():
+            return typed, misfits
+        return cast_text(pc.replace_substring_regex(text, _MIDNIGHT, ""), self.dtype)
+
+    def reasons(self, text: pa.Array) -> pa.Array:
+        """One sentence for each misfit."""
+        kind = "a date" if pa.types.is_date(self.dtype) else "a timestamp"
+        if self.formats:
+            return misfit_reasons(text, f"{kind} (expected {' or '.join(self.formats)})")
+        plain = misfit_reasons(text, expectation(self.dtype))
+        if not pa.types.is_date(self.dtype):
+            return plain
+        timed = misfit_reasons(
+            text, "a date: it has a time of day; give the column type timestamp in types, or a format"
+        )
+        return pc.if_else(pc.match_substring_regex(text, _TIME_OF_DAY), timed, plain)
