@@ -28,7 +28,7 @@ def run(job: JobConfig, run_id: str) -> RunReport:
 
 
 class Stream:
-    """The rows of one run, lazily: nothing is read before `load`; `report` tells how far it came, `preview` what it loads."""
+    """The rows of one run, lazily: `load` reads and lands them, `report` counts them, `preview` is the first few."""
 
     def __init__(self, job: JobConfig, run_id: str) -> None:
         self.job = job

@@ -35,6 +35,7 @@ def reject(
 
     *reasons*, *columns* and *values* have one entry per rejected row, or are one text for all.
     """
+    rows = pc.cast(rows, pa.int64())  # an empty list of indices has the type null
     count = len(rows)
     return pa.RecordBatch.from_arrays(
         [
