@@ -19,30 +19,35 @@ HEAD = """# Reference
 
 Every option of job and source files. This page is written by `make docs` from the options themselves; editors get the
 same from the JSON Schema in [config/schema](../config/schema).
+
+A job file may also say `inherits: NAME` (or `template: NAME`) to take over `config/templates/NAME.yaml`, and
+`source: {ref: ID, ...}` to take over a source file; what stands in the job file wins. Any value may be a placeholder,
+`${NAME}` or `${NAME:-default}`, which is looked up in the environment when a run uses it.
 """
 
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD, *_section("Job", JobConfig, skip={"id"}, level=2)]
+    described: set[str] = {"Connector", "Transformer", "Loader"}
+    parts = [HEAD, *_section("Job", JobConfig, {"id"}, 2, described)]
     for title, factory in (
         ("Source", ConnectorFactory),
         ("Transformer", TransformerFactory),
         ("Loader", LoaderFactory),
     ):
-        parts += _plugins(title, factory)
-    parts += _section("Source file", SourceConfig, skip=set(), level=2)
+        parts += _plugins(title, factory, described)
+    parts += _section("Source file", SourceConfig, set(), 2, described)
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _plugins(title: str, factory: Factory[Any]) -> Iterator[str]:
+def _plugins(title: str, factory: Factory[Any], described: set[str]) -> Iterator[str]:
     yield f"## {title}\n"
     classes = {factory.get(name) for name in factory.names()}
     for cls in sorted(classes, key=lambda one: one.model_fields["type"].default):
-        yield from _section(f"`type: {cls.model_fields['type'].default}`", cls, skip={"type"}, level=3)
+        yield from _section(f"`type: {cls.model_fields['type'].default}`", cls, {"type"}, 3, described)
 
 
-def _section(title: str, cls: type[Model], skip: set[str], level: int) -> Iterator[str]:
+def _section(title: str, cls: type[Model], skip: set[str], level: int, described: set[str]) -> Iterator[str]:
     schema = cls.model_json_schema(by_alias=False)
     parts = schema.get("$defs", {})
     yield f"{'#' * level} {title}\n"
@@ -50,12 +55,10 @@ def _section(title: str, cls: type[Model], skip: set[str], level: int) -> Iterat
         yield cls.__doc__.strip().splitlines()[0] + "\n"
     yield from _table(schema, parts, skip, _aliases(cls))
     for name, part in parts.items():
-        if "properties" in part and part.get("title") not in _PLUGINS:
+        if "properties" in part and name not in described:
+            described.add(name)
             yield f"{'#' * (level + 1)} {name}\n"
             yield from _table(part, parts, set(), {})
-
-
-_PLUGINS = {"Connector", "Transformer", "Loader"}
 
 
 def _aliases(cls: type[Model]) -> dict[str, list[str]]:
@@ -107,11 +110,16 @@ def _values(option: dict[str, Any], parts: dict[str, Any]) -> str:
 def _type(option: dict[str, Any], parts: dict[str, Any]) -> str:
     kind = option.get("type", "any")
     if kind == "array":
-        return f"list of {_values(option.get('items', {}), parts)}"
+        return f"list of {_grouped(option.get('items', {}), parts)}"
     extra = option.get("additionalProperties")
     if kind == "object" and isinstance(extra, dict) and extra:
-        return f"map to {_values(extra, parts)}"
+        return f"map to {_grouped(extra, parts)}"
     return str({"string": "text", "integer": "whole number", "object": "map"}.get(kind, kind))
+
+
+def _grouped(option: dict[str, Any], parts: dict[str, Any]) -> str:
+    words = _values(option, parts)
+    return f"({words})" if " or " in words else words
 
 
 def main() -> int:
