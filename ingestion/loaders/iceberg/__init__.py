@@ -1,0 +1,157 @@
+"""Apache Iceberg: rows, rejected rows and the job's cursor land in one snapshot, exactly once."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import pyarrow as pa
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+
+from ingestion.errors import ConfigError
+from ingestion.loaders.iceberg.partitions import PartitionField
+from ingestion.plugins import Batch, Load, Loader, LoadResult, Model, State
+
+if TYPE_CHECKING:
+    import polars as pl
+    from pyiceberg.table import Table
+
+__all__ = ["CatalogOptions", "IcebergLoader", "PartitionField"]
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
+_NAME = re.compile(r"[^\s/\\.][^/\\.]*")
+_BREAKS_HISTORY = "write.metadata.delete-after-commit.enabled"
+
+
+def _bytes(value: Any) -> Any:
+    """A number of bytes from ``512 MiB`` and the like."""
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return value
+    unit = _UNITS.get(match[2].lower())
+    if unit is None:
+        raise ValueError(f"unknown unit {match[2]!r}; write a number of bytes, or KiB, MiB, GiB, kB, MB, GB behind it")
+    return int(float(match[1]) * unit)
+
+
+def _property(value: Any) -> Any:
+    """YAML's numbers and truth values as Iceberg writes them."""
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int | float) else value
+
+
+class CatalogOptions(Model):
+    """Where the catalog is; further keys are pyiceberg's own and go to it unchanged."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str | None = None
+    """sql, rest, glue, hive, ...; ICEBERG_CATALOG_TYPE where neither type nor uri is given."""
+    uri: str | None = None
+    """The catalog's address; ICEBERG_CATALOG_URI where neither type nor uri is given."""
+    warehouse: str | None = None
+    """Where tables are created; ICEBERG_WAREHOUSE_LOCATION for a SQL catalog that names none."""
+    name: str | None = None
+    """The catalog's name, by which a SQL catalog keeps tables apart; ICEBERG_CATALOG_NAME where it is not given."""
+
+
+class IcebergLoader(Loader):
+    """Writes Parquet files while the source is still being read, and commits them in one snapshot."""
+
+    type: Literal["iceberg"] = "iceberg"
+    """Loads into an Apache Iceberg table."""
+    write_mode: Annotated[
+        Literal["append", "overwrite"], BeforeValidator(lambda value: "overwrite" if value == "replace" else value)
+    ] = "append"
+    """append adds the rows to the table, overwrite replaces all that is in it (so does replace, its alias)."""
+    partition_by: list[PartitionField] = []
+    """Columns, or {column, transform}, by which a new table's files are kept apart."""
+    target_file_size: Annotated[int, BeforeValidator(_bytes), Field(ge=1 << 20)] = 512 << 20
+    """A data file is closed once it has this many bytes; a number, or text such as 512 MiB."""
+    table_properties: dict[str, Annotated[str, BeforeValidator(_property)]] = {}
+    """Iceberg table properties, set by the next commit where the table has them otherwise."""
+    allow_empty: bool = False
+    """Let write_mode overwrite empty the table when the source gives no rows."""
+    catalog: CatalogOptions = CatalogOptions()
+    """The catalog; by default the embedded one under the metadata folder, or that of the ICEBERG_* settings."""
+
+    @field_validator("database", "table")
+    @classmethod
+    def _nameable(cls, value: str) -> str:
+        parts = value.split(".") if value else []
+        if not all(_NAME.fullmatch(part) for part in parts):
+            raise ValueError(f"{value!r} cannot name a table or namespace; use letters, digits, _ and -")
+        return value
+
+    @field_validator("table_properties")
+    @classmethod
+    def _keeps_history(cls, value: dict[str, str]) -> dict[str, str]:
+        if value.get(_BREAKS_HISTORY, "false").lower() == "true":
+            raise ValueError(
+                f"{_BREAKS_HISTORY} deletes the history that a job's cursor may have to be read from; leave it out"
+            )
+        return value
+
+    def identifier(self, job: str = "") -> tuple[str, ...]:
+        """Namespace and table; the table is named after the *job* where no name is given."""
+        if not (self.table or job):
+            raise ConfigError("loader.table is not given; name the table")
+        return (*self.database.split("."), self.table or job)
+
+    def state(self, job: str) -> State:
+        """The job's cursor and newest load as the table's present history has them, and the table's columns."""
+        from ingestion.loaders.iceberg.catalog import find_table, opened, translated
+        from ingestion.loaders.iceberg.cursors import restored
+        from ingestion.loaders.iceberg.history import entry_of
+        from ingestion.loaders.iceberg.types import file_schema
+
+        identifier = self.identifier(job)
+        with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}"):
+            table = find_table(catalog, identifier)
+            if table is None:
+                return State()
+            entry = entry_of(table.metadata, job, table.io)
+            schema = file_schema(table.schema(), field_ids=False)
+            return State(restored(entry.cursor, table.io), entry.load_id, schema)
+
+    def load(self, load: Load, batches: Iterator[Batch]) -> LoadResult:
+        """Land everything in one snapshot of the table, which is created where it does not exist."""
+        from ingestion.loaders.iceberg.catalog import opened
+        from ingestion.loaders.iceberg.loading import Loading
+
+        with opened(self._catalog_options()) as catalog:
+            return Loading(self, catalog, load).run(batches)
+
+    def scan(self) -> "pl.LazyFrame":
+        """The table as a lazy polars frame."""
+        import polars as pl
+
+        # Its advice to install another planner is for whoever builds the environment, not for each reader.
+        warnings.filterwarnings("ignore", message="Iceberg scan planning")
+        return pl.scan_iceberg(self._opened_table())
+
+    def to_table(self) -> pa.Table:
+        """The whole table in memory."""
+        return self._opened_table().scan().to_arrow()
+
+    def reader(self) -> pa.RecordBatchReader:
+        """The table batch by batch."""
+        return self._opened_table().scan().to_arrow_batch_reader()
+
+    def first_rows(self, count: int) -> pa.Table:
+        """Some *count* rows, for people to look at."""
+        return self._opened_table().scan(limit=count).to_arrow()
+
+    def _opened_table(self) -> "Table":
+        from ingestion.loaders.iceberg.catalog import find_table, opened, translated
+
+        identifier = self.identifier()
+        name = ".".join(identifier)
+        with opened(self._catalog_options()) as catalog, translated(f"table {name}"):
+            table = find_table(catalog, identifier)
+        if table is None:
+            raise ConfigError(f"table {name} does not exist yet; run its job first")
+        return table
+
+    def _catalog_options(self) -> dict[str, Any]:
+        return {**self.catalog.model_dump(exclude_none=True)}

@@ -1,0 +1,149 @@
+"""The catalog: opened from pyiceberg's own properties, with its failures named by their remedy."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ingestion import settings
+from ingestion.errors import ConfigError, IngestionError, TransientError
+from ingestion.secrets import redact
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+
+__all__ = ["catalog_properties", "find_table", "opened", "translated"]
+
+_LOCK_WAIT_SECONDS = 30  # how long SQLite waits for another writer
+
+
+def catalog_properties(given: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """Name and properties of the catalog that a job means; what it leaves out comes from the settings."""
+    own = settings.current()
+    options = {key: _text(value) for key, value in given.items() if value is not None}
+    name = options.pop("name", own.iceberg_catalog_name)
+    if "type" not in options and "uri" not in options and "py-catalog-impl" not in options:
+        defaults = {"type": own.iceberg_catalog_type, "uri": own.iceberg_catalog_uri, **own.iceberg_catalog_properties}
+        options = {**defaults, **options}
+    options.setdefault("type", "sql" if "py-catalog-impl" not in options else "")
+    options = {key: value for key, value in options.items() if value}
+    if options.get("type") == "sql":
+        options.setdefault("uri", own.iceberg_catalog_uri)
+        options.setdefault("warehouse", own.iceberg_warehouse_location)
+    if options.get("type") != "rest" and "warehouse" in options:
+        options["warehouse"] = own.absolute(options["warehouse"])
+    return name, options
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@contextmanager
+def opened(given: Mapping[str, Any]) -> "Iterator[Catalog]":
+    """The catalog, closed again at the end; raises ConfigError or TransientError if it cannot be opened."""
+    name, options = catalog_properties(given)
+    with translated(f"catalog {name!r}"):
+        catalog = _open(name, options)
+    try:
+        yield catalog
+    finally:
+        catalog.close()
+
+
+def _open(name: str, options: dict[str, str]) -> "Catalog":
+    from pyiceberg.catalog import load_catalog
+    from sqlalchemy.exc import OperationalError
+
+    uri = options.get("uri", "")
+    if not uri.startswith("sqlite"):
+        return load_catalog(name, **options)
+    file = uri.partition(":///")[2].partition("?")[0]
+    if file:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    if "?" not in uri:
+        options = {**options, "uri": f"{uri}?timeout={_LOCK_WAIT_SECONDS}"}
+    try:
+        return load_catalog(name, **options)
+    except OperationalError as error:
+        if "already exists" not in str(error):
+            raise
+        return load_catalog(name, **options)  # another process created the catalog's tables in the same moment
+
+
+def find_table(catalog: "Catalog", identifier: tuple[str, ...]) -> "Table | None":
+    """The table as the catalog knows it now; None where there is none."""
+    from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+
+    try:
+        return catalog.load_table(identifier)
+    except (NoSuchTableError, NoSuchNamespaceError):
+        return None
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise ConfigError or TransientError, without secrets, in place of what drivers and pyiceberg raise."""
+    try:
+        yield
+    except IngestionError:
+        raise
+    except ImportError as error:
+        raise ConfigError(
+            f"{what} needs a driver that is not installed ({error}); install the extra it belongs to"
+        ) from error
+    except PermissionError as error:
+        raise ConfigError(f"{what}: no permission ({_first_line(error)}); grant it or choose another place") from error
+    except OSError as error:
+        raise TransientError(_os_sentence(what, error)) from error
+    except Exception as error:
+        kind = _kind(error)
+        if kind is None:
+            raise
+        raise kind(f"{what}: {type(error).__name__}: {_first_line(error)}; {_ADVICE[kind]}") from error
+
+
+_ADVICE: dict[type[IngestionError], str] = {
+    ConfigError: "check loader.catalog or the ICEBERG_* settings",
+    TransientError: "check that the catalog is up and reachable, then run again",
+}
+
+
+def _os_sentence(what: str, error: OSError) -> str:
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{what}: no space left ({_first_line(error)}); free some and run again, nothing was loaded"
+    return f"{what}: {_first_line(error)}; check that the storage is reachable, then run again"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = redact(str(error)).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _kind(error: Exception) -> type[IngestionError] | None:
+    """Which of our errors a foreign one is; None for what looks like a bug."""
+    from pyiceberg import exceptions as iceberg
+    from sqlalchemy import exc as sql
+
+    config = (
+        iceberg.NoSuchPropertyException,
+        iceberg.NotInstalledError,
+        iceberg.AuthorizationExpiredError,
+        iceberg.UnauthorizedError,
+        iceberg.ForbiddenError,
+        iceberg.BadRequestError,
+        sql.ArgumentError,
+        sql.ProgrammingError,
+    )
+    transient = (
+        iceberg.CommitFailedException,
+        iceberg.CommitStateUnknownException,
+        iceberg.ServerError,
+        iceberg.ServiceUnavailableError,
+        iceberg.RESTError,
+        sql.SQLAlchemyError,
+    )
+    return ConfigError if isinstance(error, config) else TransientError if isinstance(error, transient) else None

@@ -1,0 +1,94 @@
+"""Cursors as a commit holds them: JSON in place, a table as an immutable file that is named by its content."""
+
+import hashlib
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion.errors import DataError
+from ingestion.plugins import Cursor
+
+if TYPE_CHECKING:
+    from pyiceberg.io import FileIO
+
+__all__ = ["restored", "stored"]
+
+_FILE = "ingestion.cursor-file"
+
+
+def stored(cursor: Cursor, folder: str, io: "FileIO") -> Any:
+    """The JSON form of *cursor*; a table is on disk under *folder* when this returns."""
+    if not isinstance(cursor, pa.Table):
+        return cursor
+    content = _encoded(cursor)
+    digest = hashlib.sha256(content).hexdigest()
+    path = f"{folder}/{digest}.parquet"
+    _write(path, content, io)
+    return {_FILE: path, "sha256": digest, "rows": cursor.num_rows}
+
+
+def restored(value: Any, io: "FileIO") -> Cursor:
+    """The cursor that `stored` gave *value* for; raises DataError if its file is gone or not what it was."""
+    if not isinstance(value, dict) or _FILE not in value:
+        cursor: Cursor = value
+        return cursor
+    try:
+        with io.new_input(value[_FILE]).open() as file:
+            content = file.read()
+    except FileNotFoundError as error:
+        raise DataError(
+            f"the cursor file {value[_FILE]} is gone; restore it, "
+            f"or roll the table back to a snapshot whose cursor is there"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != value["sha256"]:
+        raise DataError(f"the cursor file {value[_FILE]} is not what was written; restore it from a backup")
+    return pq.read_table(pa.BufferReader(content))
+
+
+def _encoded(table: pa.Table) -> pa.Buffer:
+    """Sorted texts such as paths shrink best, and read fastest, as differences to the one before."""
+    texts = [
+        column.name
+        for column in table.schema
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    ]
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        use_dictionary=False,
+        column_encoding=dict.fromkeys(texts, "DELTA_BYTE_ARRAY"),
+    )
+    return sink.getvalue()
+
+
+def _write(path: str, content: pa.Buffer, io: "FileIO") -> None:
+    local = path.removeprefix("file://")
+    if "://" in local:
+        with io.new_output(path).create(overwrite=True) as file:
+            file.write(content.to_pybytes())
+        return
+    target = Path(local)
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{uuid.uuid4().hex}")
+    try:
+        with draft.open("wb") as file:
+            file.write(memoryview(content))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,51 @@
+"""Batches of one schema as rows of files of another."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ingestion.errors import DataError
+from ingestion.loaders.iceberg.types import cast, word
+
+if TYPE_CHECKING:
+    from pyiceberg.partitioning import PartitionSpec
+    from pyiceberg.schema import Schema
+
+__all__ = ["Fit"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How batches of one schema become rows of files of another."""
+
+    table: str
+    generation: int  # fits of the same generation make files of the same columns
+    schema: "Schema"
+    spec: "PartitionSpec"
+    target: pa.Schema
+    sources: Sequence[int]  # for each target column its place in the batch, -1 = null
+
+    def apply(self, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+        """The rows in the file's columns; raises DataError for a value that would change on its way."""
+        table = pa.Table.from_batches(list(batches))
+        columns = [self._column(table, place, position) for position, place in enumerate(self.sources)]
+        return pa.Table.from_arrays(columns, schema=self.target)
+
+    def _column(self, table: pa.Table, place: int, position: int) -> pa.ChunkedArray:
+        wanted, name = self.target.field(position), self.schema.fields[position].name
+        if place < 0:
+            return pa.chunked_array([pa.nulls(table.num_rows, wanted.type)])
+        try:
+            values = cast(table.column(place), wanted.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(
+                f"table {self.table}: column {name!r} is {word(wanted.type)} and a value of the data does not fit "
+                f"({str(error).splitlines()[0]}); convert it in the transformer, or load into another table"
+            ) from error
+        if not wanted.nullable and values.null_count:
+            raise DataError(
+                f"table {self.table}: column {name!r} is required and the data has {values.null_count} nulls in it"
+            )
+        return values

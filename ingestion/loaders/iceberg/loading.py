@@ -1,0 +1,159 @@
+"""One load: rows, rejected rows and the cursor land together, or none of them does."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ingestion.errors import DataError, Superseded
+from ingestion.loaders.iceberg.catalog import find_table, translated
+from ingestion.loaders.iceberg.commit import append, replace_all
+from ingestion.loaders.iceberg.cursors import stored
+from ingestion.loaders.iceberg.history import CONFIG, ENTRY, JOB, LOAD, RUN, Entry, all_entries, entry_of
+from ingestion.loaders.iceberg.quarantine import Quarantine
+from ingestion.loaders.iceberg.target import Target
+from ingestion.loaders.iceberg.types import file_schema
+from ingestion.plugins import Batch, Cursor, Load, LoadResult
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table, Transaction
+    from pyiceberg.table.snapshots import Snapshot
+    from pyiceberg.table.update.snapshot import _SnapshotProducer
+
+    from ingestion.loaders.iceberg import IcebergLoader
+
+__all__ = ["Loading"]
+
+
+class Loading:
+    """Holds what is under way, so that an error or an interruption can take it back."""
+
+    def __init__(self, options: "IcebergLoader", catalog: "Catalog", load: Load) -> None:
+        identifier = options.identifier(load.job)
+        self._options = options
+        self._load = load
+        self._cursor: Cursor = None
+        self._target = Target(
+            catalog,
+            identifier,
+            find_table(catalog, identifier),
+            load.load_id,
+            target_file_size=options.target_file_size,
+            partition_by=options.partition_by,
+            properties=options.table_properties,
+        )
+        self._quarantine = Quarantine(catalog, identifier, load)
+
+    def run(self, batches: Iterator[Batch]) -> LoadResult:
+        """Land *batches* in one commit; on any exception nothing of them is left."""
+        try:
+            self._consume(batches)
+            with translated(f"table {self._target.name}"):
+                return self._land()
+        except BaseException:
+            self._take_back()
+            raise
+
+    def _consume(self, batches: Iterator[Batch]) -> None:
+        where = f"table {self._target.name}"
+        for batch in batches:
+            with translated(where):
+                self._target.write(batch.records)
+                if batch.rejected is not None and batch.rejected.num_rows:
+                    self._quarantine.write(batch.rejected)
+            if batch.cursor is not None:
+                self._cursor = batch.cursor
+        with translated(where):
+            self._target.finish()
+
+    def _land(self) -> LoadResult:
+        started = time.perf_counter()
+        if not self._has_something_to_say():
+            return self._result(None, None, started)
+        self._quarantine.land()
+        kept = stored(self._cursor, self._cursor_folder(), self._target.home.io)
+        table, snapshot = self._target.land(
+            self._refuse_if_superseded, lambda transaction, files: self._stage(transaction, files, kept)
+        )
+        self._quarantine.clean(table.metadata)
+        return self._result(table, snapshot, started)
+
+    def _has_something_to_say(self) -> bool:
+        rows = self._target.rows
+        if self._options.write_mode == "overwrite":
+            if not rows and not self._options.allow_empty:
+                raise DataError(
+                    f"table {self._target.name}: the source gave no rows, and write_mode overwrite would empty "
+                    f"the table; check the source, or set loader.allow_empty: true if that is right"
+                )
+            return self._target.has_schema
+        if rows or self._quarantine.rows:
+            return True
+        return self._target.has_schema and self._is_new(self._cursor)
+
+    def _is_new(self, cursor: Cursor) -> bool:
+        before = self._load.since.cursor
+        if isinstance(cursor, pa.Table):
+            if isinstance(before, pa.Table):
+                return not cursor.equals(before)
+            return before is not None or bool(cursor.num_rows)
+        return cursor is not None and (isinstance(before, pa.Table) or cursor != before)
+
+    def _cursor_folder(self) -> str:
+        """Outside the table's own folder, so that tools which clean that up leave cursors alone."""
+        parent = self._target.home.location().rstrip("/").rpartition("/")[0]
+        return f"{parent}/_cursors/{self._target.name}"
+
+    def _refuse_if_superseded(self, table: "Table | None") -> None:
+        load = self._load
+        now = entry_of(table.metadata, load.job, table.io) if table is not None else Entry()
+        if now.load_id != load.since.load_id:
+            raise Superseded(
+                f"table {self._target.name}: another run of job {load.job} has committed (load {now.load_id}) since "
+                f"this one began from load {load.since.load_id}, or the table was rolled back; "
+                f"nothing of this run was loaded, run again"
+            )
+
+    def _stage(self, transaction: "Transaction", files: "Sequence[DataFile]", kept: Any) -> "_SnapshotProducer[Any]":
+        load, metadata = self._load, transaction.table_metadata
+        io = transaction._table.io  # noqa: SLF001 - the table that the transaction is on
+        cursor = entry_of(metadata, load.job, io).cursor if kept is None else kept
+        entry = Entry(load.load_id, cursor)
+        summary = {
+            **all_entries(metadata, io),
+            ENTRY + load.job: entry.in_summary(),
+            LOAD: load.load_id,
+            RUN: load.run_id,
+            JOB: load.job,
+            CONFIG: load.config_hash,
+        }
+        add = replace_all if self._options.write_mode == "overwrite" else append
+        sequence = getattr(metadata, "last_sequence_number", 0) + 1  # format version 1 has none
+        producer = add(transaction, summary, files)
+        transaction.set_properties({ENTRY + load.job: entry.in_property(producer.snapshot_id, sequence)})
+        return producer
+
+    def _take_back(self) -> None:
+        self._target.abort()
+        if self._target.in_doubt or self._target.landed:
+            self._quarantine.leave()
+        else:
+            self._quarantine.abort()
+
+    def _result(self, table: "Table | None", snapshot: "Snapshot | None", started: float) -> LoadResult:
+        target = self._target
+        schema = table.schema() if table is not None else target.schema if target.has_schema else None
+        return LoadResult(
+            rows=target.rows,
+            quarantined=self._quarantine.rows,
+            files=len(target.files),
+            bytes_written=target.bytes_written,
+            snapshot=str(snapshot.snapshot_id) if snapshot is not None else None,
+            schema=file_schema(schema, field_ids=False) if schema is not None else None,
+            commit_seconds=time.perf_counter() - started,
+            table=target.name,
+            location=table.location() if table is not None else None,
+        )

@@ -1,0 +1,152 @@
+"""`<table>__quarantine`: rejected rows with their reasons, under the load id of the run that rejected them.
+
+They are appended just before the data. Rows of a load that never landed are deleted by the job's next
+landing: from then on it cannot land any more, because its compare-and-set has failed.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ingestion.errors import IngestionError, OutcomeUnknown
+from ingestion.loaders.iceberg.catalog import find_table, translated
+from ingestion.loaders.iceberg.commit import Landing, NotSent, staged
+from ingestion.loaders.iceberg.history import CONFIG, JOB, LOAD, RUN, find_load, in_summary
+from ingestion.loaders.iceberg.target import Target
+from ingestion.plugins import Load
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table, Transaction
+    from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.table.update.snapshot import _SnapshotProducer
+
+__all__ = ["Quarantine"]
+
+_log = logging.getLogger(__name__)
+_FILE_SIZE = 128 << 20
+
+
+class Quarantine:
+    """The rejected rows of one load."""
+
+    def __init__(self, catalog: "Catalog", target: tuple[str, ...], load: Load) -> None:
+        self.rows = 0
+        self._catalog = catalog
+        self._identifier = (*target[:-1], f"{target[-1]}__quarantine")
+        self._load = load
+        self._at = datetime.now(timezone.utc)
+        self._rows: Target | None = None
+
+    def write(self, rejected: pa.RecordBatch) -> None:
+        """Take rows of schema REJECTED."""
+        if self._rows is None:
+            table = find_table(self._catalog, self._identifier)
+            self._rows = Target(self._catalog, self._identifier, table, self._load.load_id, target_file_size=_FILE_SIZE)
+        self.rows += rejected.num_rows
+        self._rows.write(self._stamped(rejected))
+
+    def land(self) -> None:
+        """Commit the rows, if there are any."""
+        if self._rows is None:
+            return
+        self._rows.finish()
+        load = self._load
+        summary = {LOAD: load.load_id, RUN: load.run_id, JOB: load.job, CONFIG: load.config_hash}
+        self._rows.land(_anything, self._rows.add(summary))
+
+    def abort(self) -> None:
+        """Stop, and take back what was written or committed."""
+        if self._rows is None:
+            return
+        self._rows.abort()
+        if self._rows.landed:
+            self._remove(lambda load_id, _: load_id == self._load.load_id)
+
+    def leave(self) -> None:
+        """Stop, and keep what was committed: the load itself may still land."""
+        if self._rows is not None:
+            self._rows.abort()
+
+    def clean(self, target: "TableMetadata") -> None:
+        """Delete rows of the job's loads that *target* never saw; only after a landing of this load."""
+        landed = {self._load.load_id, self._load.since.load_id}
+        first = min((snapshot.timestamp_ms for snapshot in target.snapshots), default=0)
+
+        def unlanded(load_id: str, timestamp: int) -> bool:
+            # Older than what the target still remembers: it may have landed and been expired.
+            return load_id not in landed and timestamp >= first and find_load(target, load_id) is None
+
+        self._remove(unlanded)
+
+    def _stamped(self, rejected: pa.RecordBatch) -> pa.RecordBatch:
+        load, count = self._load, rejected.num_rows
+        for name, value in (
+            ("load_id", load.load_id),
+            ("run_id", load.run_id),
+            ("job", load.job),
+            ("config_hash", load.config_hash),
+        ):
+            rejected = rejected.append_column(name, pa.repeat(pa.scalar(value, pa.string()), count))
+        return rejected.append_column(
+            "quarantined_at", pa.repeat(pa.scalar(self._at, pa.timestamp("us", "UTC")), count)
+        )
+
+    def _remove(self, doomed: Callable[[str, int], bool]) -> None:
+        """Take out the files of this job's loads that are *doomed*; where that fails they stay, uncounted."""
+        try:
+            with translated(f"table {'.'.join(self._identifier)}"):
+                self._try_remove(doomed)
+        except IngestionError as error:
+            _log.warning("%s: quarantined rows of loads that never landed are still there: %s", self._load.job, error)
+
+    def _try_remove(self, doomed: Callable[[str, int], bool]) -> None:
+        table = find_table(self._catalog, self._identifier)
+        if table is None:
+            return
+        loads = {
+            snapshot.snapshot_id
+            for snapshot in table.metadata.snapshots
+            if in_summary(snapshot, JOB) == self._load.job
+            and (load_id := in_summary(snapshot, LOAD)) is not None
+            and doomed(load_id, snapshot.timestamp_ms)
+        }
+        files = _files_of(table, loads)
+        if not files:
+            return
+
+        def stage(now: "Table | None") -> "tuple[Transaction, _SnapshotProducer[object]]":
+            from ingestion.loaders.iceberg.producers import RemoveFiles
+
+            assert now is not None  # noqa: S101 - found above, and nobody drops it
+            transaction = now.transaction()
+            producer = RemoveFiles.on(transaction, {LOAD: mark}, frozenset(files))
+            return transaction, staged(transaction, producer, ())
+
+        mark = f"removal-by-{self._load.load_id}"
+        try:
+            Landing(self._catalog, self._identifier, mark, stage).land()
+        except NotSent as error:
+            raise error.reason from error
+        except OutcomeUnknown:
+            _log.warning("%s: whether quarantined rows of loads that never landed are gone is unknown", self._load.job)
+
+
+def _anything(_: "Table | None") -> None:
+    """Quarantined rows are welcome whatever the table's state."""
+
+
+def _files_of(table: "Table", loads: set[int]) -> set[str]:
+    """Paths of the live files that these snapshots added."""
+    snapshot = table.current_snapshot()
+    if snapshot is None or not loads:
+        return set()
+    return {
+        entry.data_file.file_path
+        for manifest in snapshot.manifests(table.io)
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+        if entry.snapshot_id in loads
+    }

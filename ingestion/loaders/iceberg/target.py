@@ -1,0 +1,144 @@
+"""One table as one load sees it: rows in, files written, one commit at the end."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion.errors import TransientError
+from ingestion.loaders.iceberg.commit import Landing, NotSent, append
+from ingestion.loaders.iceberg.partitions import PartitionField
+from ingestion.loaders.iceberg.schema import Evolution, SchemaMoved
+from ingestion.loaders.iceberg.writer import StreamWriter, remove
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.schema import Schema
+    from pyiceberg.table import Table, Transaction
+    from pyiceberg.table.snapshots import Snapshot
+    from pyiceberg.table.update.snapshot import _SnapshotProducer
+
+__all__ = ["Target"]
+
+Stage = Callable[["Transaction", "Sequence[DataFile]"], "_SnapshotProducer[Any]"]
+
+
+class Target:
+    """Collects rows for a table, which the commit creates where it does not exist."""
+
+    def __init__(
+        self,
+        catalog: "Catalog",
+        identifier: tuple[str, ...],
+        table: "Table | None",
+        load_id: str,
+        *,
+        target_file_size: int,
+        partition_by: Sequence[PartitionField] = (),
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        self.identifier = identifier
+        self.name = ".".join(identifier)
+        self.rows = 0
+        self.files: list[DataFile] = []
+        self.landed = False
+        self.in_doubt = False  # a request is on its way, or was lost: nothing that it refers to may be deleted
+        self._catalog = catalog
+        self._load_id = load_id
+        self._target_file_size = target_file_size
+        self._evolution = Evolution(catalog, identifier, table, partition_by, properties or {})
+        self._writer = StreamWriter(load_id, target_file_size)
+        self._used: dict[int, list[DataFile]] = {}  # by the snapshot that was to hold them
+
+    @property
+    def home(self) -> "Table":
+        """The table, or the one that the commit will create."""
+        return self._evolution.home
+
+    @property
+    def has_schema(self) -> bool:
+        """Whether the table exists or the data has said what it will look like."""
+        return self._evolution.table is not None or self._evolution.planned is not None
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes of all files."""
+        return sum(int(file.file_size_in_bytes) for file in self.files)
+
+    def write(self, records: pa.RecordBatch) -> None:
+        """Take rows; a batch without rows still adds its columns."""
+        if not records.num_columns:
+            return
+        fit = self._evolution.fit(records.schema)
+        if records.num_rows:
+            self.rows += records.num_rows
+            self._writer.write(records, fit, self._evolution.home)
+
+    def finish(self) -> None:
+        """Have all rows in closed files."""
+        self.files = self._writer.finish()
+
+    def abort(self) -> None:
+        """Stop; remove the files unless a commit refers to them or may do so."""
+        self._writer.abort(keep=self.landed or self.in_doubt)
+
+    def land(self, expect: "Callable[[Table | None], None]", stage: "Stage") -> "tuple[Table, Snapshot]":
+        """Commit the files by *stage* unless *expect* objects, in the table's newest state."""
+
+        def staged(table: "Table | None") -> "tuple[Transaction, _SnapshotProducer[Any]]":
+            expect(table)
+            transaction = self._transaction(table)
+            producer = stage(transaction, self.files)
+            self._used[producer.snapshot_id] = self.files
+            self.in_doubt = True
+            return transaction, producer
+
+        try:
+            table, snapshot = Landing(self._catalog, self.identifier, self._load_id, staged).land()
+        except NotSent as error:
+            self.in_doubt = not error.safe
+            raise error.reason from error.reason.__cause__
+        self.landed, self.in_doubt = True, False
+        self._keep_only(self._used.get(snapshot.snapshot_id, self.files), table)
+        return table, snapshot
+
+    def add(self, summary: dict[str, str]) -> "Stage":
+        """The stage that appends."""
+        return lambda transaction, files: append(transaction, summary, files)
+
+    def _transaction(self, table: "Table | None") -> "Transaction":
+        self._evolution.settle()
+        try:
+            return self._evolution.transaction(table)
+        except SchemaMoved:
+            self._rewrite(table)
+        try:
+            return self._evolution.transaction(table)
+        except SchemaMoved as error:
+            raise TransientError(f"{error}; run again") from error
+
+    def _rewrite(self, table: "Table | None") -> None:
+        """Write the files once more, as the table's present schema and partitioning want them."""
+        names = [field.name for field in self._evolution.settle().fields]
+        io = self.home.io
+        self._evolution.rebase(table)
+        writer = StreamWriter(f"{self._load_id}-{len(self._used) + 1}", self._target_file_size)
+        self._writer.succeeded_by(writer)
+        for file in self.files:
+            with io.new_input(file.file_path).open() as source:
+                for batch in pq.ParquetFile(source).iter_batches():
+                    records = batch.rename_columns(names[: batch.num_columns])
+                    writer.write(records, self._evolution.fit(records.schema), self._evolution.home)
+        self.files = writer.finish()
+
+    def _keep_only(self, files: "Sequence[DataFile]", table: "Table") -> None:
+        self.files = list(files)
+        kept = {file.file_path for file in files}
+        remove(table.io, [path for path in self._writer.paths if path not in kept])
+
+    @property
+    def schema(self) -> "Schema":
+        """The schema that the commit leaves."""
+        return self._evolution.settle()
