@@ -9,12 +9,14 @@ from ingestion.config.load import (
     load_file,
     load_job,
     load_source,
+    load_source_file,
     parse_job,
 )
 from ingestion.config.monitoring import Channel, EmailChannel, Metadata, Monitoring, RetryPolicy, SlackChannel
 from ingestion.config.problems import InvalidConfig, Problem, explain
 from ingestion.config.source import SourceConfig
 from ingestion.config.write import SavedJob, save_job
+from ingestion.config.yaml_text import yaml_scalar
 
 __all__ = [
     "Channel",
@@ -37,6 +39,8 @@ __all__ = [
     "load_file",
     "load_job",
     "load_source",
+    "load_source_file",
     "parse_job",
     "save_job",
+    "yaml_scalar",
 ]

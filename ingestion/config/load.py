@@ -15,7 +15,17 @@ from ingestion.errors import ConfigError
 from ingestion.model import nearest
 from ingestion.settings import Settings, current
 
-__all__ = ["LoadedJob", "LoadedSource", "list_sources", "load_all", "load_file", "load_job", "load_source", "parse_job"]
+__all__ = [
+    "LoadedJob",
+    "LoadedSource",
+    "list_sources",
+    "load_all",
+    "load_file",
+    "load_job",
+    "load_source",
+    "load_source_file",
+    "parse_job",
+]
 
 DEFAULT_GROUP = "ingestion"
 T = TypeVar("T")
@@ -112,6 +122,11 @@ def load_source(source_id: str, settings: Settings | None = None) -> SourceConfi
     if found.source is None:
         raise found.error or ConfigError(f"source {source_id!r} is broken")
     return found.source
+
+
+def load_source_file(path: Path) -> SourceConfig:
+    """The source in the file at *path*; raises ConfigError."""
+    return Workspace(current()).source(path)
 
 
 def is_single_file(settings: Settings) -> bool:

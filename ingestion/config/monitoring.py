@@ -57,7 +57,8 @@ def _channel(value: Any) -> Any:
 
 
 # Not a discriminated union: pydantic has none whose members validate placeholders.
-Channel = Annotated[SlackChannel | EmailChannel, BeforeValidator(_channel)]
+_Written = Literal["slack", "email"] | SlackChannel | EmailChannel
+Channel = Annotated[SlackChannel | EmailChannel, BeforeValidator(_channel, json_schema_input_type=_Written)]
 
 
 class Monitoring(Model):

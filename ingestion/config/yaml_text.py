@@ -13,7 +13,7 @@ import yaml
 
 from ingestion.errors import ConfigError
 
-__all__ = ["Document", "looks_like_number", "parse_scalar", "parse_yaml", "read_yaml"]
+__all__ = ["Document", "looks_like_number", "parse_yaml", "read_yaml", "yaml_scalar"]
 
 Steps = tuple[str | int, ...]
 
@@ -107,7 +107,7 @@ def parse_yaml(text: str, name: str) -> Document:
     return Document(name, None if node is None else _value(node, name, ()), node)
 
 
-def parse_scalar(text: str) -> Any:
+def yaml_scalar(text: str) -> Any:
     """*text* as the value after ``key:``; text that is not YAML stays text."""
     try:
         return parse_yaml(text, "value").value

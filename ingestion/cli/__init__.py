@@ -1,0 +1,66 @@
+"""``ingestion``: the service from a shell, thin over the same functions that everything else uses.
+
+Results go to stdout, messages to stderr. Exit status: 0 done, 1 the job failed, 2 the configuration or the call
+is wrong.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from ingestion.cli import commands
+from ingestion.errors import ConfigError, IngestionError
+from ingestion.secrets import redact
+
+__all__ = ["main", "parser"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        return int(options.command(options))
+    except ConfigError as error:
+        commands.say(redact(str(error)))
+        return commands.WRONG_CALL
+    except IngestionError as error:
+        commands.say(redact(str(error)))
+        return commands.FAILED
+    except KeyboardInterrupt:
+        commands.say("interrupted; nothing was committed that is not in the table's history")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output left; Python would complain while closing stdout
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    top = argparse.ArgumentParser("ingestion", description="Jobs described in YAML, loaded into tables exactly once.")
+    subparsers = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: object, text: str) -> argparse.ArgumentParser:
+        found = subparsers.add_parser(name, help=text, description=text)
+        found.set_defaults(command=command)
+        found.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+        return found
+
+    validate = add("validate", commands.validate, "check job and source files without touching their sources")
+    validate.add_argument("names", nargs="*", metavar="JOB|FILE", help="job ids or files; all jobs and sources if none")
+    schema = add("schema", commands.schema, "print the JSON Schema of job or source files")
+    schema.add_argument("kind", choices=["job", "source"])
+    run = add("run", commands.run, "run a job in this process")
+    run.add_argument("job", metavar="JOB", help="the job's id")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="an option for this run alone: source.port=5433",
+    )
+    run.add_argument("--bare", action="store_true", help="without Dagster: no history, no alerts, a faster start")
+    add("demo", commands.demo, "run the shipped sample job and show what it loaded")
+    add("serve", commands.serve, "run the UI, the daemon and the REST sidecar until interrupted")
+    return top

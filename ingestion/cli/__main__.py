@@ -1,0 +1,7 @@
+"""``python -m ingestion.cli``: the command line where the package is not installed."""
+
+import sys
+
+from ingestion.cli import main
+
+sys.exit(main())

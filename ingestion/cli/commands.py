@@ -1,0 +1,130 @@
+"""What each command does; heavy imports wait until a command needs them."""
+
+import argparse
+import json
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from ingestion.cli.overrides import parse_overrides
+from ingestion.config import JobConfig, list_sources, load_all, load_file, load_job, load_source_file
+from ingestion.errors import ConfigError, IngestionError
+from ingestion.report import RunReport
+from ingestion.secrets import redact
+from ingestion.settings import current
+
+DONE, FAILED, WRONG_CALL = 0, 1, 2
+
+
+def show(text: str) -> None:
+    """Print a result."""
+    sys.stdout.write(f"{text}\n")
+
+
+def say(text: str) -> None:
+    """Print a message."""
+    sys.stderr.write(f"{text}\n")
+
+
+def show_json(value: Any) -> None:
+    """Print a result for machines."""
+    show(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def validate(options: argparse.Namespace) -> int:
+    """Check jobs and sources; every mistake is told."""
+    checked = [_check(name) for name in options.names] if options.names else _check_all()
+    wrong = [item for item in checked if item["error"]]
+    if options.json:
+        show_json({"valid": not wrong, "checked": checked})
+        return WRONG_CALL if wrong else DONE
+    for item in wrong:
+        say(item["error"])
+    if not wrong:
+        show(f"{_counted(checked)}: valid")
+    else:
+        say(f"{len(wrong)} of {_counted(checked)} not valid")
+    return WRONG_CALL if wrong else DONE
+
+
+def _counted(checked: list[dict[str, Any]]) -> str:
+    counts = {kind: sum(item["kind"] == kind for item in checked) for kind in ("job", "source")}
+    told = [f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items() if count]
+    return " and ".join(told) or f"0 jobs in {current().job_config_path}"
+
+
+def _check_all() -> list[dict[str, Any]]:
+    jobs = [_outcome("job", item.id, item.path, item.error) for item in load_all()]
+    return jobs + [_outcome("source", item.id, item.path, item.error) for item in list_sources()]
+
+
+def _check(name: str) -> dict[str, Any]:
+    path = Path(name)
+    is_file = path.suffix in (".yaml", ".yml") or path.exists()
+    kind = "source" if is_file and current().config_path / "sources" in path.absolute().parents else "job"
+    try:
+        if not is_file:
+            load_job(name)
+        elif kind == "source":
+            load_source_file(path.absolute())
+        else:
+            load_file(path.absolute())
+    except ConfigError as error:
+        return _outcome(kind, path.stem, path if is_file else None, error)
+    return _outcome(kind, path.stem, path if is_file else None, None)
+
+
+def _outcome(kind: str, name: str, path: Path | None, error: ConfigError | None) -> dict[str, Any]:
+    return {"kind": kind, "id": name, "file": path and str(path), "error": error and redact(str(error))}
+
+
+def schema(options: argparse.Namespace) -> int:
+    """Print a JSON Schema; it is JSON with or without --json."""
+    from ingestion.config.schema import job_schema, source_schema
+
+    show_json(job_schema() if options.kind == "job" else source_schema())
+    return DONE
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a job through Dagster, or bare; the report tells how it went."""
+    overrides = parse_overrides(options.set)
+    job = load_job(options.job).merged(overrides)
+    job.resolved()  # a wrong call is told before anything starts
+    if options.bare:
+        report = _run_bare(job)
+    else:
+        from ingestion.orchestration.launch import run_job
+
+        report = run_job(options.job, overrides)
+    status = FAILED if report.status == "failed" else DONE
+    if options.json:
+        show_json(report.as_json())
+    (say if options.json or status != DONE else show)(redact(report.sentence()))
+    return status
+
+
+def _run_bare(job: JobConfig) -> RunReport:
+    from ingestion.pipeline import Stream
+
+    stream = Stream(job, uuid.uuid4().hex)
+    try:
+        return stream.load()
+    except IngestionError:
+        return stream.report  # it holds the error
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Run the shipped sample job."""
+    from ingestion.orchestration import demo as sample
+
+    return sample.main(as_json=options.json)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run the service until it is interrupted."""
+    from ingestion.orchestration import serve as service
+
+    del options  # it has nothing to print
+    return service.main()
