@@ -8,13 +8,15 @@ from pydantic import (
     AliasChoices,
     BaseModel,
     ConfigDict,
+    GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     ValidationError,
     ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 from typing_extensions import Self
 
 from ingestion.secrets import has_placeholder, resolve
@@ -99,6 +101,16 @@ class Model(BaseModel):
             choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
             found.update({choice: name for choice in choices if isinstance(choice, str) and choice != name})
         return found
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema of the fields, with their other names as options of their own."""
+        result = handler(schema)
+        properties = handler.resolve_ref_schema(result).get("properties", {})
+        for alias, name in cls.aliases().items():
+            if name in properties:
+                properties[alias] = {**properties[name], "description": f"Another name of {name}."}
+        return result
 
     def resolved(self, where: str = "") -> Self:
         """The same configuration with every placeholder replaced and validated; raises ConfigError if one is unset."""

@@ -55,8 +55,6 @@ def _schema(model: type[Model]) -> dict[str, Any]:
     references, shared = models_json_schema(inputs, ref_template=f"{_DEFINITIONS}{{model}}")
     definitions = shared["$defs"]
     names = {cls: reference["$ref"].removeprefix(_DEFINITIONS) for (cls, _), reference in references.items()}
-    for cls in (model, *plugins):
-        _add_aliases(cls, definitions[names[cls]])
     for definition in definitions.values():
         _allow_placeholders(definition)
     top = definitions.pop(names[model])
@@ -107,13 +105,6 @@ def _complete() -> list[dict[str, Any]]:
             ]
             found.append({"properties": {"type": {"enum": names}}, "required": ["type"], "allOf": alternatives or [{}]})
     return found
-
-
-def _add_aliases(cls: type[Model], definition: dict[str, Any]) -> None:
-    properties = definition["properties"]
-    for alias, name in cls.aliases().items():
-        if name in properties:
-            properties[alias] = {**properties[name], "description": f"Another name of {name}."}
 
 
 def _allow_placeholders(definition: dict[str, Any]) -> None:
