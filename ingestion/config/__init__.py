@@ -4,6 +4,7 @@ from ingestion.config.job import JobConfig, check_id
 from ingestion.config.load import (
     LoadedJob,
     LoadedSource,
+    find_job,
     list_sources,
     load_all,
     load_file,
@@ -34,6 +35,7 @@ __all__ = [
     "SourceConfig",
     "check_id",
     "explain",
+    "find_job",
     "list_sources",
     "load_all",
     "load_file",

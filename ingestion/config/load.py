@@ -18,6 +18,7 @@ from ingestion.settings import Settings, current
 __all__ = [
     "LoadedJob",
     "LoadedSource",
+    "find_job",
     "list_sources",
     "load_all",
     "load_file",
@@ -58,6 +59,16 @@ def load_all(settings: Settings | None = None) -> list[LoadedJob]:
     workspace = Workspace(settings or current())
     loaded = _from_file(workspace) if is_single_file(workspace.settings) else _from_folder(workspace)
     return sorted(_unique(loaded), key=lambda job: job.id)
+
+
+def find_job(job_id: str, settings: Settings | None = None) -> LoadedJob | None:
+    """The job called *job_id* as `load_all` has it, or None; others are read only where file names do not tell."""
+    workspace = Workspace(settings or current())
+    if not is_single_file(workspace.settings):
+        paths = [path for path in yaml_files(workspace.settings.job_config_path) if path.stem == job_id]
+        if paths:
+            return _from_paths(workspace, job_id, paths)
+    return next((loaded for loaded in load_all(settings) if loaded.id == job_id), None)
 
 
 def load_job(job_id: str, settings: Settings | None = None) -> JobConfig:
@@ -148,9 +159,13 @@ def _from_folder(workspace: Workspace) -> Iterable[LoadedJob]:
     for path in yaml_files(folder):
         by_id.setdefault(path.stem, []).append(path)
     for job_id, paths in by_id.items():
-        group = _slug("_".join(paths[0].parent.relative_to(folder).parts)) or DEFAULT_GROUP
-        job, problem = _attempt(partial(_only_file, workspace, job_id, paths))
-        yield LoadedJob(job_id, group, paths[0], job, problem)
+        yield _from_paths(workspace, job_id, paths)
+
+
+def _from_paths(workspace: Workspace, job_id: str, paths: Sequence[Path]) -> LoadedJob:
+    folders = paths[0].parent.relative_to(workspace.settings.job_config_path).parts
+    job, problem = _attempt(partial(_only_file, workspace, job_id, paths))
+    return LoadedJob(job_id, _slug("_".join(folders)) or DEFAULT_GROUP, paths[0], job, problem)
 
 
 def _from_file(workspace: Workspace) -> Iterable[LoadedJob]:
