@@ -50,6 +50,8 @@ class RunReport:
         values = asdict(self)
         for name in ("start_time", "end_time"):
             values[name] = values[name] and values[name].isoformat()
+        # asdict would count the pairs of a Counter anew.
+        values["removed"], values["rejected"] = dict(self.removed), dict(self.rejected)
         values["stages"] = {stage: round(seconds, 3) for stage, seconds in self.stages.items()}
         values["rows_per_second"] = self.rows_per_second
         return values
