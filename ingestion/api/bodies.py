@@ -102,21 +102,16 @@ class Execution(NamedTuple):
 def new_job(body: Mapping[str, Any], job_id: str | None) -> NewJob:
     """The job in *body*, in either of its forms; raises RequestValidationError."""
     if "job_config" not in body and job_id is not None:
-        return NewJob(job_id, dict(body), ("body",))
+        return NewJob(_name(job_id, "query"), dict(body), ("body",))
     _only(body, ["job_id", "job_config"])
     named = _text(body, "job_id")
     if job_id not in (None, named):
         raise _invalid([(("query", "job_id"), f"{job_id!r} is not the job_id {named!r} of the body; send one of them")])
-    return NewJob(named, _mapping(body, "job_config"), ("body", "job_config"))
+    return NewJob(_name(named, "body"), _mapping(body, "job_config"), ("body", "job_config"))
 
 
 def checked(new: NewJob) -> JobConfig:
     """The job that *new* describes; raises RequestValidationError with the path of everything that is wrong."""
-    try:
-        check_id(new.job_id)
-    except ConfigError as error:
-        place = "query" if new.where == ("body",) else "body"
-        raise _invalid([((place, "job_id"), str(error))]) from error
     _refuse_broken_text(new.config, new.where)
     _refuse_clear_secrets(new.config, new.where)
     try:
@@ -142,6 +137,14 @@ def overridden(job: JobConfig, parameters: dict[str, Any]) -> JobConfig:
         return job.merged(parameters)
     except InvalidConfig as error:
         raise _problems(error.problems, where) from error
+
+
+def _name(job_id: str, place: str) -> str:
+    try:
+        check_id(job_id)
+    except ConfigError as error:
+        raise _invalid([((place, "job_id"), str(error))]) from error
+    return job_id
 
 
 def _problems(problems: Iterable[Problem], where: Location) -> RequestValidationError:

@@ -19,7 +19,8 @@ from ingestion.api.bodies import (
     overridden,
 )
 from ingestion.api.dagster import Dagster, JobState
-from ingestion.config import LoadedJob, load_all, save_job
+from ingestion.config import LoadedJob, find_job, load_all, save_job
+from ingestion.errors import ConfigError
 from ingestion.settings import current
 
 __all__ = ["router"]
@@ -63,10 +64,9 @@ def create_job(
 ) -> Created:
     """Store a new job and load it; it can be run, and shows in the UI, once this has answered."""
     new = new_job(body, job_id)
+    _refuse_existing(new.job_id)
     checked(new)
     with _writing:
-        if _find(new.job_id) is not None:
-            raise HTTPException(409, f"Job {new.job_id} already exists")
         _store(new, dagster)
     return {"message": f"Job {new.job_id} created successfully", "job_id": new.job_id}
 
@@ -101,6 +101,9 @@ def _store(new: NewJob, dagster: Dagster) -> None:
     """Write the file and have it loaded, or leave everything as it was."""
     try:
         saved = save_job(new.job_id, new.config, current())
+    except ConfigError:
+        _refuse_existing(new.job_id)  # written since by another caller
+        raise
     except OSError as error:
         raise HTTPException(500, f"the job was not stored: {error}; check the permissions of config/") from error
     try:
@@ -114,12 +117,13 @@ def _store(new: NewJob, dagster: Dagster) -> None:
         raise HTTPException(503 if still else 422, f"the job was not stored: {still or reason}")
 
 
-def _find(job_id: str) -> LoadedJob | None:
-    return next((loaded for loaded in load_all(current()) if loaded.id == job_id), None)
+def _refuse_existing(job_id: str) -> None:
+    if find_job(job_id, current()) is not None:
+        raise HTTPException(409, f"Job {job_id} already exists")
 
 
 def _existing(job_id: str) -> LoadedJob:
-    loaded = _find(job_id)
+    loaded = find_job(job_id, current())
     if loaded is None:
         raise HTTPException(404, f"Job {job_id} not found")
     return loaded

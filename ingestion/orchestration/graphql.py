@@ -63,24 +63,26 @@ class GraphqlDagster:
 
     def overview(self, jobs: Sequence[str]) -> Mapping[str, JobState]:
         """The state of every one of *jobs*, in two queries however many there are."""
-        name = self._location()["name"]
-        found = self._ask(
-            queries.OVERVIEW,
-            pending=_PENDING,
-            keys=[{"path": [job]} for job in jobs],
-            repository={"repositoryLocationName": name, "repositoryName": _REPOSITORY},
-        )
-        pending = _results(found["pending"])
+        found, schedules = self._states(jobs)
+        pending = _by_job(found["pending"])
         latest = {info["assetKey"]["path"][-1]: info for info in found["assetsLatestInfo"]}
-        schedules = {item["name"]: item for item in found["schedulesOrError"].get("results", [])}
-        return {
-            job: _state(_runs_of(job, pending), latest.get(job) or {}, schedules.get(schedule_name(job)))
-            for job in jobs
-        }
+        on = {item["name"]: item for item in schedules if item}
+        return {job: _state(pending.get(job, ()), latest.get(job) or {}, on.get(schedule_name(job))) for job in jobs}
+
+    def _states(self, jobs: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """What Dagster answers about *jobs*, and the schedules that may be theirs."""
+        where = {"repositoryLocationName": self._location()["name"], "repositoryName": _REPOSITORY}
+        keys = [{"path": [job]} for job in jobs]
+        if len(jobs) == 1:  # Dagster computes the next tick of every schedule that is asked for
+            one = {**where, "scheduleName": schedule_name(jobs[0])}
+            found = self._ask(queries.ONE, pending=_PENDING, keys=keys, schedule=one)
+            return found, [found["scheduleOrError"]]
+        found = self._ask(queries.OVERVIEW, pending=_PENDING, keys=keys, repository=where)
+        return found, found["schedulesOrError"].get("results", [])
 
     def in_flight(self, job: str) -> str | None:
         """The id of a run of *job* that has not ended, if there is one."""
-        return next(iter(_runs_of(job, _results(self._ask(queries.PENDING, pending=_PENDING)["pending"]))), None)
+        return next(iter(_by_job(self._ask(queries.PENDING, pending=_PENDING)["pending"]).get(job, ())), None)
 
     def history(self, job: str, limit: int) -> list[dict[str, Any]]:
         """Reports of the last *limit* runs of *job*, the newest first; failed runs carry their error."""
@@ -178,10 +180,14 @@ def _results(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(answer["results"])
 
 
-def _runs_of(job: str, runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Ids of those *runs* that are of *job*: by their tag or, where the UI launched them, by their assets."""
-    tag = {"key": JOB_TAG, "value": job}
-    return tuple(run["runId"] for run in runs if tag in run["tags"] or {"path": [job]} in (run["assetSelection"] or []))
+def _by_job(runs: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Ids of *runs* by the job they are of: by their tag or, where the UI launched them, by their assets."""
+    found: dict[str, tuple[str, ...]] = {}
+    for run in _results(runs):
+        selected = {key["path"][-1] for key in run["assetSelection"] or []}
+        for job in selected | {tag["value"] for tag in run["tags"] if tag["key"] == JOB_TAG}:
+            found[job] = (*found.get(job, ()), run["runId"])
+    return found
 
 
 def _state(running: tuple[str, ...], info: Mapping[str, Any], schedule: Mapping[str, Any] | None) -> JobState:

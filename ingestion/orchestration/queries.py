@@ -1,6 +1,6 @@
 """The GraphQL texts that the sidecar sends to Dagster where its client has no method."""
 
-__all__ = ["ASSET", "HISTORY", "LOCATIONS", "OVERVIEW", "PENDING"]
+__all__ = ["ASSET", "HISTORY", "LOCATIONS", "ONE", "OVERVIEW", "PENDING"]
 
 _REPORT = "metadataEntries { label ... on JsonMetadataEntry { jsonString } }"
 
@@ -22,34 +22,40 @@ query Asset($key: [String!]!) {
 }
 """
 
-PENDING = """
-query Pending($pending: RunsFilter!) {
+_PENDING = """
   pending: runsOrError(filter: $pending, limit: 1000) {
     __typename
     ... on Runs { results { runId status tags { key value } assetSelection { path } } }
     ... on PythonError { message }
   }
-}
 """
-
-OVERVIEW = f"""
-query Overview($pending: RunsFilter!, $keys: [AssetKeyInput!]!, $repository: RepositorySelector!) {{
-  pending: runsOrError(filter: $pending, limit: 1000) {{
-    __typename
-    ... on Runs {{ results {{ runId status tags {{ key value }} assetSelection {{ path }} }} }}
-    ... on PythonError {{ message }}
-  }}
+_LATEST = f"""
   assetsLatestInfo(assetKeys: $keys) {{
     assetKey {{ path }}
     latestMaterialization {{ runId timestamp {_REPORT} }}
     latestRun {{ runId status creationTime startTime }}
   }}
+"""
+_SCHEDULE = "name scheduleState { status } futureTicks(limit: 1) { results { timestamp } }"
+
+PENDING = f"query Pending($pending: RunsFilter!) {{ {_PENDING} }}"
+
+OVERVIEW = f"""
+query Overview($pending: RunsFilter!, $keys: [AssetKeyInput!]!, $repository: RepositorySelector!) {{
+  {_PENDING}
+  {_LATEST}
   schedulesOrError(repositorySelector: $repository) {{
-    __typename
-    ... on Schedules {{
-      results {{ name scheduleState {{ status }} futureTicks(limit: 1) {{ results {{ timestamp }} }} }}
-    }}
-    ... on PythonError {{ message }}
+    ... on Schedules {{ results {{ {_SCHEDULE} }} }}
+  }}
+}}
+"""
+
+ONE = f"""
+query One($pending: RunsFilter!, $keys: [AssetKeyInput!]!, $schedule: ScheduleSelector!) {{
+  {_PENDING}
+  {_LATEST}
+  scheduleOrError(scheduleSelector: $schedule) {{
+    ... on Schedule {{ {_SCHEDULE} }}
   }}
 }}
 """
