@@ -12,17 +12,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError
+from ingestion.parsing.decimals import is_cast_safely, read_decimals
 from ingestion.parsing.formats import DateFormat
+from ingestion.parsing.matching import cast_or_null, keep, matching
 from ingestion.parsing.types import type_name
 
-__all__ = ["FALSE_VALUES", "TRUE_VALUES", "cast_text", "keep"]
+__all__ = ["FALSE_VALUES", "TRUE_VALUES", "cast_text"]
 
 TRUE_VALUES = ("true", "1")
 FALSE_VALUES = ("false", "0")
+_PROBE = 64
 
 _INTEGER = r"^[+-]?\d+$"
 _FLOAT = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:nan|inf|infinity))$"
-_SCIENTIFIC = r"^[+-]?(?:\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}$"
 _LEAP_YEAR = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
 _DATE = (
     r"(?:\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)"
@@ -57,6 +59,10 @@ def cast_text(
     if whole is not None:
         return whole, _no_misfits(values)
     text = _trimmed(values)
+    if not (formats or localised) and pc.sum(pc.binary_length(text)) != pc.sum(pc.binary_length(values)):
+        whole = _whole(text, dtype)  # blanks alone may have been in the way
+        if whole is not None:
+            return whole, _no_misfits(values)
     if formats:
         typed = _by_formats(text, dtype, formats, timezone)
     elif pa.types.is_boolean(dtype):
@@ -77,74 +83,50 @@ def _trimmed(values: pa.Array) -> pa.Array:
     return keep(text, pc.not_equal(text, ""))
 
 
-def keep(values: pa.Array, mask: pa.BooleanArray) -> pa.Array:
-    """*values*, with null where *mask* is not true."""
-    return pc.if_else(mask, values, pa.scalar(None, values.type))
-
-
-def _matching(text: pa.Array, pattern: str) -> pa.Array:
-    return keep(text, pc.match_substring_regex(text, pattern))
-
-
 def _whole(values: pa.Array, dtype: pa.DataType) -> pa.Array | None:
     """The column cast at once; None where it has to be looked at value by value."""
-    if pa.types.is_boolean(dtype) or pa.types.is_time(dtype):
+    if (
+        pa.types.is_boolean(dtype)
+        or pa.types.is_time(dtype)
+        or (pa.types.is_decimal(dtype) and not is_cast_safely(values))
+    ):
         return None
     try:
+        pc.cast(values[:_PROBE], dtype)  # a cast that fails at every value costs ten times one that succeeds
         typed = pc.cast(values, dtype)
     except pa.ArrowInvalid:
         return None
-    if pa.types.is_integer(dtype):  # Arrow reads 0x1F
-        hexadecimal = pc.any(pc.or_(pc.match_substring(values, "x"), pc.match_substring(values, "X")))
-        return None if hexadecimal.as_py() else typed
-    if pa.types.is_floating(dtype):  # Arrow reads nan(1), and 1e400 as infinity
-        return typed if pc.all(pc.is_finite(typed)).as_py() is not False else None
-    if pa.types.is_temporal(dtype):
-        return typed if typed.null_count == _in_calendar(typed).null_count else None
-    return typed
+    return None if _is_suspect(values, typed) else typed
+
+
+def _is_suspect(values: pa.Array, typed: pa.Array) -> bool:
+    """Whether Arrow's cast may have taken something that is refused here."""
+    if pa.types.is_integer(typed.type):  # 0x1F
+        return bool(pc.any(pc.or_(pc.match_substring(values, "x"), pc.match_substring(values, "X"))).as_py())
+    if pa.types.is_floating(typed.type):  # nan(1), and 1e400 as infinity
+        return pc.all(pc.is_finite(typed)).as_py() is False
+    return typed.null_count != _in_calendar(typed).null_count
 
 
 def _by_shape(text: pa.Array, dtype: pa.DataType, timezone: str | None) -> pa.Array:
     if pa.types.is_integer(dtype):
         native = pl.Series(pl.from_arrow(pa.nulls(0, dtype))).dtype
-        return pc.cast(pl.Series(pl.from_arrow(_matching(text, _INTEGER))).cast(native, strict=False).to_arrow(), dtype)
+        return pc.cast(pl.Series(pl.from_arrow(matching(text, _INTEGER))).cast(native, strict=False).to_arrow(), dtype)
     if pa.types.is_floating(dtype):
-        typed = pc.cast(_matching(text, _FLOAT), dtype)
+        typed = pc.cast(matching(text, _FLOAT), dtype)
         overflown = pc.and_(pc.is_inf(typed), pc.match_substring_regex(text, r"\d"))
         return keep(typed, pc.invert(overflown))
     if pa.types.is_decimal(dtype):
-        return _decimals(text, dtype)
+        return read_decimals(text, dtype)
     if pa.types.is_time(dtype):
-        clock = _matching(text, rf"^{_HOUR}:[0-5]\d(?::[0-5]\d(?:\.\d{{1,6}})?)?$")
+        clock = matching(text, rf"^{_HOUR}:[0-5]\d(?::[0-5]\d(?:\.\d{{1,6}})?)?$")
         stamps = pc.cast(pc.binary_join_element_wise("1970-01-01", clock, " "), pa.timestamp("us"))
         return pc.cast(stamps, dtype)
     if pa.types.is_date(dtype):
-        return _in_calendar(_cast_or_null(_matching(text, rf"^{_DATE}$"), dtype))
+        return _in_calendar(cast_or_null(matching(text, rf"^{_DATE}$"), dtype))
     if pa.types.is_timestamp(dtype):
         return _timestamps(text, dtype, timezone)
     raise ConfigError(f"text cannot be read as {dtype}; choose one of the column types")
-
-
-def _cast_or_null(values: pa.Array, dtype: pa.DataType) -> pa.Array:
-    """Arrow's own verdict value by value, at the price of one more cast per halving around each misfit."""
-    try:
-        return pc.cast(values, dtype)
-    except pa.ArrowInvalid:
-        if len(values) == 1:
-            return pa.nulls(1, dtype)
-        middle = len(values) // 2
-        return pa.concat_arrays([_cast_or_null(values[:middle], dtype), _cast_or_null(values[middle:], dtype)])
-
-
-def _decimals(text: pa.Array, dtype: pa.DataType) -> pa.Array:
-    bare = _matching(text, r"^[+-]?(?:\d+\.?\d*|\.\d+)$")
-    for pattern, replacement in ((r"^([+-]?)0+", r"\1"), (r"(\.\d*?)0+$", r"\1"), (r"\.$", ""), (r"^[+-]?$", "0")):
-        bare = pc.replace_substring_regex(bare, pattern, replacement)
-    fraction = rf"(?:\.\d{{1,{dtype.scale}}})?" if dtype.scale else ""
-    fitting = _matching(bare, rf"^[+-]?\d{{0,{max(dtype.precision - dtype.scale, 1)}}}{fraction}$")
-    scientific = _matching(text, _SCIENTIFIC)
-    typed = _cast_or_null(fitting, dtype)
-    return typed if scientific.null_count == len(text) else pc.coalesce(typed, _cast_or_null(scientific, dtype))
 
 
 def _timestamps(text: pa.Array, dtype: pa.TimestampType, timezone: str | None) -> pa.Array:
@@ -152,14 +134,14 @@ def _timestamps(text: pa.Array, dtype: pa.TimestampType, timezone: str | None) -
     fraction = rf"(?:\.\d{{1,{digits}}})?" if digits else ""
     clock = rf"{_HOUR}(?::[0-5]\d(?::[0-5]\d{fraction})?)?"
     text = pc.replace_substring_regex(text, rf"(\.\d{{{digits}}})0+($|[Z+ -])", r"\1\2")
-    naive = _matching(text, rf"^{_DATE}(?:[ T]{clock})?$")
+    naive = matching(text, rf"^{_DATE}(?:[ T]{clock})?$")
     if dtype.tz is None:
-        return _in_calendar(_cast_or_null(naive, dtype))
+        return _in_calendar(cast_or_null(naive, dtype))
     text = pc.replace_substring_regex(text, r" ?(?:UTC|GMT)$", "Z")
     text = pc.replace_substring_regex(text, r"(:\d\d(?:\.\d+)?) ([+-]\d)", r"\1\2")
-    zoned = _cast_or_null(_matching(text, rf"^{_DATE}[ T]{clock}{_OFFSET}$"), dtype)
+    zoned = cast_or_null(matching(text, rf"^{_DATE}[ T]{clock}{_OFFSET}$"), dtype)
     if timezone:
-        zoned = pc.coalesce(zoned, _localised(_cast_or_null(naive, pa.timestamp(dtype.unit)), dtype, timezone))
+        zoned = pc.coalesce(zoned, _localised(cast_or_null(naive, pa.timestamp(dtype.unit)), dtype, timezone))
     return _in_calendar(zoned)
 
 
@@ -226,7 +208,7 @@ def _plain_numbers(text: pa.Array, decimal: str, thousands: str | None) -> pa.Ar
     point, group = re.escape(decimal), _group(thousands)
     grouped = rf"|\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}" if group else ""
     number = rf"^[+-]?(?:\d+{grouped})?(?:{point}\d*)?(?:[eE][+-]?\d+)?$"
-    plain = _matching(text, rf"{number}|^[+-]?(?i:nan|inf|infinity)$")
+    plain = matching(text, rf"{number}|^[+-]?(?i:nan|inf|infinity)$")
     if group:
         plain = pc.replace_substring_regex(plain, group, "")
     return plain if decimal == "." else pc.replace_substring(plain, decimal, ".")

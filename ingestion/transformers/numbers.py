@@ -87,11 +87,7 @@ class NumberReader(TextReader):
 
     def read(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
         """The numbers and a mask of misfits; raises DataError where the column's notation contradicts itself."""
-        if "." in self._notations:
-            typed, misfits = cast_text(text, self.dtype)
-            self._note_lone_point(text, typed)
-        else:
-            typed, misfits = pa.nulls(len(text), self.dtype), pc.is_valid(text)
+        typed, misfits = self._read_points(text)
         if pc.any(misfits).as_py():
             rest = pc.utf8_trim_whitespace(text.filter(misfits))
             rest = keep(rest, pc.not_equal(rest, ""))
@@ -118,6 +114,19 @@ class NumberReader(TextReader):
             )
             reasons = pc.if_else(long, too_long, reasons)
         return reasons
+
+    def _read_points(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
+        """Values without any comma, where a point is a decimal point; all others are open."""
+        if "." not in self._notations:
+            return pa.nulls(len(text), self.dtype), pc.is_valid(text)
+        commas = pc.match_substring(text, ",").fill_null(fill_value=False)
+        if not pc.any(commas).as_py():
+            typed, misfits = cast_text(text, self.dtype)
+        else:
+            typed, misfits = cast_text(keep(text, pc.invert(commas)), self.dtype)
+            misfits = pc.or_(misfits, commas)
+        self._note_lone_point(text, typed)
+        return typed, misfits
 
     def _read_written(self, text: pa.Array) -> pa.Array:
         quick = self._read_commas(text)
@@ -172,6 +181,7 @@ class NumberReader(TextReader):
     def _note_lone_point(self, text: pa.Array, typed: pa.Array) -> None:
         if not self._auto or self._lone_point is not None:
             return
+        text = pc.utf8_trim_whitespace(text)
         point = pc.find_substring(text, ".")
         near = pc.and_(pc.greater(point, 0), pc.equal(pc.add(point, 4), pc.binary_length(text)))
         found = text.filter(pc.and_(near, pc.is_valid(typed)))
