@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -77,3 +78,17 @@ def test_the_reference_is_up_to_date():
         [sys.executable, ROOT / "scripts" / "write_reference.py", "--check"], cwd=ROOT, env=os.environ, check=False
     )
     assert done.returncode == 0, "an option has changed: run make docs and commit docs/reference.md"
+
+
+@pytest.mark.parametrize("kind", ["job", "source"])
+def test_the_shipped_schema_is_up_to_date(kind):
+    tool = Path(sys.executable).with_name("ingestion")
+    done = subprocess.run([tool, "schema", kind], cwd=ROOT, capture_output=True, text=True, check=True)
+    shipped = (ROOT / "config" / "schema" / f"{kind}.json").read_text(encoding="utf-8")
+    assert shipped == done.stdout, "an option has changed: run make docs and commit config/schema"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config" / "jobs").rglob("*.yaml")), ids=lambda path: path.name)
+def test_a_shipped_job_passes_its_schema(path):
+    schema = json.loads((ROOT / "config" / "schema" / "job.json").read_text(encoding="utf-8"))
+    jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), schema)
