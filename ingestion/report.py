@@ -47,7 +47,7 @@ class RunReport:
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values; times in ISO 8601 with zone."""
-        values = asdict(self)
+        values = asdict(self) | {"removed": dict(self.removed), "rejected": dict(self.rejected)}
         for name in ("start_time", "end_time"):
             values[name] = values[name] and values[name].isoformat()
         # asdict would count the pairs of a Counter anew.

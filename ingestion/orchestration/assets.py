@@ -32,7 +32,9 @@ class RunParameters(dg.Config):
     )
 
 
-_PARAMETERS = RunParameters.to_config_schema()  # once: a parameter of the function would derive it for every asset
+_PARAMETERS = (
+    RunParameters.to_config_schema().as_field()
+)  # once: a parameter of the function would derive it for every asset
 
 
 def job_asset(loaded: LoadedJob, started: Callable[[Stream], None] = lambda _: None) -> dg.AssetsDefinition:
@@ -73,19 +75,19 @@ def job_asset(loaded: LoadedJob, started: Callable[[Stream], None] = lambda _: N
 
 def broken_asset(job_id: str, path: str, reason: str) -> dg.AssetsDefinition:
     """An asset that explains why its file does not load, in the UI and when it is run."""
-    spec = dg.AssetSpec(
-        job_id,
-        group_name=INVALID_GROUP,
-        kinds={"invalid"},
-        description=f"This job file does not load. Mend it and reload.\n```\n{reason}\n```",
-        metadata={"error": dg.MetadataValue.md(f"```\n{reason}\n```"), "file": path},
-    )
 
-    @dg.multi_asset(name=f"{job_id}_broken", specs=[spec])
+    @dg.op(name=f"{job_id}_broken")
     def explain() -> None:
         raise dg.Failure(description=reason, metadata={"error_class": "ConfigError"}, allow_retries=False)
 
-    return explain
+    return dg.AssetsDefinition.from_op(
+        explain,
+        keys_by_output_name={"result": dg.AssetKey(job_id)},
+        group_name=INVALID_GROUP,
+        descriptions_by_output_name={"result": f"This job file does not load. Mend it and reload.\n```\n{reason}\n```"},
+        metadata_by_output_name={"result": {"error": dg.MetadataValue.md(f"```\n{reason}\n```"), "file": path}},
+        tags_by_output_name={"result": {"dagster/kind/invalid": ""}},
+    )
 
 
 def _tag_run(context: dg.AssetExecutionContext, job_id: str) -> None:

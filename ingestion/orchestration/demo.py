@@ -4,7 +4,8 @@ import json
 import sys
 
 from ingestion.config import load_job
-from ingestion.errors import IngestionError
+from ingestion.errors import ConfigError
+from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.orchestration.launch import run_job
 
 __all__ = ["DEMO_JOB", "main"]
@@ -39,10 +40,9 @@ def _table() -> str:
     import polars as pl
 
     loader = load_job(DEMO_JOB).resolved().loader
-    scan = getattr(loader, "scan", None)
-    if scan is None:
-        raise IngestionError(f"{DEMO_JOB} needs a loader that can be read")
-    frame = scan("LazyFrame")
+    if not isinstance(loader, IcebergLoader):
+        raise ConfigError(f"{DEMO_JOB}: its loader is no longer iceberg; read its table there")
+    frame = loader.scan()
     count = frame.select(pl.len()).collect().item()
     with pl.Config(tbl_rows=_ROWS, tbl_hide_dataframe_shape=True, tbl_cols=-1, tbl_width_chars=140):
         return f"{loader.database}.{loader.table}: {count:,} rows, the first of them:\n{frame.head(_ROWS).collect()}\n"

@@ -17,6 +17,9 @@ from ingestion.pipeline import Stream
 __all__ = ["Attempt", "IcebergIOManager", "LoaderIOManager", "io_manager"]
 
 
+_READERS = {"Table": "to_table", "RecordBatchReader": "reader"}  # a parameter's annotation: the loader's method
+
+
 @dataclass(frozen=True)
 class Attempt:
     """The rows of one try, unread, and how many tries there were before."""
@@ -52,13 +55,11 @@ class LoaderIOManager(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> Any:
         """The table of the upstream asset, in the form that the parameter's annotation asks for."""
         loader = load_job(context.asset_key.to_user_string()).resolved().loader
-        form = getattr(context.dagster_type.typing_type, "__name__", "Any")
-        scan = getattr(loader, "scan", None)
-        if scan is None:
-            raise ConfigError(
-                f"loader type {loader.type!r} cannot be read by a downstream asset; read its table directly"
-            )
-        return scan(form)
+        wanted = getattr(context.dagster_type.typing_type, "__name__", "Any")
+        read = getattr(loader, _READERS.get(wanted, "scan"), None)
+        if read is None:
+            raise ConfigError(f"loader type {loader.type!r} cannot be read by a downstream asset; open its table there")
+        return read()
 
 
 class IcebergIOManager(LoaderIOManager):
