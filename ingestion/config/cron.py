@@ -59,5 +59,9 @@ def _field(part: str, name: str, low: int, high: int, words: dict[str, int]) -> 
         last = high if span == "*" or (slash and not dash) else number(end if dash else start, item)
         if first > last:
             raise ValueError(f"the {name} {item!r} runs backwards; write the smaller value first")
+        if slash and int(step) > last:
+            raise ValueError(
+                f"the {name} {item!r} steps over its whole range; it would run at {first} alone, so write that"
+            )
         found.update(range(first, last + 1, int(step) if slash else 1))
     return found
