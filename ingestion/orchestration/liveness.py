@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from ingestion.orchestration.names import JOB_TAG
+from ingestion.orchestration.names import INGEST_JOB, JOB_TAG
 from ingestion.settings import current
 
 __all__ = ["fail_lost_runs", "hold", "in_flight", "let_go"]
@@ -21,6 +21,7 @@ _STATUSES = [
 _WAITING = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED}
 
 
+_IMPLICIT_JOB = "__ASSET_JOB"  # what the UI materializes assets with
 _held: dict[str, int] = {}
 
 
@@ -50,11 +51,17 @@ def in_flight(instance: dg.DagsterInstance, job_id: str, *, waiting: bool = True
     fail_lost_runs(instance)
     statuses = [status for status in _STATUSES if waiting or status not in _WAITING]
     for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
-        # Runs started in the UI carry no tag before they execute.
-        selected = {key.to_user_string() for key in run.asset_selection or ()}
-        if run.tags.get(JOB_TAG) == job_id or job_id in selected:
+        if job_id in _jobs_of(run, job_id):
             return run.run_id
     return None
+
+
+def _jobs_of(run: dg.DagsterRun, otherwise: str) -> set[str]:
+    """The jobs that *run* executes; a run of everything executes *otherwise* too."""
+    if run.asset_selection is None and JOB_TAG not in run.tags:
+        return {otherwise} if run.job_name in {INGEST_JOB, _IMPLICIT_JOB} else set()
+    # Runs started in the UI carry no tag before they execute.
+    return {key.to_user_string() for key in run.asset_selection or ()} | {run.tags.get(JOB_TAG, "")}
 
 
 def fail_lost_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
