@@ -105,7 +105,7 @@ def _is_suspect(values: pa.Array, typed: pa.Array) -> bool:
         return bool(pc.any(pc.or_(pc.match_substring(values, "x"), pc.match_substring(values, "X"))).as_py())
     if pa.types.is_floating(typed.type):  # nan(1), and 1e400 as infinity
         return pc.all(pc.is_finite(typed)).as_py() is False
-    return typed.null_count != _in_calendar(typed).null_count
+    return bool(typed.null_count != _in_calendar(typed).null_count)
 
 
 def _by_shape(text: pa.Array, dtype: pa.DataType, timezone: str | None) -> pa.Array:

@@ -85,7 +85,7 @@ class Casting:
             rejected.append(_rejected(batch, rows, conversion, converted))
             good = pc.and_not(good, converted.misfits)
         if self._on_error == "fail":
-            _fail(rejected[1])
+            _fail([part for part in rejected[1:] if part is not None and part.num_rows])
         kept = pc.indices_nonzero(good)
         return batch._replace(
             records=records.filter(good), origin=batch.origin.take(kept), rejected=quarantine.concat(rejected)
@@ -107,8 +107,9 @@ def _rejected(batch: Batch, rows: pa.Array, conversion: Conversion, converted: C
     )
 
 
-def _fail(rejected: pa.RecordBatch) -> None:
-    row = rejected.slice(0, 1).to_pylist()[0]
+def _fail(rejected: Sequence[pa.RecordBatch]) -> None:
+    first = min(rejected, key=lambda part: part["position"][0].as_py())
+    row = first.slice(0, 1).to_pylist()[0]
     raise DataError(
         f"{row['source']} line {row['position']}: {row['rule']}: {row['column']}: {row['reason']}; "
         "nothing was loaded. Mend the value, or set transformer.on_conversion_error: quarantine"

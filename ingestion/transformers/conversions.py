@@ -36,8 +36,8 @@ class Conversion(NamedTuple):
             return Converted(direct)
         text = self._as_text(values)
         reader = self.reader
-        if isinstance(reader, DateReader) and pa.types.is_temporal(values.type):
-            reader = reader.as_written_by_arrow()
+        if pa.types.is_temporal(values.type) and pa.types.is_temporal(reader.dtype):
+            reader = DateReader(reader.dtype)  # Arrow writes ISO 8601, whatever the formats of texts are
         typed, misfits = reader.read(text)
         return Converted(typed, misfits, text) if pc.any(misfits).as_py() else Converted(typed)
 

@@ -29,7 +29,7 @@ __all__ = ["NumberReader"]
 
 _BLANK = "[ \u00a0\u2007\u2009\u202f]"
 _LONE_GROUP = r"^[+-]?[1-9]\d{0,2}[.,]\d{3}$"
-_EXACT_IN_DOUBLES = float(2**53)
+_EXACT_IN_DOUBLES = float(2**53)  # all whole numbers below it
 _DIGITS_OF_DOUBLES = 15
 _SPECIAL_MISFITS = (
     (r"\p{Sc}", "a number: it has a currency sign; take it out at the source, or leave the column as text"),
@@ -148,10 +148,10 @@ class NumberReader(TextReader):
         return typed
 
     def _read_by_shape(self, text: pa.Array) -> pa.Array:
-        for pattern, replacement in ((r"^\x{2212}", "-"), (r"\x{2019}", "'"), (r"^\(([^+-].*)\)$", r"-\1")):
+        for pattern, replacement in ((r"^\x{2212}", "-"), (r"\x{2019}", "'"), (r"^\(\s*([^+-].*?)\s*\)$", r"-\1")):
             text = pc.replace_substring_regex(text, pattern, replacement)
         percent = pc.ends_with(text, "%")
-        text = pc.replace_substring_regex(text, r"\s*%$", "")
+        text = pc.replace_substring_regex(text, rf"{_BLANK}*%$", "")
         plain = self._agreed(text, [notation.plain(text) for notation in self._notations.values()])
         if pa.types.is_integer(self.dtype):
             plain = pc.replace_substring_regex(plain, r"\.0*$", "")
@@ -171,7 +171,7 @@ class NumberReader(TextReader):
 
     def _rounded(self, text: pa.Array, typed: pa.Array) -> pa.BooleanArray:
         """Where a number is too long for a double to hold its digits."""
-        large = pc.greater(pc.abs(typed), _EXACT_IN_DOUBLES).fill_null(fill_value=False)
+        large = pc.greater_equal(pc.abs(typed), _EXACT_IN_DOUBLES).fill_null(fill_value=False)
         if not pc.any(large).as_py():
             return large
         return pc.greater(pc.binary_length(_significant(keep(text, large))), _DIGITS_OF_DOUBLES).fill_null(

@@ -1,7 +1,7 @@
 """How the texts of one column are read: as dates, as booleans, or plainly as a type."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -72,10 +72,6 @@ class DateReader(TextReader):
     dtype: pa.DataType
     formats: tuple[str, ...] = ()
     timezone: str | None = None
-
-    def as_written_by_arrow(self) -> "DateReader":
-        """The reader for a column that was typed already, and is text only on its way to another type."""
-        return replace(self, formats=())
 
     def read(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
         """The values as `dtype`, and a mask of the misfits."""
