@@ -1,0 +1,5 @@
+"""CSV files."""
+
+from ingestion.connectors.csv.connector import CsvConnector
+
+__all__ = ["CsvConnector"]

@@ -1,0 +1,116 @@
+"""Columns of text become typed columns; what does not fit is rejected, or asks for a wider type."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.connectors.csv.inference import Rules, exact_as_double, infer, join
+from ingestion.parsing import expectation, misfit_reasons
+
+__all__ = ["Column", "Misfit", "Typed", "typed"]
+
+_ZERO = r"^\s*-?0\d|^\s*-0\s*$"
+_ZERO_OF_DOUBLE = r"^\s*-?0\d"
+_EXACT_IN_DOUBLE = float(1 << 53)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and its type: hinted by the job, known from the target, or free to become wider."""
+
+    name: str
+    dtype: pa.DataType
+    settled: Literal["free", "known", "hinted"]
+
+
+class Misfit(NamedTuple):
+    """The rows of one column whose text does not fit, and why."""
+
+    column: str
+    mask: pa.BooleanArray
+    reasons: pa.Array
+
+
+class Typed(NamedTuple):
+    """The columns of a block, typed; *wider* names the types that free columns need instead."""
+
+    columns: list[pa.Array]
+    misfits: list[Misfit]
+    wider: Mapping[str, pa.DataType]
+
+
+def typed(texts: list[pa.Array], columns: tuple[Column, ...], rules: Rules) -> Typed:
+    """*texts* as the types of *columns*."""
+    result = Typed([], [], {})
+    wider: dict[str, pa.DataType] = {}
+    for text, column in zip(texts, columns, strict=True):
+        if column.dtype == pa.string():
+            result.columns.append(text)
+            continue
+        values, mask = _cast(text, column, rules)
+        result.columns.append(values)
+        if mask is None:
+            continue
+        if column.settled == "free":
+            wider[column.name] = _wider(column.dtype, text.filter(mask), rules)
+        else:
+            result.misfits.append(Misfit(column.name, mask, _reasons(text, column)))
+    return result._replace(wider=wider)
+
+
+def _cast(text: pa.Array, column: Column, rules: Rules) -> tuple[pa.Array, pa.BooleanArray | None]:
+    values, mask = rules.cast(text, column.dtype, free=column.settled == "free")
+    bent = _bent(text, values, column, rules)
+    if bent is not None:
+        mask = pc.or_(mask, pc.fill_null(bent, fill_value=False))
+    return values, mask if pc.any(mask).as_py() else None
+
+
+def _wider(dtype: pa.DataType, misfits: pa.Array, rules: Rules) -> pa.DataType:
+    found = join(dtype, infer(misfits, rules))
+    return pa.string() if found is None or found == dtype else found
+
+
+def _bent(text: pa.Array, values: pa.Array, column: Column, rules: Rules) -> pa.BooleanArray | None:
+    """Which texts would come back otherwise than they went in, though they are numbers."""
+    dtype = values.type
+    if not (pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)):
+        return None
+    if column.settled == "hinted":
+        return None
+    bent = None
+    if rules.leading_zeros and _may_lead_with_zero(text, dtype):
+        bent = pc.match_substring_regex(text, _ZERO if pa.types.is_integer(dtype) else _ZERO_OF_DOUBLE)
+    if column.settled == "known":
+        return bent
+    signed = pc.starts_with(text, "+")
+    if pc.any(signed).as_py():
+        bent = signed if bent is None else pc.or_(bent, signed)
+    if pa.types.is_floating(dtype):
+        large = pc.and_(pc.greater(pc.abs(values), _EXACT_IN_DOUBLE), pc.is_finite(values))
+        if pc.any(large).as_py() and not exact_as_double(pc.utf8_trim_whitespace(text.filter(large))):
+            bent = large if bent is None else pc.or_(bent, large)
+    return bent
+
+
+def _may_lead_with_zero(text: pa.Array, dtype: pa.DataType) -> bool:
+    """A quick look that spares most columns the regular expression."""
+    zero = pc.starts_with(text, "0")
+    if pc.any(zero).as_py():
+        suspects = pc.and_(zero, pc.greater(pc.binary_length(text), 1))
+        if not pa.types.is_integer(dtype):
+            suspects = pc.and_(suspects, pc.invert(pc.starts_with(text, "0.")))
+        if pc.any(suspects).as_py():
+            return True
+    return any(pc.any(pc.starts_with(text, sign)).as_py() for sign in ("-0", " "))
+
+
+def _reasons(text: pa.Array, column: Column) -> pa.Array:
+    plain = misfit_reasons(text, expectation(column.dtype))
+    if pa.types.is_temporal(column.dtype) or pa.types.is_boolean(column.dtype):
+        return plain
+    zeros = pc.binary_join_element_wise("'", text, "' would lose its leading zeros as a number", "")
+    return pc.if_else(pc.fill_null(pc.match_substring_regex(text, _ZERO_OF_DOUBLE), fill_value=False), zeros, plain)

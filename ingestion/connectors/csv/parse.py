@@ -1,0 +1,182 @@
+"""A block of text becomes a batch; this is the work that is done side by side."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion import quarantine
+from ingestion.connectors.csv.blocks import Block
+from ingestion.connectors.csv.cells import BadLine, Cells, StrayQuoteError, read_cells
+from ingestion.connectors.csv.conversion import Column, Misfit, typed
+from ingestion.connectors.csv.dialect import Dialect
+from ingestion.connectors.csv.inference import Rules
+from ingestion.connectors.files import Found
+from ingestion.errors import DataError
+from ingestion.plugins import REJECTED, Batch, Origin
+
+__all__ = ["Layout", "Parsed", "empty", "parse", "tidy"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All that a block of one text needs to know to become a batch."""
+
+    label: str
+    file: Found
+    columns: tuple[Column, ...]  # as the text has them
+    missing: tuple[Column, ...]  # those that only other files have: null here
+    dialect: Dialect
+    rules: Rules
+    on_bad_row: Literal["quarantine", "fail", "drop"]
+    metadata: bool
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the text's own columns."""
+        return [column.name for column in self.columns]
+
+
+class Parsed(NamedTuple):
+    """A block's batch; or none, because some columns need a wider type or the text was cut in the wrong places."""
+
+    batch: Batch | None
+    wider: Mapping[str, pa.DataType] = {}
+    stray_quote: bool = False
+
+
+def parse(block: Block, layout: Layout) -> Parsed:
+    """The batch of *block*. Raises DataError for text that cannot be read at all."""
+    try:
+        cells = tidy(read_cells(block, layout.names, layout.dialect, layout.label), layout.dialect)
+    except StrayQuoteError:
+        return Parsed(None, stray_quote=True)
+    result = typed(cells.rows.columns, layout.columns, layout.rules)
+    if result.wider:
+        return Parsed(None, result.wider)
+    origin = Origin(layout.label, block.first_line, cells.lines, layout.file.modified_at)
+    rejected = quarantine.concat([_bad_lines(cells.bad, layout.label), _misfits(cells.rows, result.misfits, origin)])
+    removed = {"blank_row": cells.blank} if cells.blank else {}
+    records = _complete(result.columns, layout)
+    if result.misfits:
+        kept = pc.indices_nonzero(pc.invert(_any(result.misfits)))
+        records, origin = records.take(kept), origin.take(kept)
+    if rejected is not None and layout.on_bad_row != "quarantine":
+        if layout.on_bad_row == "fail":
+            raise _failed(rejected)
+        removed["bad_row"], rejected = rejected.num_rows, None
+    records = _with_metadata(records, origin, layout) if layout.metadata else records
+    return Parsed(Batch(records, origin, rejected, removed, None, block.stored))
+
+
+def empty(layout: Layout, stored: int) -> Parsed:
+    """The batch of a text without rows: its schema."""
+    columns = [pa.nulls(0, column.dtype) for column in layout.columns]
+    origin = Origin(layout.label, modified_at=layout.file.modified_at)
+    records = _complete(columns, layout)
+    records = _with_metadata(records, origin, layout) if layout.metadata else records
+    return Parsed(Batch(records, origin, bytes_read=stored))
+
+
+def tidy(cells: Cells, dialect: Dialect) -> Cells:
+    """*cells* trimmed and without blank rows, as the dialect says."""
+    rows = cells.rows
+    if dialect.trim:
+        nulls = pa.array(dialect.null_values, pa.string())
+        trimmed = [pc.utf8_trim_whitespace(column) for column in rows.columns]
+        columns = [pc.if_else(pc.is_in(column, nulls), pa.scalar(None, pa.string()), column) for column in trimmed]
+        rows = pa.RecordBatch.from_arrays(columns, schema=rows.schema)
+    if not dialect.skip_blank_rows:
+        return cells._replace(rows=rows)
+    blank = _blank(rows, empty_is_null=dialect.empty_is_null)
+    if blank is None:
+        return cells._replace(rows=rows)
+    kept = pc.indices_nonzero(pc.invert(blank))
+    lines = cells.lines.take(kept) if cells.lines is not None else kept
+    return cells._replace(rows=rows.take(kept), lines=lines, blank=cells.blank + rows.num_rows - len(kept))
+
+
+def _blank(rows: pa.RecordBatch, *, empty_is_null: bool) -> pa.BooleanArray | None:
+    """Which rows are blank; None where none is, which the first column mostly tells."""
+    blank: pa.BooleanArray | None = None
+    for column in rows.columns:
+        if empty_is_null and not column.null_count:
+            return None
+        bare = column.is_null() if empty_is_null else pc.fill_null(pc.equal(column, ""), fill_value=True)
+        blank = bare if blank is None else pc.and_(blank, bare)
+        if not pc.any(blank).as_py():
+            return None
+    return blank
+
+
+def _complete(columns: list[pa.Array], layout: Layout) -> pa.RecordBatch:
+    count = len(columns[0])
+    nulls = [pa.nulls(count, column.dtype) for column in layout.missing]
+    every = (*layout.columns, *layout.missing)
+    schema = pa.schema([pa.field(column.name, column.dtype) for column in every])
+    return pa.RecordBatch.from_arrays([*columns, *nulls], schema=schema)
+
+
+def _with_metadata(records: pa.RecordBatch, origin: Origin, layout: Layout) -> pa.RecordBatch:
+    count = records.num_rows
+    same = pa.repeat(pa.scalar(0, pa.int8()), count)
+    lines = origin.at(pa.array(range(count), pa.int64()))
+    stamp = pa.repeat(pa.scalar(layout.file.modified_us, pa.int64()), count).cast(pa.timestamp("us", "UTC"))
+    path = pa.DictionaryArray.from_arrays(same, pa.array([layout.label], pa.string()))
+    added = {"_source_file": path, "_source_row": lines, "_source_modified_at": stamp}
+    for name, column in added.items():
+        if name in records.schema.names:
+            raise DataError(f"{layout.label} has a column {name} of its own; set source.include_metadata: false")
+        records = records.append_column(name, column)
+    return records
+
+
+def _bad_lines(bad: list[BadLine], label: str) -> pa.RecordBatch | None:
+    if not bad:
+        return None
+    rows = [
+        {
+            "stage": "read",
+            "rule": one.rule,
+            "reason": one.reason,
+            "source": label,
+            "position": one.line,
+            "payload": one.text,
+        }
+        for one in bad
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=REJECTED)
+
+
+def _any(misfits: list[Misfit]) -> pa.BooleanArray:
+    mask = misfits[0].mask
+    for misfit in misfits[1:]:
+        mask = pc.or_(mask, misfit.mask)
+    return mask
+
+
+def _misfits(rows: pa.RecordBatch, misfits: list[Misfit], origin: Origin) -> pa.RecordBatch | None:
+    """The rows with a misfit, each under the first column that has one."""
+    if not misfits:
+        return None
+    bad = pc.indices_nonzero(_any(misfits))
+    columns = values = reasons = pa.nulls(len(bad), pa.string())
+    for misfit in reversed(misfits):
+        here = misfit.mask.take(bad)
+        columns = pc.if_else(here, misfit.column, columns)
+        values = pc.if_else(here, rows[misfit.column].take(bad), values)
+        reasons = pc.if_else(here, misfit.reasons.take(bad), reasons)
+    return quarantine.reject(
+        rows, bad, origin, stage="read", rule="type", columns=columns, values=values, reasons=reasons
+    )
+
+
+def _failed(rejected: pa.RecordBatch) -> DataError:
+    first = rejected.sort_by("position").slice(0, 1).to_pylist()[0]
+    column = f"{first['column']}: " if first["column"] else ""
+    return DataError(
+        f"{first['source']}: line {first['position']}: {column}{first['reason']}; "
+        f"mend the row, or set source.on_bad_row: quarantine"
+    )

@@ -1,0 +1,128 @@
+"""Which type each column has: hinted, known, or inferred from the head, the middle and the tail of the files."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from ingestion.connectors.csv.blocks import Block, Blocks
+from ingestion.connectors.csv.cells import StrayQuoteError, read_cells
+from ingestion.connectors.csv.conversion import Column
+from ingestion.connectors.csv.inference import Rules, infer, join
+from ingestion.connectors.csv.parse import tidy
+from ingestion.connectors.files import Found
+from ingestion.errors import ConfigError, DataError
+from ingestion.parsing import parse_type
+
+__all__ = ["Plan", "sample_of"]
+
+_NAMES_SHOWN = 50
+_PROBE = 1 << 16
+_LARGEST_SAMPLE = 16 << 20
+_MORE_THAN_ENOUGH = 1.2
+
+
+class Plan:
+    """The columns of a load in the order of their first appearance; only the reading thread changes it."""
+
+    def __init__(self, hints: Mapping[str, str], known: pa.Schema | None, rules: Rules) -> None:
+        self._rules = rules
+        self._settled: dict[str, Column] = {}
+        for field in known or []:
+            self._settled[field.name] = Column(field.name, _plain(field.type), "known")
+        self._known = set(self._settled)
+        for name, type_name in hints.items():
+            self._settled[name] = Column(name, parse_type(type_name), "hinted")
+        self._hints = list(hints)
+        self._free: dict[str, pa.DataType | None] = {}
+        self._order: list[str] = []
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Every column seen so far."""
+        return tuple(self._settled.get(name) or self._free_column(name) for name in self._order)
+
+    def columns_of(self, names: Sequence[str]) -> tuple[Column, ...]:
+        """The columns with these names."""
+        return tuple(self._settled.get(name) or self._free_column(name) for name in names)
+
+    def lacks(self, names: Sequence[str]) -> bool:
+        """Whether one of these columns has not been seen yet."""
+        return not set(names) <= set(self._order)
+
+    def undecided(self, names: Sequence[str]) -> list[str]:
+        """Those of the columns whose type is for samples to tell."""
+        return [name for name in names if name not in self._settled]
+
+    def note(self, names: Sequence[str]) -> None:
+        """Take over the columns of a file."""
+        present = set(self._order)
+        self._order.extend(name for name in names if name not in present)
+
+    def learn(self, types: Mapping[str, pa.DataType | None]) -> None:
+        """Make free columns wide enough for *types* too."""
+        for name, dtype in types.items():
+            self._free[name] = join(self._free.get(name), dtype)
+
+    def check_hints(self) -> None:
+        """Raise ConfigError for a hint whose column is nowhere."""
+        unknown = [name for name in self._hints if name not in self._order and name not in self._known]
+        if unknown and self._order:
+            raise ConfigError(
+                f"source.schema_hints: no column {unknown[0]!r}; "
+                f"the header has {', '.join(map(repr, self._order[:_NAMES_SHOWN]))}"
+            )
+
+    def _free_column(self, name: str) -> Column:
+        return Column(name, self._free.get(name) or pa.string(), "free")
+
+
+def _plain(dtype: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype) else dtype
+
+
+def sample_of(
+    blocks: Blocks, file: Found, names: list[str], columns: Sequence[str], *, count: int, rules: Rules
+) -> dict[str, pa.DataType | None]:
+    """The types of *columns* in about *count* rows from the head, the middle and the tail of a file."""
+    types: dict[str, pa.DataType | None] = dict.fromkeys(columns)
+    for block in _places(blocks, file, count):
+        try:
+            cells = tidy(read_cells(block, names, blocks.dialect, blocks.text.label), blocks.dialect)
+        except (StrayQuoteError, DataError):
+            continue  # reading will tell what is wrong there
+        if block.first_line == 0 and cells.bad:
+            continue  # this part may have begun inside quotes
+        rows = cells.rows.slice(0, count)
+        for name in columns:
+            types[name] = join(types[name], infer(rows[name], rules))
+    return types
+
+
+def _places(blocks: Blocks, file: Found, count: int) -> Iterator[Block]:
+    probe = blocks.head(_PROBE)
+    size = int(min(len(probe) / max(probe.count(b"\n"), 1) * count * _MORE_THAN_ENOUGH, _LARGEST_SAMPLE))
+    head = blocks.head(max(size, _PROBE))
+    whole = blocks.ended
+    yield _block(head if whole else head[: head.rfind(b"\n") + 1], first_line=1)
+    if whole or not blocks.text.seekable:
+        return
+    for start in (file.size // 2, file.size - size):
+        if start > len(head):
+            yield _part(file, start, size, blocks)
+
+
+def _part(file: Found, start: int, size: int, blocks: Blocks) -> Block:
+    with Path(file.path).open("rb") as stored:
+        text = os.pread(stored.fileno(), size, start)
+    begin, end = text.find(b"\n") + 1, text.rfind(b"\n") + 1
+    if blocks.text.encoding != "utf-8":
+        text = text[begin:end].decode(blocks.text.encoding, "replace").encode()
+        begin, end = 0, len(text)
+    return _block(text[begin:end], first_line=0)
+
+
+def _block(data: bytes, first_line: int) -> Block:
+    data += b"" if data.endswith(b"\n") or not data else b"\n"
+    return Block(memoryview(data), first_line, data.count(b"\n"), last=False, stored=0)
