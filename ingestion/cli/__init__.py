@@ -6,6 +6,7 @@ is wrong.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -21,7 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        return int(options.command(options))
+        status = int(options.command(options))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it closes stdout
+        return 0
     except ConfigError as error:
         commands.say(redact(str(error)))
         return commands.WRONG_CALL
@@ -31,9 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         commands.say("interrupted; nothing was committed that is not in the table's history")
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left; Python would complain while closing stdout
-        return 0
+    return status
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,0 +1,189 @@
+"""The command line: results on stdout, messages on stderr, and an exit status that scripts can trust."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingestion.cli import main, parser
+from ingestion.cli.overrides import parse_overrides
+from ingestion.errors import ConfigError
+from ingestion_tests.config_project import SOURCE, stubs
+from ingestion_tests.conftest import Project
+
+__all__ = ["stubs"]
+
+CSV_JOB = {"source": {"type": "csv", "source_path": "data"}}
+
+
+def test_valid_files_are_counted(stubs: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    stubs.job("orders", SOURCE)
+    stubs.source("shop", "name: Shop\n")
+    assert main(["validate"]) == 0
+    assert capsys.readouterr() == ("1 job and 1 source: valid\n", "")
+
+
+def test_each_mistake_is_a_message(stubs: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    stubs.job("orders", SOURCE)
+    stubs.job("returns", "enabld: true\n" + SOURCE)
+    stubs.source("shop", "nam: Shop\n")
+    assert main(["validate"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "config/jobs/returns.yaml:1:1: enabld: unknown key 'enabld'; did you mean 'enabled'?",
+        "config/sources/shop.yaml:1:1: nam: unknown key 'nam'; did you mean 'name'?",
+        "2 of 2 jobs and 1 source not valid",
+    ]
+
+
+def test_jobs_and_files_can_be_named(stubs: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    stubs.job("orders", SOURCE)
+    stubs.job("broken", "x: 1\n")
+    elsewhere = stubs.file("elsewhere/new_job.yaml", SOURCE)
+    source = stubs.source("shop", "name: Shop\n")
+    assert main(["validate", "orders", str(elsewhere), str(source)]) == 0
+    assert main(["validate", "orders", "broken", "ordrs", "missing.yaml"]) == 2
+    err = capsys.readouterr().err
+    assert "config/jobs/broken.yaml:1:1: x: unknown key 'x'" in err
+    assert "no job 'ordrs'" in err
+    assert "missing.yaml: cannot be read (No such file or directory)" in err
+
+
+def test_validation_speaks_json(stubs: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    stubs.job("orders", SOURCE)
+    stubs.job("returns", "x: 1\n")
+    assert main(["validate", "--json"]) == 2
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert err == ""
+    assert answer["valid"] is False
+    assert [(item["kind"], item["id"], item["error"] is None) for item in answer["checked"]] == [
+        ("job", "orders", True),
+        ("job", "returns", False),
+    ]
+
+
+def test_the_schema_is_printed(stubs: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("job", "source"):
+        assert main(["schema", kind]) == 0
+        assert json.loads(capsys.readouterr().out)["title"] == kind.capitalize()
+
+
+def test_a_bare_run_reports_what_it_loaded(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.file("data/a.csv", "id,name\n1,ann\n2,bob\n")
+    project.file("other/b.csv", "id,name\n3,eve\n")
+    project.job("orders", CSV_JOB)
+    assert main(["run", "orders", "--bare", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["rows_loaded"] == 2
+    assert err.startswith("orders: 2 rows loaded into ")
+    assert main(["run", "orders", "--bare"]) == 0
+    assert capsys.readouterr() == ("orders: nothing new, 0 rows\n", "")
+    assert main(["run", "orders", "--bare", "--set", "source.source_path=other", "--set", "loader.table=t2"]) == 0
+    assert project.table("default.t2").num_rows == 1
+
+
+def test_a_failed_job_and_a_wrong_call_have_their_own_status(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.job("orders", CSV_JOB)
+    project.job("waiting", {"source": {"type": "csv", "source_path": "${FOLDER}"}})
+    assert main(["run", "orders", "--bare", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["status"] == "failed"
+    assert "does not exist" in json.loads(out)["error"]
+    assert err.startswith("orders: failed: ")
+    wrong = {
+        ("run", "ordrs", "--bare"): "no job 'ordrs'",
+        ("run", "orders", "--set", "source.file_patern=x"): "orders: source.file_patern: unknown key",
+        ("run", "orders", "--set", "nonsense"): "--set nonsense: should be PATH=VALUE",
+        ("run", "waiting"): "source.source_path: the environment variable FOLDER is not set",
+    }
+    for arguments, message in wrong.items():
+        assert main(arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith(message)
+    monkeypatch.setenv("API_PORT", "http")
+    assert main(["run", "orders"]) == 2
+    assert capsys.readouterr().err == "API_PORT: 'http' is not a port; set a number from 1 to 65535\n"
+
+
+def test_a_secret_never_reaches_the_terminal(
+    stubs: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "hunter2222")
+    stubs.job("orders", "source: {type: stub, source_path: x, port: '${DB_PASSWORD}'}\n")
+    assert main(["run", "orders", "--bare"]) == 2
+    assert "hunter" not in "".join(capsys.readouterr())
+
+
+def test_overrides_are_paths_and_yaml_values() -> None:
+    settings = [
+        "source.file_pattern=2024-*.csv",
+        "source.header=[a, b]",
+        "max_bad_rows=5",
+        "enabled=false",
+        "a.b.c=x=y",
+        "d=null",
+    ]
+    assert parse_overrides(settings) == {
+        "source": {"file_pattern": "2024-*.csv", "header": ["a", "b"]},
+        "max_bad_rows": 5,
+        "enabled": False,
+        "a": {"b": {"c": "x=y"}},
+        "d": None,
+    }
+    assert parse_overrides(["source.cron=* * * * *"]) == {"source": {"cron": "* * * * *"}}
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    (["a"], "should be PATH=VALUE"), (["=1"], "should be PATH=VALUE"), (["a..b=1"], "should be PATH=VALUE"),
+    (["a=1", "a.b=2"], "a was set to a value before"), (["a.b=2", "a=1"], "options below a were set before"),
+])  # fmt: skip
+def test_overrides_that_make_no_sense_are_told(settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_overrides(settings)
+
+
+def test_every_command_takes_json_and_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("validate", "schema", "run", "demo", "serve"):
+        with pytest.raises(SystemExit) as caught:
+            parser().parse_args([command, "--help"])
+        assert caught.value.code == 0
+        assert "--json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["walk"], ["run"], ["schema", "table"]])
+def test_a_call_that_is_wrong_exits_with_two(arguments: list[str]) -> None:
+    done = _ingestion(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "usage: ingestion" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["schema", "job"], ["validate"]])
+def test_a_reader_that_leaves_early_is_no_error(project: Project, arguments: list[str]) -> None:
+    code = f"import sys; from ingestion.cli import main; sys.exit(main({arguments}))"
+    root = Path(__file__).parent.parent
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    process.stdout.close()
+    err = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait() == 0
+    assert err == ""
+
+
+def _ingestion(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "ingestion.cli", *arguments], capture_output=True, text=True, check=False
+    )
