@@ -98,10 +98,10 @@ def _remember(value: str) -> None:
 
 
 def redact(text: str) -> str:
-    """*text* without any secret that this process has resolved, and without passwords inside URLs."""
+    """*text* without any secret that this process has resolved, and without passwords in clear inside URLs."""
     for secret in sorted(_seen, key=len, reverse=True):
         text = text.replace(secret, MASK)
-    return re.sub(r"(\w+://[^\s:/@]+):[^\s@/]+@", rf"\1:{MASK}@", text)
+    return re.sub(r"(\w+://[^\s:/@]*):(?!\$\{)[^\s@/]+@", rf"\1:{MASK}@", text)
 
 
 def mask(value: Any, key: str = "") -> Any:

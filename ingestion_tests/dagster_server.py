@@ -65,7 +65,7 @@ def running_service(path: Path) -> Iterator[Service]:
     """A service that keeps everything below *path*."""
     project = Project(path)
     project.jobs.mkdir(parents=True)
-    api, ui = _free_port(), _free_port()
+    api, ui = free_port(), free_port()
     env = {name: value for name, value in os.environ.items() if name not in SETTINGS} | {
         "JOB_CONFIG_PATH": str(project.jobs),
         "METADATA_PATH": str(path / "metadata"),
@@ -104,7 +104,7 @@ def _wait_until_healthy(service: Service, process: "subprocess.Popen[bytes]") ->
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -125,6 +125,19 @@ def test_secrets_in_clear_are_refused_and_not_repeated(project):
     assert not list(project.jobs.iterdir())
 
 
+def test_a_password_in_clear_inside_a_url_is_refused_and_a_placeholder_is_not(project):
+    def catalog(uri: str) -> dict[str, Any]:
+        return {**ORDERS, "loader": {"catalog": {"type": "rest", "uri": uri}}}
+
+    for uri in ("https://u:hunter22@catalog.example", "redis://:hunter22@catalog.example"):
+        answer = created(catalog(uri))
+        assert set(refusals(answer)) == {("body", "job_config", "loader", "catalog", "uri")}
+        assert "hunter22" not in answer.text
+    assert created(catalog("https://u:${CATALOG_PASSWORD}@catalog.example")).status_code == 201
+    shown = caller().get("/jobs/orders").json()["config"]
+    assert shown["loader"]["catalog"]["uri"] == "https://u:${CATALOG_PASSWORD}@catalog.example"
+
+
 def test_placeholders_are_stored_and_shown_as_written(project, monkeypatch):
     monkeypatch.setenv("CATALOG_TOKEN", "hunter22")
     config = {**ORDERS, "loader": {"catalog": {"type": "rest", "token": "${CATALOG_TOKEN}"}}}

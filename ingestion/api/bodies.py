@@ -10,7 +10,7 @@ from pydantic import ValidationError, WithJsonSchema
 from ingestion.config import InvalidConfig, JobConfig, Problem, check_id, explain, parse_job
 from ingestion.errors import ConfigError
 from ingestion.model import nearest
-from ingestion.secrets import is_clear_secret
+from ingestion.secrets import is_clear_secret, redact
 
 __all__ = [
     "CREATE_EXAMPLES",
@@ -173,7 +173,7 @@ def _clear_secrets(value: Any, where: Location, key: str = "") -> Iterator[Locat
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _clear_secrets(item, (*where, index), key)
-    elif is_clear_secret(key, value):
+    elif is_clear_secret(key, value) or (isinstance(value, str) and redact(value) != value):  # a password in a URL
         yield where
 
 

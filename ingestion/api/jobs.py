@@ -27,7 +27,7 @@ __all__ = ["router"]
 
 _RUNS_SHOWN = 10
 _writing = Lock()  # one reload of the code location at a time
-_launching = Lock()  # nobody launches between another's look at the runs in flight and its launch
+_launching: dict[str, Lock] = {}  # by job: nobody launches between another's look at its runs and its launch
 
 router = APIRouter(tags=["jobs"])
 
@@ -79,7 +79,7 @@ def execute_job(body: Annotated[ExecuteBody, Body(openapi_examples=EXECUTE_EXAMP
     if loaded.job is None:
         raise HTTPException(422, str(loaded.error))
     job = overridden(loaded.job, asked.parameters)
-    with _launching:
+    with _launching.setdefault(job.id, Lock()):
         busy = dagster.in_flight(job.id) if job.on_overlap == "skip" else None
         if busy:
             raise HTTPException(
@@ -101,11 +101,9 @@ def _store(new: NewJob, dagster: Dagster) -> None:
     """Write the file and have it loaded, or leave everything as it was."""
     try:
         saved = save_job(new.job_id, new.config, current())
-    except ConfigError:
+    except ConfigError as error:
         _refuse_existing(new.job_id)  # written since by another caller
-        raise
-    except OSError as error:
-        raise HTTPException(500, f"the job was not stored: {error}; check the permissions of config/") from error
+        raise HTTPException(500, f"the job was not stored: {error}") from error
     try:
         reason = dagster.reload(new.job_id)
     except BaseException:

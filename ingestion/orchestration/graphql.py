@@ -56,10 +56,11 @@ class GraphqlDagster:
             entry = self._location()
         except TransientError as error:
             return str(error)
-        broken = entry["locationOrLoadError"] or {"__typename": "", "message": "it is still loading"}
-        if broken["__typename"] == "RepositoryLocation":
+        found = entry["locationOrLoadError"] or {"__typename": "", "message": "it is still loading"}
+        if found["__typename"] == "RepositoryLocation":
             return None
-        return f"the code location {entry['name']} did not load: {broken['message'].strip()}"
+        root = [found, *found.get("causes", [])][-1]
+        return f"the code location {entry['name']} did not load: {root['message'].strip()}"
 
     def overview(self, jobs: Sequence[str]) -> Mapping[str, JobState]:
         """The state of every one of *jobs*, in two queries however many there are."""
@@ -95,7 +96,7 @@ class GraphqlDagster:
         name = self._location()["name"]
         info = self._call(lambda client: client.reload_repository_location(name))
         if info.status.name != "SUCCESS":
-            return f"the code location {name} did not load: {(info.message or '').strip()}"
+            return self.health() or f"the code location {name} did not load: {info.message}"
         return self._refused(job) if job else None
 
     def _refused(self, job: str) -> str | None:

@@ -9,7 +9,7 @@ query Locations {
   workspaceOrError {
     __typename
     ... on Workspace {
-      locationEntries { name loadStatus locationOrLoadError { __typename ... on PythonError { message } } }
+      locationEntries { name loadStatus locationOrLoadError { __typename ... on PythonError { message causes { message } } } }
     }
     ... on PythonError { message }
   }
