@@ -140,7 +140,7 @@ class IcebergLoader(Loader):
 
     def first_rows(self, count: int) -> pa.Table:
         """Some *count* rows, for people to look at."""
-        return self._opened_table().scan(limit=count).to_arrow()
+        return self.scan().head(count).collect().to_arrow()
 
     def _opened_table(self) -> "Table":
         from ingestion.loaders.iceberg.catalog import find_table, opened, translated

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.loaders.iceberg.encoding import writer_options
 from ingestion.loaders.iceberg.fit import Fit
+from ingestion.loaders.iceberg.partitions import Key
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
-    from pyiceberg.typedef import Record
 
 __all__ = ["DataFileWriter"]
 
@@ -20,12 +19,11 @@ __all__ = ["DataFileWriter"]
 class DataFileWriter:
     """One Parquet file on its way."""
 
-    def __init__(self, fit: Fit, key: "Record", path: str, table: "Table", rows: pa.Table) -> None:
+    def __init__(self, fit: Fit, key: Key, path: str, table: "Table", options: dict[str, Any]) -> None:
         self.fit, self.key, self.path = fit, key, path
-        self._properties = dict(table.metadata.properties)
         self._sink: Any = table.io.new_output(path).create(overwrite=True)
         try:
-            self._writer = pq.ParquetWriter(self._sink, rows.schema, **writer_options(rows))
+            self._writer = pq.ParquetWriter(self._sink, fit.target, **options)
         except BaseException:
             self._sink.close()
             raise
@@ -53,25 +51,20 @@ class DataFileWriter:
         return self._describe(size)
 
     def _describe(self, size: int) -> "DataFile":
-        from pyiceberg.io.pyarrow import (
-            compute_statistics_plan,
-            data_file_statistics_from_parquet_metadata,
-            parquet_path_to_id_mapping,
-        )
+        from pyiceberg.io.pyarrow import data_file_statistics_from_parquet_metadata
         from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-        from pyiceberg.schema import sanitize_column_names
+        from pyiceberg.typedef import Record
 
-        schema = self.fit.schema
         statistics = data_file_statistics_from_parquet_metadata(
             self._writer.writer.metadata,
-            compute_statistics_plan(schema, self._properties),
-            parquet_path_to_id_mapping(sanitize_column_names(schema)),
+            self.fit.statistics,
+            self.fit.ids,
         )
         described = DataFile.from_args(
             content=DataFileContent.DATA,
             file_path=self.path,
             file_format=FileFormat.PARQUET,
-            partition=self.key,
+            partition=Record(*self.key),
             file_size_in_bytes=size,
             sort_order_id=None,
             spec_id=self.fit.spec.spec_id,

@@ -1,17 +1,21 @@
 """Batches of one schema as rows of files of another."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from ingestion.errors import DataError
+from ingestion.loaders.iceberg.partitions import Key
 from ingestion.loaders.iceberg.types import cast, word
 
 if TYPE_CHECKING:
+    from pyiceberg.io.pyarrow import StatisticsCollector
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
+    from pyiceberg.table.locations import LocationProvider
 
 __all__ = ["Fit"]
 
@@ -26,6 +30,36 @@ class Fit:
     spec: "PartitionSpec"
     target: pa.Schema
     sources: Sequence[int]  # for each target column its place in the batch, -1 = null
+    location: str
+    properties: Mapping[str, str]
+
+    @cached_property
+    def statistics(self) -> "dict[int, StatisticsCollector]":
+        """Which statistics of which column go into the commit."""
+        from pyiceberg.io.pyarrow import compute_statistics_plan
+
+        return compute_statistics_plan(self.schema, dict(self.properties))
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """The field id of each column as Parquet calls it."""
+        from pyiceberg.io.pyarrow import parquet_path_to_id_mapping
+        from pyiceberg.schema import sanitize_column_names
+
+        return parquet_path_to_id_mapping(sanitize_column_names(self.schema))
+
+    @cached_property
+    def _locations(self) -> "LocationProvider":
+        from pyiceberg.table.locations import load_location_provider
+
+        return load_location_provider(self.location, dict(self.properties))
+
+    def new_path(self, key: Key, name: str) -> str:
+        """Where a file called *name* with rows of that partition belongs."""
+        from pyiceberg.typedef import Record
+
+        folder = self.spec.partition_to_path(Record(*key), self.schema) if key else ""
+        return self._locations.new_data_location(f"{folder}/{name}" if folder else name)
 
     def apply(self, batches: Iterable[pa.RecordBatch]) -> pa.Table:
         """The rows in the file's columns; raises DataError for a value that would change on its way."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
-    from pyiceberg.typedef import Record
 
-__all__ = ["PartitionField", "check_spec", "spec_for", "split"]
+__all__ = ["Key", "PartitionField", "check_spec", "spec_for", "split"]
+
+Key: TypeAlias = tuple[Any, ...]
+"""A partition: its values in Iceberg's representation."""
 
 _PLAIN = ("identity", "year", "month", "day", "hour")
 _WITH_NUMBER = re.compile(r"(bucket|truncate)\[([1-9][0-9]*)\]")
@@ -95,32 +97,28 @@ def check_spec(table: "Table", wanted: Sequence[PartitionField], name: str) -> N
         )
 
 
-def split(rows: pa.Table, schema: "Schema", spec: "PartitionSpec") -> "Iterator[tuple[Record, pa.Table]]":
+def split(rows: pa.Table, schema: "Schema", spec: "PartitionSpec") -> Iterator[tuple[Key, pa.Table]]:
     """The rows of each partition, with its key."""
-    from pyiceberg.typedef import Record
-
-    if spec.is_unpartitioned():
-        yield Record(), rows
-        return
-    keys = _keys(rows, schema, spec)
+    # One contiguous batch: taking from chunked columns costs a copy of all of them each time.
+    whole = rows.combine_chunks().to_batches()[0]
+    keys = _keys(whole, schema, spec)
     code = _codes(keys)
     order = pc.sort_indices(code)
     ends = pc.run_end_encode(code.take(order)).run_ends.to_pylist()
-    ordered = rows.take(order) if len(ends) > 1 else rows
     start = 0
     for end in ends:
-        yield Record(*_values(keys, order[start].as_py(), schema, spec)), ordered.slice(start, end - start)
+        # Taken one by one, not sliced from one sorted table: a slice that waits would keep all of that in memory.
+        part = whole.take(order.slice(start, end - start)) if len(ends) > 1 else whole
+        yield _values(keys, order[start].as_py(), schema, spec), pa.Table.from_batches([part])
         start = end
 
 
-def _keys(rows: pa.Table, schema: "Schema", spec: "PartitionSpec") -> list[pa.Array]:
+def _keys(rows: pa.RecordBatch, schema: "Schema", spec: "PartitionSpec") -> list[pa.Array]:
     keys = []
     for field in spec.fields:
         source = schema.find_field(field.source_id)
         place = next(place for place, item in enumerate(schema.fields) if item.field_id == field.source_id)
-        values = rows.column(place).combine_chunks()
-        if isinstance(values, pa.ChunkedArray):
-            values = values.chunk(0) if values.num_chunks else pa.nulls(0, values.type)
+        values = rows.column(place)
         if pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
         keys.append(field.transform.pyarrow_transform(source.field_type)(values))
@@ -139,8 +137,8 @@ def _codes(keys: list[pa.Array]) -> pa.Array:
     return code
 
 
-def _values(keys: list[pa.Array], row: int, schema: "Schema", spec: "PartitionSpec") -> list[Any]:
+def _values(keys: list[pa.Array], row: int, schema: "Schema", spec: "PartitionSpec") -> Key:
     from pyiceberg.partitioning import _to_partition_representation
 
     types = [field.transform.result_type(schema.find_field(field.source_id).field_type) for field in spec.fields]
-    return [_to_partition_representation(kind, key[row].as_py()) for kind, key in zip(types, keys, strict=True)]
+    return tuple(_to_partition_representation(kind, key[row].as_py()) for kind, key in zip(types, keys, strict=True))

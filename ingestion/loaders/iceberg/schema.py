@@ -226,7 +226,17 @@ class Evolution:
             for own, item in zip(planned.fields, file_schema(sanitize_column_names(planned)), strict=True)
         ]
         sources = [places.get(item.name, -1) for item in planned.fields]
-        return Fit(self.name, self.generation, planned, self.home.metadata.spec(), pa.schema(target), sources)
+        home = self.home.metadata
+        return Fit(
+            table=self.name,
+            generation=self.generation,
+            schema=planned,
+            spec=home.spec(),
+            target=pa.schema(target),
+            sources=sources,
+            location=home.location,
+            properties=home.properties,
+        )
 
 
 def _with_ids(columns: pa.Schema) -> "Schema":

@@ -1,31 +1,30 @@
 """Parquet files written in threads while the source is still being read, within a fixed amount of memory."""
 
 import threading
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ingestion.loaders.iceberg.datafile import DataFileWriter
+from ingestion.loaders.iceberg.encoding import writer_options
 from ingestion.loaders.iceberg.fit import Fit
-from ingestion.loaders.iceberg.partitions import split
+from ingestion.loaders.iceberg.partitions import Key, split
+from ingestion.loaders.iceberg.shelf import Held, Shelf
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
-    from pyiceberg.typedef import Record
 
 __all__ = ["StreamWriter", "remove"]
 
 _THREADS = 2
 _ROW_GROUP_BYTES = 64 << 20  # of Arrow data
-_HELD_BYTES = 96 << 20  # of rows that wait for more of their partition
-_MAX_OPEN = 64  # files; of many partitions the least recently used one is closed
+_SPLIT_BYTES = 24 << 20  # of Arrow data sorted into partitions at a time: that makes copies
+_HELD_BYTES = 80 << 20  # of rows that wait for more of their partition
 
 
 class StreamWriter:
@@ -40,9 +39,10 @@ class StreamWriter:
         self._pending_bytes = 0
         self._table: Table | None = None
         self._lock = threading.Lock()
-        self._shelf = _Shelf()
+        self._shelf = Shelf()
         self._files: list[DataFile] = []
         self._paths: list[str] = []
+        self._options: dict[int, dict[str, Any]] = {}  # Parquet's, by generation, from its first rows
         self._successor: StreamWriter | None = None
         self._stopped = False
 
@@ -58,7 +58,7 @@ class StreamWriter:
         self._table = table
         self._pending.append((fit, records))
         self._pending_bytes += records.nbytes
-        if self._pending_bytes >= _ROW_GROUP_BYTES:
+        if self._pending_bytes >= (_ROW_GROUP_BYTES if fit.spec.is_unpartitioned() else _SPLIT_BYTES):
             self._submit()
 
     def finish(self) -> "list[DataFile]":
@@ -66,10 +66,9 @@ class StreamWriter:
         if self._pending:
             self._submit()
         self._drain(0)
-        for fit, key, rows in self._shelf.take_all():
-            self._write(fit, key, rows)
-        for file in self._shelf.close_all():
-            self._close(file)
+        while waiting := self._shelf.take(0):
+            self._each(self._flush, waiting)
+        self._each(self._close, self._shelf.take_files())
         self._pool.shutdown()
         return self._files
 
@@ -85,7 +84,7 @@ class StreamWriter:
         self._stopped = True
         self._pending.clear()
         self._pool.shutdown(cancel_futures=True)
-        for file in self._shelf.close_all():
+        for file in self._shelf.take_files():
             file.discard()
         if self._successor is not None:
             self._successor.abort(keep=keep)
@@ -104,21 +103,36 @@ class StreamWriter:
             for task in done:
                 task.result()
 
+    def _each(self, work: Callable[[Any], None], items: list[Any]) -> None:
+        def some() -> None:
+            while True:
+                try:
+                    item = items.pop()
+                except IndexError:  # the other thread may have taken the last
+                    return
+                work(item)
+
+        self._tasks = {self._pool.submit(some) for _ in range(_THREADS)}
+        self._drain(0)
+
     def _work(self, chunk: list[tuple[Fit, pa.RecordBatch]]) -> None:
         fit = chunk[0][0]
         rows = pa.concat_tables(_fitted(chunk))
         chunk.clear()
         if fit.spec.is_unpartitioned():
-            for key, part in split(rows, fit.schema, fit.spec):
-                self._write(fit, key, part)
+            self._write(fit, (), rows)
             return
         for key, part in split(rows, fit.schema, fit.spec):
             self._shelf.hold(fit, key, part)
         del rows
-        while (heaviest := self._shelf.take_heaviest(_HELD_BYTES)) is not None:
-            self._write(*heaviest)
+        while waiting := self._shelf.take(_HELD_BYTES):
+            while waiting:
+                self._flush(waiting.pop())
 
-    def _write(self, fit: Fit, key: "Record", rows: pa.Table) -> None:
+    def _flush(self, held: Held) -> None:
+        self._write(held.fit, held.key, pa.concat_tables(held.rows))
+
+    def _write(self, fit: Fit, key: Key, rows: pa.Table) -> None:
         if self._stopped or not rows.num_rows:
             return
         file, surplus = self._shelf.take_file(fit, key)
@@ -136,15 +150,17 @@ class StreamWriter:
         else:
             self._shelf.put_file(file)
 
-    def _open(self, fit: Fit, key: "Record", rows: pa.Table) -> "DataFileWriter":
+    def _open(self, fit: Fit, key: Key, rows: pa.Table) -> "DataFileWriter":
         table = self._table
         assert table is not None  # noqa: S101 - set by the first write
         with self._lock:
             name = f"{self._load_id}-{len(self._paths):05d}.parquet"
-            folder = fit.spec.partition_to_path(key, fit.schema)
-            path = table.location_provider().new_data_location(f"{folder}/{name}" if folder else name)
+            path = fit.new_path(key, name)
             self._paths.append(path)
-        return DataFileWriter(fit, key, path, table, rows)
+            options = self._options.setdefault(fit.generation, {})
+            if not options:
+                options |= writer_options(rows)
+        return DataFileWriter(fit, key, path, table, options)
 
     def _close(self, file: "DataFileWriter") -> None:
         described = file.close()
@@ -159,69 +175,6 @@ def _fitted(chunk: list[tuple[Fit, pa.RecordBatch]]) -> Iterable[pa.Table]:
         if stop == len(chunk) or chunk[stop][0] is not chunk[start][0]:
             yield chunk[start][0].apply(records for _, records in chunk[start:stop])
             start = stop
-
-
-@dataclass
-class _Held:
-    fit: Fit
-    rows: list[pa.Table] = field(default_factory=list)
-    size: int = 0
-
-
-class _Shelf:
-    """Between two writes: rows that wait for more of their partition, and files open for more."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: dict[tuple[int, Record], _Held] = {}
-        self._size = 0
-        self._open: OrderedDict[int, DataFileWriter] = OrderedDict()
-
-    def hold(self, fit: Fit, key: "Record", rows: pa.Table) -> None:
-        with self._lock:
-            held = self._held.setdefault((fit.generation, key), _Held(fit))
-            size = rows.nbytes
-            held.rows.append(rows)
-            held.size += size
-            self._size += size
-
-    def take_heaviest(self, limit: int) -> "tuple[Fit, Record, pa.Table] | None":
-        with self._lock:
-            if self._size <= limit:
-                return None
-            place = max(self._held, key=lambda item: self._held[item].size)
-            held = self._held.pop(place)
-            self._size -= held.size
-            return held.fit, place[1], pa.concat_tables(held.rows)
-
-    def take_all(self) -> "Iterable[tuple[Fit, Record, pa.Table]]":
-        while self._held:
-            heaviest = self.take_heaviest(-1)
-            if heaviest is not None:
-                yield heaviest
-
-    def take_file(self, fit: Fit, key: "Record") -> "tuple[DataFileWriter | None, list[DataFileWriter]]":
-        """An open file for these rows, and those that can be closed for good."""
-        with self._lock:
-            surplus = [file for file in self._open.values() if file.fit.generation != fit.generation]
-            for file in surplus:
-                del self._open[id(file)]
-            found = next((file for file in reversed(self._open.values()) if file.key == key), None)
-            if found is not None:
-                del self._open[id(found)]
-            elif len(self._open) >= _MAX_OPEN:
-                surplus.append(self._open.popitem(last=False)[1])
-            return found, surplus
-
-    def put_file(self, file: "DataFileWriter") -> None:
-        with self._lock:
-            self._open[id(file)] = file
-
-    def close_all(self) -> "list[DataFileWriter]":
-        with self._lock:
-            files = list(self._open.values())
-            self._open.clear()
-            return files
 
 
 def remove(io: "FileIO", paths: Iterable[str]) -> None:
