@@ -1,0 +1,76 @@
+"""The contract of connectors."""
+
+import threading
+import time
+
+import pyarrow as pa
+
+from ingestion.plugins import Batch, Connector, Cursor, Restart
+from ingestion.testing.contract import check_batch, check_configuration, require, rows_of, schema_of
+
+__all__ = ["check_connector"]
+
+
+def check_connector(connector: Connector, *, incremental: bool = True, patience: float = 5.0) -> pa.Table:
+    """All rows of *connector*, once it has kept the contract of `Connector`.
+
+    It is read several times: again, with its own types as known, from its own cursor, and half-way.
+    Without *incremental* its cursor may be disregarded; *patience* is for its threads to end, in seconds.
+    """
+    check_configuration(connector)
+    batches = _read(connector, None, None)
+    schema, rows = schema_of(batches), rows_of(batches)
+    again = _read(connector, None, None)
+    require(rows_of(again) == rows, f"{rows} rows at first, {rows_of(again)} the second time; reading changes nothing")
+    require(schema_of(again) == schema, "the second read gave other columns or types; they follow from the source")
+    known = _read(connector, None, schema)
+    require(
+        schema_of(known) == schema, f"columns known as {schema} were read as {schema_of(known)}; known types are kept"
+    )
+    cursors = [batch.cursor for batch in batches if batch.cursor is not None]
+    if incremental:
+        require(
+            not rows or batches[-1].cursor is not None,
+            "the last batch carries no cursor; the next run would read all again",
+        )
+        new = rows_of(_read(connector, cursors[-1] if cursors else None, schema)) if rows else 0
+        require(not new, f"{new} rows were read again from the cursor of the read before; it says where to resume")
+    _check_watch(connector, rows, cursors[-1] if incremental and cursors else None)
+    _check_closing(connector, patience)
+    return pa.concat_tables((pa.Table.from_batches([batch.records]) for batch in batches), promote_options="default")
+
+
+def _read(connector: Connector, cursor: Cursor, known: pa.Schema | None) -> list[Batch]:
+    batches: list[Batch] = []
+    for item in connector.read(cursor, known):
+        if isinstance(item, Restart):
+            batches.clear()
+            continue
+        check_batch(item)
+        batches.append(item)
+    return batches
+
+
+def _check_watch(connector: Connector, rows: int, cursor: Cursor) -> None:
+    if not type(connector).watchable:
+        return
+    watched = connector.watch(None)
+    require(bool(watched.items) >= bool(rows), f"watch found nothing where read found {rows} rows")
+    require(connector.watch(None).key == watched.key, "the key changed and the source did not")
+    if cursor is not None:
+        items = connector.watch(cursor).items
+        require(not items, f"watch still finds {items} items after the cursor of a whole read")
+
+
+def _check_closing(connector: Connector, patience: float) -> None:
+    """A reader that is given up leaves no thread behind."""
+    before = set(threading.enumerate())
+    reader = connector.read(None, None)
+    next(reader, None)
+    close = getattr(reader, "close", None)
+    if close is not None:
+        close()
+    until = time.monotonic() + patience
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < until:
+        time.sleep(0.01)
+    require(not left, f"a closed reader left threads behind: {', '.join(thread.name for thread in left)}")
