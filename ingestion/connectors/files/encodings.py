@@ -15,6 +15,11 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_CANDIDATES = (
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r", "mac_roman"),
+    *("shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"),
+)
+_AS_GOOD = 0.02  # chaos by which the most frequent of all encodings may lose to a rarer one
 _CHUNK = 1 << 20
 _NEIGHBOURHOOD = 1 << 16
 
@@ -117,8 +122,14 @@ def _likely(data: bytes) -> str | None:
         return _wide(data)
     from charset_normalizer import from_bytes  # loads slowly, and only broken or unknown files need it
 
-    best = from_bytes(data[:_NEIGHBOURHOOD]).best()
-    return best.encoding.replace("_", "-") if best is not None and best.encoding != "ascii" else None
+    matches = from_bytes(data[:_NEIGHBOURHOOD], cp_isolation=list(_CANDIDATES))
+    best = matches.best()
+    if best is None:
+        return None
+    western = data[:_NEIGHBOURHOOD].decode("cp1252", "replace")
+    if any(match.chaos <= best.chaos + _AS_GOOD and str(match) == western for match in matches):
+        return "cp1252"
+    return best.encoding.replace("_", "-")
 
 
 def _wide(data: bytes) -> str:
