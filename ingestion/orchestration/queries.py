@@ -9,7 +9,10 @@ query Locations {
   workspaceOrError {
     __typename
     ... on Workspace {
-      locationEntries { name loadStatus locationOrLoadError { __typename ... on PythonError { message causes { message } } } }
+      locationEntries {
+        name
+        locationOrLoadError { __typename ... on PythonError { message causes { message } } }
+      }
     }
     ... on PythonError { message }
   }
