@@ -100,7 +100,7 @@ def _wait_until_healthy(service: Service, process: "subprocess.Popen[bytes]") ->
                 return
         time.sleep(0.3)
     raise AssertionError(
-        f"the service did not come up; last answer: {answer}; its log:\n{service.log.read_text()[-4000:]}"
+        f"the service did not come up (status {process.poll()}); last answer: {answer}; its log:\n{service.log.read_text()[-4000:]}"
     )
 
 
