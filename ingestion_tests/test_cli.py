@@ -24,6 +24,12 @@ def test_valid_files_are_counted(stubs: Project, capsys: pytest.CaptureFixture[s
     stubs.source("shop", "name: Shop\n")
     assert main(["validate"]) == 0
     assert capsys.readouterr() == ("1 job and 1 source: valid\n", "")
+    stubs.template("half", "enabled: true\n")
+    assert main(["validate"]) == 0
+    assert capsys.readouterr().out == "1 job, 1 source and 1 template: valid\n"
+    stubs.template("half", "inherits: full\n")
+    assert main(["validate"]) == 2
+    assert "config/templates/half.yaml:1:1: inherits: no template 'full'" in capsys.readouterr().err
 
 
 def test_each_mistake_is_a_message(stubs: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +180,7 @@ def test_a_reader_that_leaves_early_is_no_error(project: Project, arguments: lis
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": ""},
     )
     process.stdout.close()
     err = process.stderr.read().decode()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.cli.overrides import parse_overrides
-from ingestion.config import JobConfig, list_sources, load_all, load_file, load_job, load_source_file
+from ingestion.config import JobConfig, check_templates, list_sources, load_all, load_file, load_job, load_source_file
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.report import RunReport
 from ingestion.secrets import redact
@@ -49,14 +49,15 @@ def validate(options: argparse.Namespace) -> int:
 
 
 def _counted(checked: list[dict[str, Any]]) -> str:
-    counts = {kind: sum(item["kind"] == kind for item in checked) for kind in ("job", "source")}
+    counts = {kind: sum(item["kind"] == kind for item in checked) for kind in ("job", "source", "template")}
     told = [f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items() if count]
-    return " and ".join(told) or f"0 jobs in {current().job_config_path}"
+    return " and ".join(filter(None, [", ".join(told[:-1]), *told[-1:]])) or f"0 jobs in {current().job_config_path}"
 
 
 def _check_all() -> list[dict[str, Any]]:
     jobs = [_outcome("job", item.id, item.path, item.error) for item in load_all()]
-    return jobs + [_outcome("source", item.id, item.path, item.error) for item in list_sources()]
+    sources = [_outcome("source", item.id, item.path, item.error) for item in list_sources()]
+    return jobs + sources + [_outcome("template", path.stem, path, error) for path, error in check_templates()]
 
 
 def _check(name: str) -> dict[str, Any]:

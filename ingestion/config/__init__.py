@@ -4,6 +4,7 @@ from ingestion.config.job import JobConfig, check_id
 from ingestion.config.load import (
     LoadedJob,
     LoadedSource,
+    check_templates,
     find_job,
     list_sources,
     load_all,
@@ -34,6 +35,7 @@ __all__ = [
     "SlackChannel",
     "SourceConfig",
     "check_id",
+    "check_templates",
     "explain",
     "find_job",
     "list_sources",

@@ -148,6 +148,10 @@ class Workspace:
             self._shared[ref] = [_for_jobs(layer) for layer in layers]
         return self._shared[ref]
 
+    def check_template(self, path: Path) -> None:
+        """Raises ConfigError if the template at *path* cannot be read, or one that it inherits."""
+        self._chain(self.document(path))
+
     def _chain(self, document: Document) -> list[Document]:
         """*document* and the templates below it, the last ancestor first."""
         chain = [document]

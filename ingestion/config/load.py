@@ -18,6 +18,7 @@ from ingestion.settings import Settings, current
 __all__ = [
     "LoadedJob",
     "LoadedSource",
+    "check_templates",
     "find_job",
     "list_sources",
     "load_all",
@@ -133,6 +134,13 @@ def load_source(source_id: str, settings: Settings | None = None) -> SourceConfi
     if found.source is None:
         raise found.error or ConfigError(f"source {source_id!r} is broken")
     return found.source
+
+
+def check_templates(settings: Settings | None = None) -> list[tuple[Path, ConfigError | None]]:
+    """Every file of config/templates, with what is wrong with it; whether its options exist shows in the jobs."""
+    workspace = Workspace(settings or current())
+    paths = yaml_files(workspace.settings.config_path / "templates")
+    return [(path, _attempt(partial(workspace.check_template, path))[1]) for path in paths]
 
 
 def load_source_file(path: Path) -> SourceConfig:

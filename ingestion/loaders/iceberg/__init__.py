@@ -3,13 +3,13 @@
 import re
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import pyarrow as pa
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from ingestion.errors import ConfigError
-from ingestion.loaders.iceberg.partitions import PartitionField
+from ingestion.loaders.iceberg.partitions import FieldInput, PartitionField, as_field
 from ingestion.plugins import Batch, Load, Loader, LoadResult, Model, State
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ def _property(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int | float) else value
 
 
+_Property: TypeAlias = str | int | float | bool
+
+
 class CatalogOptions(Model):
     """Where the catalog is; further keys are pyiceberg's own and go to it unchanged."""
 
@@ -61,14 +64,20 @@ class IcebergLoader(Loader):
     type: Literal["iceberg"] = "iceberg"
     """Loads into an Apache Iceberg table."""
     write_mode: Annotated[
-        Literal["append", "overwrite"], BeforeValidator(lambda value: "overwrite" if value == "replace" else value)
+        Literal["append", "overwrite"],
+        BeforeValidator(
+            lambda value: "overwrite" if value == "replace" else value,
+            json_schema_input_type=Literal["append", "overwrite", "replace"],
+        ),
     ] = "append"
     """append adds the rows to the table, overwrite replaces all that is in it (so does replace, its alias)."""
-    partition_by: list[PartitionField] = []
+    partition_by: list[Annotated[PartitionField, BeforeValidator(as_field, json_schema_input_type=FieldInput)]] = []
     """Columns, or {column, transform}, by which a new table's files are kept apart."""
-    target_file_size: Annotated[int, BeforeValidator(_bytes), Field(ge=1 << 20)] = 512 << 20
+    target_file_size: Annotated[int, BeforeValidator(_bytes, json_schema_input_type=int | str), Field(ge=1 << 20)] = (
+        512 << 20
+    )
     """A data file is closed once it has this many bytes; a number, or text such as 512 MiB."""
-    table_properties: dict[str, Annotated[str, BeforeValidator(_property)]] = {}
+    table_properties: dict[str, Annotated[str, BeforeValidator(_property, json_schema_input_type=_Property)]] = {}
     """Iceberg table properties, set by the next commit where the table has them otherwise."""
     allow_empty: bool = False
     """Let write_mode overwrite empty the table when the source gives no rows."""

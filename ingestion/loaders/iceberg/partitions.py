@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import field_validator, model_validator
+from pydantic import field_validator
 
 from ingestion.errors import ConfigError
 from ingestion.plugins import Model
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
 
-__all__ = ["Key", "PartitionField", "check_spec", "spec_for", "split"]
+__all__ = ["FieldInput", "Key", "PartitionField", "as_field", "check_spec", "spec_for", "split"]
 
 Key: TypeAlias = tuple[Any, ...]
 """A partition: its values in Iceberg's representation."""
@@ -34,11 +34,6 @@ class PartitionField(Model):
     transform: str = "identity"
     """How: identity, year, month, day, hour, bucket[n] (by hash) or truncate[w] (first w characters, or steps of w)."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _column_alone(cls, value: Any) -> Any:
-        return {"column": value} if isinstance(value, str) else value
-
     @field_validator("transform")
     @classmethod
     def _known(cls, value: str) -> str:
@@ -52,6 +47,15 @@ class PartitionField(Model):
         """The partition's name, as other engines would call it."""
         kind = self.transform.partition("[")[0]
         return self.column + _SUFFIX.get(kind, f"_{kind}")
+
+
+FieldInput: TypeAlias = str | PartitionField
+"""What may stand in a list of them: a column alone means identity."""
+
+
+def as_field(value: Any) -> Any:
+    """A column alone as the options of a partition field."""
+    return {"column": value} if isinstance(value, str) else value
 
 
 def spec_for(schema: "Schema", wanted: Sequence[PartitionField], table: str) -> "PartitionSpec":
