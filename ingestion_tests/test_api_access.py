@@ -91,7 +91,9 @@ def test_a_large_body_is_refused_whether_announced_or_not(project):
     assert announced.status_code == 413
     assert "1,048,576" in announced.json()["detail"]
 
-    assert caller().post("/jobs", content=_many_chunks(), headers={"Content-Type": "application/json"}).status_code == 413
+    assert (
+        caller().post("/jobs", content=_many_chunks(), headers={"Content-Type": "application/json"}).status_code == 413
+    )
 
 
 def test_a_body_of_just_the_limit_is_read(project):
@@ -136,4 +138,5 @@ def test_every_body_has_an_example_in_the_openapi_description(project):
     for path in ("/jobs", "/jobs/execute"):
         content = paths[path]["post"]["requestBody"]["content"]["application/json"]
         assert content["examples"], path
+    assert set(paths["/jobs/execute"]["post"]["responses"]) == {"200", "401", "404", "409", "422", "503"}
     assert caller().get("/docs").status_code == 200

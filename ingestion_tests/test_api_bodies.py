@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ingestion.api.bodies import CREATE_EXAMPLES, EXECUTE_EXAMPLES
 from ingestion_tests.api_caller import Dead, Still, caller
 
 ORDERS: dict[str, Any] = {
@@ -46,6 +47,16 @@ def test_two_different_ids_are_refused(project):
     answer = caller().post("/jobs", params={"job_id": "sales"}, json={"job_id": "orders", "job_config": ORDERS})
     assert set(refusals(answer)) == {("query", "job_id")}
     assert not list(project.jobs.iterdir())
+
+
+@pytest.mark.parametrize("example", CREATE_EXAMPLES.values(), ids=CREATE_EXAMPLES)
+def test_the_examples_of_the_description_can_be_sent(project, example):
+    answer = caller().post("/jobs", json=example["value"], params={"job_id": "daily_sales"})
+    assert answer.status_code == 201, answer.text
+    dagster = Still()
+    for run in EXECUTE_EXAMPLES.values():
+        assert caller(dagster=dagster).post("/jobs/execute", json=run["value"]).status_code == 200
+    assert [job for job, _ in dagster.launched] == ["daily_sales", "daily_sales"]
 
 
 def test_an_existing_job_is_a_conflict(project):

@@ -9,7 +9,24 @@ from ingestion.api.dagster import JobState
 from ingestion.config import LoadedJob
 from ingestion.secrets import mask, redact
 
-__all__ = ["Created", "Executed", "Health", "Job", "JobSummary", "Jobs", "Metadata", "job_detail", "job_summary"]
+__all__ = [
+    "Created",
+    "Detail",
+    "Executed",
+    "Health",
+    "Job",
+    "JobSummary",
+    "Jobs",
+    "Metadata",
+    "job_detail",
+    "job_summary",
+]
+
+
+class Detail(TypedDict):
+    """Why not: a sentence, or what is wrong with the body by the path of each value."""
+
+    detail: str | list[dict[str, Any]]
 
 
 class Health(TypedDict):

@@ -2,11 +2,11 @@
 
 from datetime import datetime, timezone
 from threading import Lock
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request
 
-from ingestion.api.answers import Created, Executed, Job, Jobs, job_detail, job_summary
+from ingestion.api.answers import Created, Detail, Executed, Job, Jobs, job_detail, job_summary
 from ingestion.api.bodies import (
     CREATE_EXAMPLES,
     EXECUTE_EXAMPLES,
@@ -29,7 +29,16 @@ _RUNS_SHOWN = 10
 _writing = Lock()  # one reload of the code location at a time
 _launching: dict[str, Lock] = {}  # by job: nobody launches between another's look at its runs and its launch
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(
+    tags=["jobs"],
+    responses={
+        401: {"model": Detail, "description": "The token is missing or wrong, or the caller is on another machine"},
+        422: {"model": Detail, "description": "The body does not validate"},
+        503: {"model": Detail, "description": "Dagster does not answer"},
+    },
+)
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Detail, "description": "There is no such job"}}
+_CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": Detail, "description": "It exists, or is running"}}
 
 
 def _dagster(request: Request) -> Dagster:
@@ -48,7 +57,7 @@ def list_jobs(dagster: ADagster) -> Jobs:
     return {"jobs": {loaded.id: job_summary(loaded, states.get(loaded.id, JobState())) for loaded in found}}
 
 
-@router.get("/jobs/{job_id}", summary="One job", response_model_exclude_unset=True)
+@router.get("/jobs/{job_id}", summary="One job", response_model_exclude_unset=True, responses=_NOT_FOUND)
 def show_job(job_id: str, dagster: ADagster) -> Job:
     """The job as its file has it, its state, and reports of its last runs."""
     loaded = _existing(job_id)
@@ -56,7 +65,7 @@ def show_job(job_id: str, dagster: ADagster) -> Job:
     return job_detail(loaded, state, dagster.history(job_id, _RUNS_SHOWN))
 
 
-@router.post("/jobs", status_code=201, summary="Create a job")
+@router.post("/jobs", status_code=201, summary="Create a job", responses=_CONFLICT)
 def create_job(
     body: Annotated[CreateBody, Body(openapi_examples=CREATE_EXAMPLES)],
     dagster: ADagster,
@@ -71,7 +80,7 @@ def create_job(
     return {"message": f"Job {new.job_id} created successfully", "job_id": new.job_id}
 
 
-@router.post("/jobs/execute", summary="Run a job now")
+@router.post("/jobs/execute", summary="Run a job now", responses=_NOT_FOUND | _CONFLICT)
 def execute_job(body: Annotated[ExecuteBody, Body(openapi_examples=EXECUTE_EXAMPLES)], dagster: ADagster) -> Executed:
     """Queue a run of a job; `parameters` are merged over its file for this run alone."""
     asked = execution(body)
