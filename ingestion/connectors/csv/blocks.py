@@ -91,6 +91,13 @@ class Blocks:
                 raise self._endless()
             size *= 4
 
+    def end_of_rows(self, data: bytes) -> int:
+        """Where the footer begins, if *data* ends as the text does."""
+        end = len(data)
+        for _ in range(self._footer):
+            end = data.rfind(b"\n", 0, max(end - 1, 0)) + 1
+        return end
+
     def __iter__(self) -> Iterator[Block]:
         while True:
             chunk = self._more(_BLOCK)
@@ -126,9 +133,7 @@ class Blocks:
 
     def _end(self, buffer: bytes) -> int:
         """Where the last whole record of *buffer* ends that is surely no footer."""
-        end = buffer.rfind(b"\n") + 1
-        for _ in range(self._footer):
-            end = buffer.rfind(b"\n", 0, max(end - 1, 0)) + 1
+        end = self.end_of_rows(buffer[: buffer.rfind(b"\n") + 1]) if self._footer else buffer.rfind(b"\n") + 1
         if self.dialect.quote is None or not self.dialect.multiline:
             return end
         if self._care == "lines" and self._like_rows(buffer[max(end - _LOOK_BACK, 0) : end]):
@@ -151,9 +156,7 @@ class Blocks:
     def _final(self, buffer: bytes) -> Iterator[Block]:
         if buffer and not buffer.endswith(b"\n"):
             buffer += b"\n"
-        end = len(buffer)
-        for _ in range(self._footer):
-            end = buffer.rfind(b"\n", 0, max(end - 1, 0)) + 1
+        end = self.end_of_rows(buffer)
         if end:
             yield self._block(buffer, end, last=True)
 

@@ -90,7 +90,7 @@ def _bent(text: pa.Array, values: pa.Array, column: Column, rules: Rules) -> pa.
     if pc.any(signed).as_py():
         bent = signed if bent is None else pc.or_(bent, signed)
     if pa.types.is_floating(dtype):
-        large = pc.and_(pc.greater(pc.abs(values), _EXACT_IN_DOUBLE), pc.is_finite(values))
+        large = pc.and_(pc.greater_equal(pc.abs(values), _EXACT_IN_DOUBLE), pc.is_finite(values))
         if pc.any(large).as_py() and not exact_as_double(pc.utf8_trim_whitespace(text.filter(large))):
             bent = large if bent is None else pc.or_(bent, large)
     return bent

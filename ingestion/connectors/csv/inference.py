@@ -103,6 +103,9 @@ _WIDER: list[tuple[set[pa.DataType], pa.DataType]] = [
 
 
 def _all(text: pa.Array, pattern: str) -> bool:
+    """Whether all texts match; the first one alone mostly tells that they do not."""
+    if re.search(pattern, text[0].as_py()) is None:
+        return False
     return bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
 
 
@@ -114,8 +117,11 @@ def _number(text: pa.Array, rules: Rules) -> pa.DataType | None:
     plain = _plain(text, rules)
     if _all(plain, _INTEGER if rules.leading_zeros else _ANY_INTEGER):
         return _integer(plain)
+    number = _NUMBER if rules.leading_zeros else _ANY_NUMBER
+    if re.search(f"{number}|{_NOT_FINITE}", plain[0].as_py()) is None:
+        return None
     finite = plain.filter(pc.invert(pc.match_substring_regex(plain, _NOT_FINITE)))
-    if not len(finite) or not _all(finite, _NUMBER if rules.leading_zeros else _ANY_NUMBER):
+    if not len(finite) or not _all(finite, number):
         return None
     return pa.float64() if exact_as_double(finite) else None
 

@@ -50,7 +50,7 @@ class Parsed(NamedTuple):
 def parse(block: Block, layout: Layout) -> Parsed:
     """The batch of *block*. Raises DataError for text that cannot be read at all."""
     try:
-        cells = tidy(read_cells(block, layout.names, layout.dialect, layout.label), layout.dialect)
+        cells = tidy(read_cells(block, layout.names, layout.dialect, layout.label), layout.dialect, block.first_line)
     except StrayQuoteError:
         return Parsed(None, stray_quote=True)
     result = typed(cells.rows.columns, layout.columns, layout.rules)
@@ -80,7 +80,7 @@ def empty(layout: Layout, stored: int) -> Parsed:
     return Parsed(Batch(records, origin, bytes_read=stored))
 
 
-def tidy(cells: Cells, dialect: Dialect) -> Cells:
+def tidy(cells: Cells, dialect: Dialect, first_line: int) -> Cells:
     """*cells* trimmed and without blank rows, as the dialect says."""
     rows = cells.rows
     if dialect.trim:
@@ -94,7 +94,7 @@ def tidy(cells: Cells, dialect: Dialect) -> Cells:
     if blank is None:
         return cells._replace(rows=rows)
     kept = pc.indices_nonzero(pc.invert(blank))
-    lines = cells.lines.take(kept) if cells.lines is not None else kept
+    lines = cells.lines.take(kept) if cells.lines is not None else pc.add(pc.cast(kept, pa.int64()), first_line)
     return cells._replace(rows=rows.take(kept), lines=lines, blank=cells.blank + rows.num_rows - len(kept))
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from ingestion.connectors.csv.blocks import Block, Blocks
-from ingestion.connectors.csv.cells import StrayQuoteError, read_cells
+from ingestion.connectors.csv.cells import Cells, StrayQuoteError, read_cells
 from ingestion.connectors.csv.conversion import Column
 from ingestion.connectors.csv.inference import Rules, infer, join
+from ingestion.connectors.csv.lexer import complete
 from ingestion.connectors.csv.parse import tidy
 from ingestion.connectors.files import Found
 from ingestion.errors import ConfigError, DataError
@@ -88,16 +89,27 @@ def sample_of(
     """The types of *columns* in about *count* rows from the head, the middle and the tail of a file."""
     types: dict[str, pa.DataType | None] = dict.fromkeys(columns)
     for block in _places(blocks, file, count):
-        try:
-            cells = tidy(read_cells(block, names, blocks.dialect, blocks.text.label), blocks.dialect)
-        except (StrayQuoteError, DataError):
-            continue  # reading will tell what is wrong there
-        if block.first_line == 0 and cells.bad:
-            continue  # this part may have begun inside quotes
-        rows = cells.rows.slice(0, count)
+        cells = _cells(block, names, blocks)
+        if cells is None:
+            continue
+        if block.first_line == 0 and (cells.bad or cells.lines is not None):
+            continue  # cells span lines, or lines are no rows: this part may have begun inside quotes
+        begin = 0 if block.first_line else max(cells.rows.num_rows - count, 0)
+        rows = tidy(cells, blocks.dialect, block.first_line).rows.slice(begin, count)
         for name in columns:
             types[name] = join(types[name], infer(rows[name], rules))
     return types
+
+
+def _cells(block: Block, names: list[str], blocks: Blocks) -> Cells | None:
+    """The cells of a sample, cut shorter if it ends inside quotes; None where reading will tell what is wrong."""
+    try:
+        return read_cells(block, names, blocks.dialect, blocks.text.label)
+    except StrayQuoteError:
+        whole = bytes(block.data)[: complete(bytes(block.data), blocks.dialect)]
+        return _cells(_block(whole, block.first_line), names, blocks) if 0 < len(whole) < len(block.data) else None
+    except DataError:
+        return None
 
 
 def _places(blocks: Blocks, file: Found, count: int) -> Iterator[Block]:
@@ -105,7 +117,7 @@ def _places(blocks: Blocks, file: Found, count: int) -> Iterator[Block]:
     size = int(min(len(probe) / max(probe.count(b"\n"), 1) * count * _MORE_THAN_ENOUGH, _LARGEST_SAMPLE))
     head = blocks.head(max(size, _PROBE))
     whole = blocks.ended
-    yield _block(head if whole else head[: head.rfind(b"\n") + 1], first_line=1)
+    yield _block(head[: blocks.end_of_rows(head)] if whole else head[: head.rfind(b"\n") + 1], first_line=1)
     if whole or not blocks.text.seekable:
         return
     for start in (file.size // 2, file.size - size):
@@ -116,7 +128,7 @@ def _places(blocks: Blocks, file: Found, count: int) -> Iterator[Block]:
 def _part(file: Found, start: int, size: int, blocks: Blocks) -> Block:
     with Path(file.path).open("rb") as stored:
         text = os.pread(stored.fileno(), size, start)
-    begin, end = text.find(b"\n") + 1, text.rfind(b"\n") + 1
+    begin, end = text.find(b"\n") + 1, blocks.end_of_rows(text[: text.rfind(b"\n") + 1])
     if blocks.text.encoding != "utf-8":
         text = text[begin:end].decode(blocks.text.encoding, "replace").encode()
         begin, end = 0, len(text)

@@ -222,7 +222,7 @@ def _work(step: Callable[[], Parsed], chosen: Chosen, label: str) -> _Result:
 
 
 def _look(block: Block, blocks: Blocks, names: list[str], wanted: list[str], rules: Rules) -> _Types:
-    rows = tidy(read_cells(block, names, blocks.dialect, blocks.text.label), blocks.dialect).rows
+    rows = tidy(read_cells(block, names, blocks.dialect, blocks.text.label), blocks.dialect, block.first_line).rows
     return {name: infer(rows[name], rules) for name in wanted}
 
 
