@@ -26,10 +26,10 @@ __all__ = [
 MASK = "********"
 _PLACEHOLDER = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SECRET_KEY = re.compile(
-    r"(password|passwd|passphrase|secret|token|api_?key|private_?key|access_?key|credential|authorization|signature)",
+    r"(password|passwd|passphrase|secret|token|api_?key|private_?key|access_?key|credential|authorization|signature|webhook)",
     re.IGNORECASE,
 )
-_NOT_SECRET = re.compile(r"(_path|_url|_param|_in|_name|_margin_seconds)$", re.IGNORECASE)
+_NOT_SECRET = re.compile(r"(?<!webhook)(_path|_url|_param|_in|_name|_margin_seconds)$", re.IGNORECASE)
 _SHORTEST_SECRET = 4  # shorter values would blot out ordinary words
 _seen: set[str] = set()
 

@@ -1,0 +1,302 @@
+"""Alerts reach people once per incident, through real HTTP and SMTP servers; a channel that fails harms nothing."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import dagster as dg
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+
+from ingestion.config import load_job
+from ingestion.orchestration.alerts import alert_failure
+from ingestion.orchestration.build import build_definitions
+from ingestion.orchestration.instance import open_instance
+from ingestion.orchestration.launch import run_job
+from ingestion.orchestration.monitoring import alert_on_failure
+from ingestion.orchestration.names import INGEST_JOB
+from ingestion_tests.conftest import Project
+
+ORDERS: dict[str, Any] = {"source": {"type": "csv", "source_path": "data"}, "loader": {"type": "iceberg"}}
+METADATA = {"owner": "Data Team", "contact_email": "data@example.com"}
+
+
+@dataclass
+class Webhook:
+    """A receiver of Slack's incoming webhooks that answers *status*."""
+
+    url: str = ""
+    status: int = 200
+    texts: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def slack(monkeypatch) -> Iterator[Webhook]:
+    webhook = Webhook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            webhook.texts.append(json.loads(body)["text"])
+            self.send_response(webhook.status)
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    webhook.url = f"http://127.0.0.1:{server.server_port}/services/T000/SECRETPATH"
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", webhook.url)
+    yield webhook
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@dataclass
+class Mailbox:
+    """An SMTP server that keeps what it is sent."""
+
+    messages: list[Any] = field(default_factory=list)
+    logins: list[tuple[str, str]] = field(default_factory=list)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        self.messages.append(envelope)
+        return "250 kept"
+
+    def authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        assert isinstance(data, LoginPassword)
+        self.logins.append((data.login.decode(), data.password.decode()))
+        return AuthResult(success=True)
+
+
+@pytest.fixture
+def mailbox(monkeypatch) -> Iterator[Mailbox]:
+    found = Mailbox()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(
+        found, hostname="127.0.0.1", port=port, authenticator=found.authenticate, auth_require_tls=False
+    )
+    controller.start()
+    monkeypatch.setenv("SMTP_HOST", "127.0.0.1")
+    monkeypatch.setenv("SMTP_PORT", str(port))
+    monkeypatch.setenv("ALERT_EMAIL_FROM", "ingestion@example.com")
+    yield found
+    controller.stop()
+
+
+def job(project: Project, job_id: str = "orders", **options: Any) -> None:
+    """A job whose folder is not there, unless *options* say otherwise."""
+    monitoring = {"alert_on_failure": True, "notification_channels": ["slack"], **options.pop("monitoring", {})}
+    project.job(job_id, {**ORDERS, "monitoring": monitoring, "metadata": METADATA, **options})
+
+
+def filled(project: Project) -> None:
+    project.file("data/a.csv", "id,name\n1,Ada\n")
+
+
+def test_a_failed_run_is_told_once_with_what_where_and_whom_to_ask(project, slack):
+    job(project)
+    report = run_job("orders")
+    assert report.status == "failed"
+    (text,) = slack.texts
+    assert "orders failed" in text
+    assert report.error in text
+    assert f"/runs/{report.run_id}" in text
+    assert "Data Team" in text
+    assert "data@example.com" in text
+
+
+def test_a_successful_run_is_not_told(project, slack):
+    filled(project)
+    job(project)
+    assert run_job("orders").status == "success"
+    assert slack.texts == []
+
+
+def test_retries_are_not_told_only_the_end_is(project, slack):
+    filled(project)
+    loader = {"type": "iceberg", "catalog": {"type": "rest", "uri": "http://127.0.0.1:9"}}
+    job(project, loader=loader, retry_policy={"max_retries": 2, "delay_seconds": 0.1})
+    assert run_job("orders").status == "failed"
+    assert len(slack.texts) == 1
+
+
+def test_alerts_on_failure_can_be_switched_off(project, slack):
+    job(project, monitoring={"alert_on_failure": False})
+    assert run_job("orders").status == "failed"
+    assert slack.texts == []
+
+
+def test_zero_rows_are_told_where_the_job_asks_for_it(project, slack):
+    filled(project)
+    job(project, monitoring={"alert_on_zero_records": True})
+    assert run_job("orders").rows_read == 1
+    assert slack.texts == []
+    report = run_job("orders")
+    assert report.status == "success"
+    (text,) = slack.texts
+    assert "orders brought 0 rows" in text
+    assert f"/runs/{report.run_id}" in text
+
+
+def test_zero_rows_are_nothing_to_tell_by_default(project, slack):
+    filled(project)
+    job(project)
+    run_job("orders")
+    run_job("orders")
+    assert slack.texts == []
+
+
+def test_an_email_reaches_the_recipients_and_the_contact_of_the_job(project, mailbox):
+    channel = {"type": "email", "to": ["ops@example.com"]}
+    job(project, monitoring={"notification_channels": [channel]})
+    report = run_job("orders")
+    (message,) = mailbox.messages
+    assert message.mail_from == "ingestion@example.com"
+    assert message.rcpt_tos == ["ops@example.com", "data@example.com"]
+    content = message.content.decode()
+    assert "Subject: [ingestion] orders failed" in content
+    assert report.run_id in content
+    assert mailbox.logins == []
+
+
+def test_an_email_without_recipients_goes_to_the_contact(project, mailbox):
+    job(project, monitoring={"notification_channels": ["email"]})
+    run_job("orders")
+    assert [message.rcpt_tos for message in mailbox.messages] == [["data@example.com"]]
+
+
+def test_owners_are_left_alone_where_the_job_says_so(project, mailbox):
+    channel = {"type": "email", "to": ["ops@example.com"]}
+    job(project, monitoring={"notification_channels": [channel], "notify_owners": False})
+    run_job("orders")
+    assert [message.rcpt_tos for message in mailbox.messages] == [["ops@example.com"]]
+
+
+def test_the_mail_account_is_used_where_there_is_one(project, mailbox, monkeypatch):
+    monkeypatch.setenv("SMTP_USERNAME", "robot")
+    monkeypatch.setenv("SMTP_PASSWORD", "pass-word")
+    job(project, monitoring={"notification_channels": ["email"]})
+    run_job("orders")
+    assert mailbox.logins == [("robot", "pass-word")]
+    assert len(mailbox.messages) == 1
+
+
+def test_a_channel_may_bring_its_own_settings_as_placeholders(project, slack, monkeypatch):
+    monkeypatch.setenv("OTHER_HOOK", slack.url)
+    monkeypatch.delenv("SLACK_WEBHOOK_URL")
+    job(project, monitoring={"notification_channels": [{"type": "slack", "webhook_url": "${OTHER_HOOK}"}]})
+    run_job("orders")
+    assert len(slack.texts) == 1
+
+
+@pytest.fixture(params=["refused", "unset", "dead"])
+def broken_slack(request, slack, monkeypatch) -> None:
+    if request.param == "refused":
+        slack.status = 500
+    elif request.param == "unset":
+        monkeypatch.delenv("SLACK_WEBHOOK_URL")
+    else:
+        monkeypatch.setenv("SLACK_WEBHOOK_URL", "http://127.0.0.1:9/services/T000/SECRETPATH")
+
+
+def test_a_channel_that_fails_is_logged_and_the_next_one_is_still_told(project, broken_slack, mailbox, caplog):
+    filled(project)
+    job(project, monitoring={"alert_on_zero_records": True, "notification_channels": ["slack", "email"]})
+    run_job("orders")
+    report = run_job("orders")
+    assert report.status == "success"
+    assert len(mailbox.messages) == 1
+    (record,) = [record for record in caplog.records if record.name == "ingestion.orchestration.alerts"]
+    assert "slack" in record.getMessage()
+    assert "SECRETPATH" not in caplog.text
+
+
+def test_a_dead_mail_server_is_logged_and_harms_nothing(project, monkeypatch, caplog):
+    monkeypatch.setenv("SMTP_HOST", "127.0.0.1")
+    monkeypatch.setenv("SMTP_PORT", "9")
+    job(project, monitoring={"notification_channels": ["email"]})
+    report = run_job("orders")
+    assert report.status == "failed"
+    assert "could not be sent by email" in caplog.text
+
+
+def test_secrets_do_not_reach_the_text_of_an_alert(project, slack, monkeypatch):
+    monkeypatch.setenv("ORDERS_PASSWORD", "hunter2-very-secret")
+    filled(project)
+    job(
+        project,
+        loader={"type": "iceberg", "catalog": {"uri": "sqlite:////nowhere/${ORDERS_PASSWORD}.db", "type": "sql"}},
+    )
+    job_config = load_job("orders")
+    job_config.resolved()
+    alert_failure(job_config, "run", "cannot open /nowhere/hunter2-very-secret.db")
+    assert "hunter2" not in slack.texts[0]
+    assert "********" in slack.texts[0]
+
+
+def failed_run(instance: dg.DagsterInstance, job_id: str = "orders") -> dg.ExecuteInProcessResult:
+    definition = build_definitions().resolve_job_def(INGEST_JOB)
+    return definition.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(job_id)], raise_on_error=False)
+
+
+def test_the_failure_sensor_tells_of_a_run_of_the_daemon(project, slack):
+    job(project)
+    with open_instance() as instance:
+        result = failed_run(instance)
+        context = dg.build_run_status_sensor_context(
+            sensor_name="alert_on_failure",
+            dagster_event=result.get_run_failure_event(),
+            dagster_instance=instance,
+            dagster_run=result.dagster_run,
+        )
+        alert_on_failure(context.for_run_failure())
+    (text,) = slack.texts
+    assert "orders failed" in text
+    assert "data" in text
+    assert result.run_id in text
+
+
+def test_a_running_daemon_tells_of_its_own_runs_once_and_leaves_those_of_the_command_line(service, slack):
+    """The command line tells of its runs itself: the daemon must not do so again."""
+    channel = {"type": "slack", "webhook_url": slack.url}
+    config = {**ORDERS, "source": {"type": "csv", "source_path": "gone"}}
+    service.project.job("alerting", {**config, "monitoring": {"notification_channels": [channel]}, "enabled": False})
+    try:
+        service.graphql('mutation { reloadRepositoryLocation(repositoryLocationName: "ingestion") { __typename } }')
+        report = service.execute("alerting")
+        assert report["status"] == "failed"
+        wait_for(slack.texts, 1)
+        assert report["run_id"] in slack.texts[0]
+
+        path = service.project.path
+        env = {**os.environ, "JOB_CONFIG_PATH": str(service.project.jobs), "METADATA_PATH": str(path / "metadata")}
+        command = [sys.executable, "-m", "ingestion.cli", "run", "alerting"]
+        assert subprocess.run(command, env=env, cwd=path, capture_output=True, check=False).returncode == 1
+        assert len(slack.texts) == 2
+        time.sleep(15)  # the sensor looks every ten seconds
+        assert len(slack.texts) == 2
+    finally:
+        (service.project.jobs / "alerting.yaml").unlink()
+
+
+def wait_for(texts: list[str], count: int, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while len(texts) < count and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert len(texts) == count
