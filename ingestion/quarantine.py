@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,6 +14,8 @@ def as_payload(records: pa.RecordBatch) -> pa.Array:
     """Each row as one JSON object, nulls included; dates and times in ISO 8601."""
     if not records.num_columns:
         return pa.array(["{}"] * records.num_rows, pa.string())
+    import polars as pl
+
     frame = pl.from_arrow(records)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that polars declares
     return frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_arrow().cast(pa.string())

@@ -1,6 +1,5 @@
 """Exact decimals of text; Arrow's own cast wraps at 39 digits and misreads exponents, both unnoticed."""
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,7 +10,7 @@ __all__ = ["is_cast_safely", "read_decimals"]
 _LONGEST_SAFE = 38  # characters
 _EXPONENT = r"[eE]"
 _SCIENTIFIC = r"^([+-]?)(\d+\.?\d*|\.\d+)[eE]([+-]?\d{1,2})$"
-_ZEROS = pl.lit("0" * 200)  # more than a long mantissa and two digits of exponent can need
+_ZEROS = "0" * 200  # more than a long mantissa and two digits of exponent can need
 
 
 def is_cast_safely(text: pa.Array) -> bool:
@@ -36,10 +35,13 @@ def _without_exponents(text: pa.Array) -> pa.Array:
     """*text* with numbers such as 1.25e-3 written out as .00125."""
     if not pc.any(pc.match_substring_regex(text, _EXPONENT)).as_py():
         return text
+    import polars as pl
+
+    zeros = pl.lit(_ZEROS)
     sign, mantissa, exponent = (pl.col("text").str.extract(_SCIENTIFIC, group) for group in (1, 2, 3))
     whole, rest = (mantissa.str.extract(r"^(\d*)\.?(\d*)$", group) for group in (1, 2))
     decimals = rest.str.len_bytes().cast(pl.Int64) - exponent.cast(pl.Int64)
-    digits = _ZEROS + whole + rest + _ZEROS.str.head((-decimals).clip(lower_bound=0))
+    digits = zeros + whole + rest + zeros.str.head((-decimals).clip(lower_bound=0))
     after = decimals.clip(lower_bound=0)
     before = digits.str.head(digits.str.len_bytes() - after)
     written = sign + before + pl.lit(".") + digits.str.tail(after)

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import Self
@@ -71,6 +70,8 @@ class DateFormat:
 
     def read(self, text: pa.Array) -> pa.Array:
         """Timestamps (in UTC where the format has an offset); null where a text does not match."""
+        import polars as pl
+
         shaped = pc.if_else(pc.match_substring_regex(text, self.pattern), text, pa.scalar(None, text.type))
         if self.has_offset:
             shaped = pc.replace_substring_regex(shaped, r"Z$", "+0000")

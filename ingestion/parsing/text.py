@@ -7,7 +7,6 @@ values are judged by their shape: those of the right shape are cast, the others 
 import re
 from collections.abc import Sequence
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,7 +22,6 @@ TRUE_VALUES = ("true", "1")
 FALSE_VALUES = ("false", "0")
 _PROBE = 64
 
-_INTEGER = r"^[+-]?\d+$"
 _FLOAT = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:nan|inf|infinity))$"
 _LEAP_YEAR = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
 _DATE = (
@@ -110,8 +108,9 @@ def _is_suspect(values: pa.Array, typed: pa.Array) -> bool:
 
 def _by_shape(text: pa.Array, dtype: pa.DataType, timezone: str | None) -> pa.Array:
     if pa.types.is_integer(dtype):
-        native = pl.Series(pl.from_arrow(pa.nulls(0, dtype))).dtype
-        return pc.cast(pl.Series(pl.from_arrow(matching(text, _INTEGER))).cast(native, strict=False).to_arrow(), dtype)
+        digits = len(str(2**dtype.bit_width))
+        bare = pc.replace_substring_regex(matching(text, rf"^[+-]?0*\d{{1,{digits}}}$"), r"^\+?(-?)0*(\d)", r"\1\2")
+        return cast_or_null(bare, dtype)
     if pa.types.is_floating(dtype):
         typed = pc.cast(matching(text, _FLOAT), dtype)
         overflown = pc.and_(pc.is_inf(typed), pc.match_substring_regex(text, r"\d"))
