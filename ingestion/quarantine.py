@@ -1,5 +1,6 @@
 """Rows that did not pass, with their reasons."""
 
+from base64 import b64encode
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -11,14 +12,28 @@ __all__ = ["as_payload", "concat", "reject"]
 
 
 def as_payload(records: pa.RecordBatch) -> pa.Array:
-    """Each row as one JSON object, nulls included; dates and times in ISO 8601."""
+    """Each row as one JSON object, nulls included; dates and times in ISO 8601, bytes in base64."""
     if not records.num_columns:
         return pa.array(["{}"] * records.num_rows, pa.string())
     import polars as pl
 
-    frame = pl.from_arrow(records)
+    frame = pl.from_arrow(pa.RecordBatch.from_arrays([_jsonable(c) for c in records.columns], records.schema.names))
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that polars declares
     return frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_arrow().cast(pa.string())
+
+
+def _jsonable(column: pa.Array) -> pa.Array:
+    """The column as JSON can hold it; polars panics at bytes and wide decimals, and drops NaN and infinities."""
+    dtype = column.type
+    if pa.types.is_floating(dtype) and pc.all(pc.is_finite(column)).as_py() is False:
+        return pc.cast(column, pa.string())
+    if pa.types.is_decimal256(dtype):
+        return pc.cast(column, pa.string())
+    if pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype) or pa.types.is_fixed_size_binary(dtype):
+        return pa.array(
+            [None if value is None else b64encode(value).decode() for value in column.to_pylist()], pa.string()
+        )
+    return column
 
 
 def reject(
