@@ -93,6 +93,21 @@ def test_a_bare_run_reports_what_it_loaded(project: Project, capsys: pytest.Capt
     assert project.table("default.t2").num_rows == 1
 
 
+def test_a_run_through_dagster_reports_the_same(project: Project) -> None:
+    project.file("data/a.csv", "id,name\n1,ann\n2,bob\n")
+    project.job("orders", CSV_JOB)
+    done = _ingestion("run", "orders", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["status"], report["rows_read"], report["rows_loaded"]) == ("success", 2, 2)
+    assert done.stderr.startswith("orders: 2 rows loaded into ")
+    done = _ingestion("run", "orders", "--set", "source.source_path=nowhere")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_failed_job_and_a_wrong_call_have_their_own_status(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

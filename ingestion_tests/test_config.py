@@ -123,6 +123,12 @@ def test_an_option_is_the_same_under_each_of_its_names(stubs: Project) -> None:
     }  # fmt: skip
 
 
+def test_a_mistake_under_another_name_keeps_its_place(stubs: Project) -> None:
+    stubs.template("names", {"transformer": {"type": "stub", "date_columns": ["a"]}})
+    stubs.job("orders", "inherits: names\ntransformer:\n  rename_columns: 5\n" + SOURCE)
+    assert refusal() == "config/jobs/orders.yaml:3:3: transformer.rename_columns: should be a mapping of options, not 5"
+
+
 def test_a_source_file_speaks_the_older_word_too(stubs: Project) -> None:
     stubs.source("shop", {"scraper": stub()})
     stubs.job("orders", {"source": {"ref": "shop"}})

@@ -144,7 +144,7 @@ class JobConfig(Model):
         if not overrides:
             return self
         base = self.as_written()
-        return validated(type(self), self.id, deep_merge(base, canonical(overrides, base)))
+        return validated(type(self), self.id, deep_merge(base, canonical(overrides, overrides, base)))
 
 
 J = TypeVar("J", bound=JobConfig)

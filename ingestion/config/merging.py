@@ -7,6 +7,7 @@ from ingestion.connectors import ConnectorFactory
 from ingestion.errors import ConfigError
 from ingestion.factory import Factory
 from ingestion.loaders import LoaderFactory
+from ingestion.plugins import Plugin
 from ingestion.transformers import TransformerFactory
 
 __all__ = ["PLUGINS", "canonical", "deep_merge"]
@@ -29,27 +30,28 @@ def deep_merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-def canonical(config: Mapping[str, Any], *below: Mapping[str, Any]) -> dict[str, Any]:
-    """*config* with other names of plugin options replaced, so that it meets the same option in the layers *below*."""
+def canonical(config: Mapping[str, Any], *others: Mapping[str, Any]) -> dict[str, Any]:
+    """*config* with options that *others*, later ones first, call by another name under their canonical one."""
     result = dict(config)
     for section, (factory, default) in PLUGINS.items():
         options = result.get(section)
         if isinstance(options, Mapping):
-            result[section] = _renamed(options, factory, _type_of(section, default, config, *below))
+            sections = [layer[section] for layer in (*others, config) if isinstance(layer.get(section), Mapping)]
+            aliases = _aliases(factory, next((part["type"] for part in sections if "type" in part), default))
+            spellings = {(aliases.get(key, key), key) for part in sections for key in part}
+            names = [name for name, _ in spellings]
+            result[section] = {
+                aliases[key]
+                if key in aliases and names.count(aliases[key]) > 1 and aliases[key] not in options
+                else key: value
+                for key, value in options.items()
+            }
     return result
 
 
-def _type_of(section: str, default: str | None, *layers: Mapping[str, Any]) -> Any:
-    for layer in layers:
-        options = layer.get(section)
-        if isinstance(options, Mapping) and "type" in options:
-            return options["type"]
-    return default
-
-
-def _renamed(options: Mapping[str, Any], factory: Factory[Any], name: Any) -> dict[str, Any]:
+def _aliases(factory: Factory[Any], name: Any) -> Mapping[str, str]:
     try:
-        aliases = factory.get(str(name)).aliases()
+        plugin: type[Plugin] = factory.get(str(name))
     except ConfigError:
-        return dict(options)  # an unknown type is refused, in its place, when the job is built
-    return {key if aliases.get(key) in options else aliases.get(key, key): value for key, value in options.items()}
+        return {}  # an unknown type is refused, in its place, when the job is built
+    return plugin.aliases()
