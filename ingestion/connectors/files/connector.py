@@ -5,7 +5,6 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import pyarrow as pa
@@ -138,14 +137,12 @@ class FileConnector(Connector):
     def _listed(self, ledger: Ledger) -> list[Seen]:
         """Every file that matches, in order, with what is known of it; empty files are not there yet."""
         path = settings.current().absolute(self.source_path)
-        patterns = (self.file_pattern,) if self.file_pattern else self._patterns_for(path)
-        files = [file for file in find(path, patterns, self.exclude_pattern, recursive=self.recursive) if file.size]
+        usual = self.default_patterns
+        found = find(path, self.file_pattern, self.exclude_pattern, usual=usual, recursive=self.recursive)
+        files = [file for file in found if file.size]
         by_name = self.order_by == "name"
         files.sort(key=lambda file: (0 if by_name else file.modified_us, file.path))
         return [Seen(file) for file in files] if self.incremental is False else ledger.compare(files)
-
-    def _patterns_for(self, path: str) -> tuple[str, ...]:
-        return self.default_patterns if Path(path).is_dir() else ()
 
     def _choose(self, ledger: Ledger) -> list[Chosen]:
         chosen: list[Chosen] = []

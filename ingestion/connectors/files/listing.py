@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatch
@@ -30,21 +31,28 @@ class Found(NamedTuple):
         return _EPOCH + timedelta(microseconds=self.modified_us)
 
 
-def find(path: str, patterns: Sequence[str], exclude: str | None, *, recursive: bool) -> list[Found]:
-    """The files at *path*; patterns choose among the files of a folder or glob, a file named outright needs none.
+def find(path: str, pattern: str | None, exclude: str | None, *, usual: Sequence[str], recursive: bool) -> list[Found]:
+    """The files at *path*; *pattern*, or in a folder the *usual* ones, choose; a file named outright needs none.
 
     Hidden files are left out. Raises ConfigError where nothing is there to look at.
     """
-    if Path(path).is_file():
-        return [_found(path)]
-    if Path(path).is_dir():
-        names: Iterator[str] = _walk(path, recursive=recursive)
-    elif _GLOB.search(path):
+    patterns: Sequence[str] = (pattern,) if pattern else ()
+    try:
+        kind = Path(path).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not _GLOB.search(path):
+            raise ConfigError(
+                f"source.source_path: {path} does not exist; correct the path, or put the file there"
+            ) from error
         names = _globbed(path)
+    except PermissionError as error:
+        raise _forbidden(path) from error
     else:
-        raise ConfigError(f"source.source_path: {path} does not exist; correct the path, or put the file there")
-    wanted = (name for name in names if _wanted(name, patterns, exclude))
-    return [_found(name) for name in wanted]
+        if not stat.S_ISDIR(kind):
+            return [_found(path)]
+        names = _walk(path, recursive=recursive)
+        patterns = patterns or usual
+    return [_found(name) for name in names if _wanted(name, patterns, exclude)]
 
 
 def _walk(folder: str, *, recursive: bool) -> Iterator[str]:
@@ -52,10 +60,7 @@ def _walk(folder: str, *, recursive: bool) -> Iterator[str]:
         with os.scandir(folder) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
     except PermissionError as error:
-        raise ConfigError(
-            f"source.source_path: {folder} cannot be listed (permission denied); "
-            f"give this user read access to the folder"
-        ) from error
+        raise _forbidden(folder) from error
     for entry in listed:
         if entry.name.startswith("."):
             continue
@@ -63,6 +68,10 @@ def _walk(folder: str, *, recursive: bool) -> Iterator[str]:
             yield entry.path
         elif recursive and entry.is_dir():
             yield from _walk(entry.path, recursive=True)
+
+
+def _forbidden(path: str) -> ConfigError:
+    return ConfigError(f"source.source_path: {path} cannot be listed (permission denied); give this user access to it")
 
 
 def _globbed(pattern: str) -> Iterator[str]:
