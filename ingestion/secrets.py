@@ -5,7 +5,7 @@ The syntax is that of POSIX shells (Shell Command Language, 2.6.2) with ``:-`` a
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ingestion.errors import ConfigError
@@ -13,6 +13,7 @@ from ingestion.settings import environment
 
 __all__ = [
     "MASK",
+    "clear_secrets",
     "has_placeholder",
     "is_clear_secret",
     "is_secret_key",
@@ -46,6 +47,18 @@ def is_clear_secret(key: str, value: Any) -> bool:
     if isinstance(value, str):
         return not has_placeholder(value)
     return not key.endswith("s")  # a number of tokens is none
+
+
+def clear_secrets(value: Any, path: tuple[str | int, ...] = (), key: str = "") -> Iterator[tuple[str | int, ...]]:
+    """The paths at which *value* holds a secret in clear: under a secret key, or as the password in a URL."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from clear_secrets(item, (*path, name), name)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from clear_secrets(item, (*path, index), key)
+    elif is_clear_secret(key, value) or (isinstance(value, str) and redact(value) != value):
+        yield path
 
 
 def placeholders(value: Any) -> list[str]:

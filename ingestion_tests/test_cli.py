@@ -122,6 +122,12 @@ def test_a_failed_job_and_a_wrong_call_have_their_own_status(
         ("run", "ordrs", "--bare"): "no job 'ordrs'",
         ("run", "orders", "--set", "source.file_patern=x"): "orders: source.file_patern: unknown key",
         ("run", "orders", "--set", "nonsense"): "--set nonsense: should be PATH=VALUE",
+        (
+            "run",
+            "orders",
+            "--set",
+            "source.password=hunter2222",
+        ): "--set source.password: a secret in clear would stand in Dagster's history; write '${PASSWORD}'",
         ("run", "waiting"): "source.source_path: the environment variable FOLDER is not set",
     }
     for arguments, message in wrong.items():

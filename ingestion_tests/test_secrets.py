@@ -5,6 +5,7 @@ import pytest
 from ingestion.errors import ConfigError, DataError
 from ingestion.secrets import (
     MASK,
+    clear_secrets,
     has_placeholder,
     is_secret_key,
     mask,
@@ -96,6 +97,17 @@ def test_an_error_and_its_causes_are_redacted_in_place(monkeypatch: pytest.Monke
     redact_error(error)
     assert str(error) == f"refused: {MASK}"
     assert str(error.__cause__) == f"driver says {MASK}"
+
+
+def test_secrets_in_clear_are_found_with_their_paths() -> None:
+    config = {
+        "a": [{"password": "x"}, {"password": "${P}"}],
+        "tokens": ["t"],
+        "url": "pg://me:pw@db",
+        "host": "h",
+        "pin": 1,
+    }
+    assert list(clear_secrets(config)) == [("a", 0, "password"), ("tokens", 0), ("url",)]
 
 
 def test_what_is_shown_keeps_placeholders_and_masks_the_rest() -> None:

@@ -1,7 +1,7 @@
 """What callers send: taken apart and checked, with errors that name the path of each value."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from fastapi.exceptions import RequestValidationError
@@ -10,7 +10,7 @@ from pydantic import ValidationError, WithJsonSchema
 from ingestion.config import InvalidConfig, JobConfig, Problem, check_id, explain, parse_job
 from ingestion.errors import ConfigError
 from ingestion.model import nearest
-from ingestion.secrets import is_clear_secret, redact
+from ingestion.secrets import clear_secrets
 
 __all__ = [
     "CREATE_EXAMPLES",
@@ -159,22 +159,10 @@ def _refuse_broken_text(config: Mapping[str, Any], where: Location) -> None:
 
 
 def _refuse_clear_secrets(config: Mapping[str, Any], where: Location) -> None:
-    found = list(_clear_secrets(config, where))
+    found = list(clear_secrets(config, where))
     if found:
         advice = "a secret in clear is not stored; set an environment variable where jobs run and write ${{{}}} here"
         raise _invalid((at, advice.format(str(at[-1]).upper())) for at in found)
-
-
-def _clear_secrets(value: Any, where: Location, key: str = "") -> Iterator[Location]:
-    """Where *value* holds something under a secret key that is not a placeholder."""
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _clear_secrets(item, (*where, name), name)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _clear_secrets(item, (*where, index), key)
-    elif is_clear_secret(key, value) or (isinstance(value, str) and redact(value) != value):  # a password in a URL
-        yield where
 
 
 def _only(body: Mapping[str, Any], known: list[str]) -> None:

@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.cli.overrides import parse_overrides
-from ingestion.config import JobConfig, check_templates, list_sources, load_all, load_file, load_job, load_source_file
+from ingestion.config import (
+    JobConfig,
+    check_templates,
+    list_sources,
+    load_all,
+    load_file,
+    load_job,
+    load_source_file,
+    yaml_path,
+)
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.report import RunReport
-from ingestion.secrets import redact
+from ingestion.secrets import clear_secrets, redact
 from ingestion.settings import current
 
 DONE, FAILED, WRONG_CALL = 0, 1, 2
@@ -91,6 +100,11 @@ def schema(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """Run a job through Dagster, or bare; the report tells how it went."""
     overrides = parse_overrides(options.set)
+    for path in clear_secrets(overrides) if not options.bare else ():
+        name = str(path[-1]).upper()
+        raise ConfigError(
+            f"--set {yaml_path(path)}: a secret in clear would stand in Dagster's history; write '${{{name}}}'"
+        )
     job = load_job(options.job).merged(overrides)
     job.resolved()  # a wrong call is told before anything starts
     if options.bare:

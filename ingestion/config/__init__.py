@@ -15,7 +15,7 @@ from ingestion.config.load import (
     parse_job,
 )
 from ingestion.config.monitoring import Channel, EmailChannel, Metadata, Monitoring, RetryPolicy, SlackChannel
-from ingestion.config.problems import InvalidConfig, Problem, explain
+from ingestion.config.problems import InvalidConfig, Problem, explain, yaml_path
 from ingestion.config.source import SourceConfig
 from ingestion.config.write import SavedJob, save_job
 from ingestion.config.yaml_text import yaml_scalar
@@ -46,5 +46,6 @@ __all__ = [
     "load_source_file",
     "parse_job",
     "save_job",
+    "yaml_path",
     "yaml_scalar",
 ]

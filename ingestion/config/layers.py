@@ -1,7 +1,7 @@
 """The layers of a job: its template chain, the source that it refers to, its own file; later wins."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ingestion.config.source import SourceConfig
 from ingestion.config.yaml_text import Document, read_yaml
 from ingestion.errors import ConfigError
 from ingestion.model import nearest
-from ingestion.secrets import has_placeholder, is_secret_key
+from ingestion.secrets import clear_secrets
 from ingestion.settings import Settings
 
 __all__ = ["Workspace", "yaml_files"]
@@ -64,7 +64,7 @@ class Workspace:
             raise ConfigError(
                 f"{document.where(())}: should be a mapping, such as 'source: ...'; see config/jobs for examples"
             )
-        for path in _clear_secrets(document.value, ()):
+        for path in clear_secrets(document.value):
             _logger.warning(
                 "%s: %s: a secret stands here in clear; put it into an environment variable and write ${NAME}",
                 document.where(path),
@@ -230,16 +230,3 @@ def _located(problems: Sequence[Problem], layers: Sequence[Document]) -> Invalid
     placed.sort(key=lambda item: (depth[id(item[0])], item[0].position(item[1].path)))
     text = "\n".join(f"{layer.where(problem.path)}: {problem}" for layer, problem in placed)
     return InvalidConfig(text, [problem for _, problem in placed])
-
-
-def _clear_secrets(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if isinstance(item, dict | list):
-                yield from _clear_secrets(item, (*path, key))
-            elif isinstance(item, str) and item and is_secret_key(key) and not has_placeholder(item):
-                yield (*path, key)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            if isinstance(item, dict | list):
-                yield from _clear_secrets(item, (*path, index))
