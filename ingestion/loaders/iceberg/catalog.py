@@ -1,7 +1,7 @@
 """The catalog: opened from pyiceberg's own properties, with its failures named by their remedy."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
-__all__ = ["catalog_properties", "find_table", "opened", "translated"]
+__all__ = ["catalog_properties", "find_table", "make_namespace", "opened", "translated"]
 
 _LOCK_WAIT_SECONDS = 30  # how long SQLite waits for another writer
 
@@ -80,6 +80,17 @@ def find_table(catalog: "Catalog", identifier: tuple[str, ...]) -> "Table | None
         return catalog.load_table(identifier)
     except (NoSuchTableError, NoSuchNamespaceError):
         return None
+
+
+def make_namespace(catalog: "Catalog", namespace: tuple[str, ...]) -> None:
+    """Create *namespace* unless it exists or another process creates it in the same moment."""
+    from pyiceberg.exceptions import NamespaceAlreadyExistsError
+    from sqlalchemy.exc import IntegrityError
+
+    if catalog.namespace_exists(namespace):
+        return
+    with suppress(NamespaceAlreadyExistsError, IntegrityError):
+        catalog.create_namespace(namespace)
 
 
 @contextmanager

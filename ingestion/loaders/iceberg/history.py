@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.snapshots import Snapshot
 
-__all__ = ["CONFIG", "ENTRY", "JOB", "LOAD", "RUN", "Entry", "all_entries", "entry_of", "find_load", "in_summary"]
+__all__ = [
+    "CONFIG",
+    "ENTRY",
+    "JOB",
+    "LOAD",
+    "RUN",
+    "Entry",
+    "all_entries",
+    "entry_of",
+    "find_load",
+    "in_summary",
+    "is_root",
+]
 
 LOAD = "ingestion.load-id"
 RUN = "ingestion.run-id"
@@ -64,7 +76,7 @@ def all_entries(metadata: "TableMetadata", io: "FileIO") -> dict[str, str]:
         if in_summary(snapshot, LOAD) is not None:
             return _entries(snapshot.summary.additional_properties if snapshot.summary else {})
         oldest = snapshot
-    if oldest is None or _is_root(metadata, oldest):
+    if oldest is None or is_root(metadata, oldest):
         return {}
     kept = _entries(metadata.properties)
     return {key: _proven(metadata, key, text, known, oldest) for key, text in kept.items()}
@@ -79,7 +91,7 @@ def _parsed(text: str) -> Entry:
     return Entry(values["load_id"], values["cursor"])
 
 
-def _is_root(metadata: "TableMetadata", snapshot: "Snapshot") -> bool:
+def is_root(metadata: "TableMetadata", snapshot: "Snapshot") -> bool:
     """Whether history starts here; expiry clears the parent of the oldest snapshot it keeps, so that says little."""
     if metadata.format_version == 1:
         return snapshot.parent_snapshot_id is None
@@ -92,7 +104,7 @@ def _lineage(metadata: "TableMetadata", io: "FileIO", known: "dict[int, Snapshot
     older = _older_snapshots(metadata, io)
     while snapshot is not None:
         yield snapshot
-        if _is_root(metadata, snapshot):
+        if is_root(metadata, snapshot):
             return
         parent = _parent(snapshot, known)
         while parent is None:

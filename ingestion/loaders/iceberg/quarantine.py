@@ -14,7 +14,7 @@ import pyarrow as pa
 from ingestion.errors import IngestionError, OutcomeUnknown
 from ingestion.loaders.iceberg.catalog import find_table, translated
 from ingestion.loaders.iceberg.commit import Landing, NotSent, staged
-from ingestion.loaders.iceberg.history import CONFIG, JOB, LOAD, RUN, find_load, in_summary
+from ingestion.loaders.iceberg.history import CONFIG, JOB, LOAD, RUN, find_load, in_summary, is_root
 from ingestion.loaders.iceberg.target import Target
 from ingestion.plugins import Load
 
@@ -74,7 +74,8 @@ class Quarantine:
     def clean(self, target: "TableMetadata") -> None:
         """Delete rows of the job's loads that *target* never saw; only after a landing of this load."""
         landed = {self._load.load_id, self._load.since.load_id}
-        first = min((snapshot.timestamp_ms for snapshot in target.snapshots), default=0)
+        whole = any(is_root(target, snapshot) for snapshot in target.snapshots)
+        first = 0 if whole else min((snapshot.timestamp_ms for snapshot in target.snapshots), default=0)
 
         def unlanded(load_id: str, timestamp: int) -> bool:
             # Older than what the target still remembers: it may have landed and been expired.

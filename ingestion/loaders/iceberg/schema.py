@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ingestion.errors import DataError
+from ingestion.errors import ConfigError, DataError
+from ingestion.loaders.iceberg.catalog import make_namespace
 from ingestion.loaders.iceberg.fit import Fit
 from ingestion.loaders.iceberg.partitions import PartitionField, check_spec, spec_for
 from ingestion.loaders.iceberg.types import (
@@ -15,6 +16,7 @@ from ingestion.loaders.iceberg.types import (
     is_text_dictionary,
     plain,
     relation,
+    typed,
     word,
 )
 
@@ -122,10 +124,15 @@ class Evolution:
         return transaction
 
     def _stage(self, transaction: "Transaction") -> None:
+        from pyiceberg.exceptions import ResolveError, ValidationError
+
         changes = self._changes if self.table is not None else self._changes[1:]
-        for change in changes:
-            with transaction.update_schema() as update:
-                update.union_by_name(change)
+        try:
+            for change in changes:
+                with transaction.update_schema() as update:
+                    update.union_by_name(change)
+        except (ResolveError, ValidationError, ValueError) as error:
+            raise SchemaMoved(f"table {self.name}: {error}") from error
         if self.table is not None:
             current = transaction.table_metadata.properties
             news = {key: value for key, value in self.properties.items() if current.get(key) != value}
@@ -142,15 +149,18 @@ class Evolution:
         for item in incoming:
             dtype = plain(item.type, item.name)
             old = present.get(item.name)
-            if old is None and dtype == pa.null() and not self._partitions(item.name):
-                self.untyped[item.name] = None
-            elif old is None or self._is_wider(item.name, dtype, old.type):
-                needed.append(pa.field(item.name, pa.string() if dtype == pa.null() else dtype))
+            if dtype == pa.null() and not self._partitions(item.name):
+                if old is None:
+                    self.untyped[item.name] = None
+                continue
+            dtype = typed(dtype, None if old is None else old.type)
+            if old is None or self._is_wider(item.name, dtype, old.type):
+                needed.append(pa.field(item.name, dtype))
         if needed:
             self._grow(needed)
 
     def _is_wider(self, name: str, data: pa.DataType, table: pa.DataType) -> bool:
-        how = "fits" if data == pa.null() else relation(data, table)
+        how = relation(data, table)
         if how == "other":
             raise DataError(
                 f"table {self.name}: column {name!r} is {word(table)}, the data brings {word(data)}; "
@@ -162,8 +172,6 @@ class Evolution:
         return any(item.column == name for item in self.partition_by)
 
     def _grow(self, columns: list[pa.Field]) -> None:
-        from pyiceberg.exceptions import ResolveError, ValidationError
-
         change = pa.schema(columns)
         self._changes.append(change)
         if self.table is None and self._staged is None:
@@ -174,7 +182,7 @@ class Evolution:
                 transaction = self.table.transaction() if self.table is not None else self._creation()
                 if self.table is not None:
                     self._stage(transaction)
-            except (ResolveError, ValidationError, ValueError) as error:
+            except SchemaMoved as error:
                 raise DataError(
                     f"table {self.name}: the data does not fit its schema: {error}; load into another table"
                 ) from error
@@ -186,10 +194,17 @@ class Evolution:
 
         schema = _with_ids(columns)
         spec = spec_for(schema, self.partition_by, self.name)
-        self.catalog.create_namespace_if_not_exists(self.identifier[:-1])
-        transaction: Transaction = self.catalog.create_table_transaction(
-            self.identifier, schema, partition_spec=spec, properties=dict(self.properties)
-        )
+        try:
+            make_namespace(self.catalog, self.identifier[:-1])
+            transaction: Transaction = self.catalog.create_table_transaction(
+                self.identifier, schema, partition_spec=spec, properties=dict(self.properties)
+            )
+            _ = transaction.table_metadata  # worked out only now, and refused where pyiceberg cannot write it
+        except (ValueError, NotImplementedError) as error:
+            raise ConfigError(
+                f"table {self.name} cannot be created: {error}; "
+                f"correct loader.database, loader.table, loader.table_properties or loader.catalog"
+            ) from error
         return transaction._table  # noqa: SLF001 - the staged table, from which every attempt starts
 
     def _check_names(self, names: Sequence[str], present: Mapping[str, pa.Field]) -> None:

@@ -11,7 +11,7 @@ from ingestion.errors import DataError
 if TYPE_CHECKING:
     from pyiceberg.schema import Schema
 
-__all__ = ["cast", "file_schema", "is_text_dictionary", "plain", "relation", "word"]
+__all__ = ["cast", "file_schema", "is_text_dictionary", "plain", "relation", "typed", "word"]
 
 TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 """Repeated texts go to Parquet as they come; readers see plain strings."""
@@ -69,15 +69,10 @@ def _decimal(dtype: pa.DataType, column: str) -> pa.DataType:
     return pa.decimal128(dtype.precision, dtype.scale)
 
 
-def _inner(dtype: pa.DataType, column: str) -> pa.DataType:
-    inner = plain(dtype, column)
-    return pa.string() if inner == pa.null() else inner
-
-
 def _struct(dtype: pa.DataType, column: str) -> pa.DataType:
     if not dtype.num_fields:
         raise _refused(dtype, column, "drop it or convert it to JSON text")
-    return pa.struct([pa.field(item.name, _inner(item.type, f"{column}.{item.name}")) for item in dtype])
+    return pa.struct([pa.field(item.name, plain(item.type, f"{column}.{item.name}")) for item in dtype])
 
 
 def _extension(dtype: pa.DataType, column: str) -> pa.DataType:
@@ -97,11 +92,11 @@ _FAMILIES: list[tuple[Callable[[pa.DataType], bool], Callable[[pa.DataType, str]
     (t.is_time, lambda _, __: pa.time64("us")),
     (t.is_decimal, _decimal),
     (t.is_fixed_size_binary, lambda dtype, _: dtype),
-    (_is_list, lambda dtype, column: pa.list_(_inner(dtype.value_type, f"{column}[]"))),
+    (_is_list, lambda dtype, column: pa.list_(plain(dtype.value_type, f"{column}[]"))),
     (
         t.is_map,
         lambda dtype, column: pa.map_(
-            _inner(dtype.key_type, f"{column}.key"), _inner(dtype.item_type, f"{column}.value")
+            plain(dtype.key_type, f"{column}.key"), plain(dtype.item_type, f"{column}.value")
         ),
     ),
     (t.is_struct, _struct),
@@ -124,6 +119,21 @@ def relation(data: pa.DataType, table: pa.DataType) -> Relation:
         return "fits"
     whole = t.is_integer(data) or (t.is_decimal(data) and data.scale == 0)
     return "fits" if whole and t.is_integer(table) else "other"
+
+
+def typed(dtype: pa.DataType, like: pa.DataType | None) -> pa.DataType:
+    """*dtype* with the parts that hold nothing but nulls as they are in *like*, text where it has none."""
+    if t.is_null(dtype):
+        return pa.string() if like is None else like
+    if t.is_list(dtype):
+        return pa.list_(typed(dtype.value_type, like.value_type if like is not None and t.is_list(like) else None))
+    if t.is_map(dtype):
+        key, item = (like.key_type, like.item_type) if like is not None and t.is_map(like) else (None, None)
+        return pa.map_(typed(dtype.key_type, key), typed(dtype.item_type, item))
+    if t.is_struct(dtype):
+        inner = {item.name: item.type for item in like} if like is not None and t.is_struct(like) else {}
+        return pa.struct([item.with_type(typed(item.type, inner.get(item.name))) for item in dtype])
+    return dtype
 
 
 def word(dtype: pa.DataType) -> str:
@@ -152,6 +162,10 @@ def cast(values: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
         values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
     if t.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    if t.is_integer(values.type) and t.is_decimal(dtype):
+        values = values.cast(
+            pa.decimal256(76, dtype.scale)
+        )  # any integer fits; whether it fits the target is checked next
     return values.cast(dtype)
 
 
