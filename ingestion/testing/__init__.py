@@ -4,6 +4,7 @@ The checks run what they are given for real, several times over: give them littl
 """
 
 from ingestion.testing.connectors import check_connector
+from ingestion.testing.loaders import check_loader
 from ingestion.testing.transformers import check_transformer
 
-__all__ = ["check_connector", "check_transformer"]
+__all__ = ["check_connector", "check_loader", "check_transformer"]
