@@ -4,6 +4,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
@@ -227,3 +228,40 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], message: st
     with pytest.raises(ValidationError) as caught:
         CsvConnector(source_path="x.csv", **options)
     assert message in str(caught.value)
+
+
+def test_small_files_are_told_apart_whatever_one_of_them_holds(tmp_path: Path) -> None:
+    odd = {3: "id,t\n\n3,a\n", 7: "id,t\n7,a\n7\n", 11: 'id,t\n"11","x\ny"\n12,z\n', 15: "t,id\nq,15\n", 19: "id,t\n"}
+    odd |= {23: 'id,t\n23,"x,\n24,y"\n', 27: "id,t\n27,x", 31: "id,t\r\n31,x\r\n"}
+    for number in range(40):
+        write(tmp_path, odd.get(number, f"id,t\n{number},x\n{number},y\n"), f"{number:02}.csv")
+    loaded = load(tmp_path, order_by="name", include_metadata=True, known=pa.schema([("id", pa.int64())]))
+    got = {(Path(row["_source_file"]).name, row["_source_row"], row["id"], row["t"]) for row in loaded.rows}
+    plain = {
+        (f"{number:02}.csv", line, number, text)
+        for number in range(40)
+        if number not in odd
+        for line, text in ((2, "x"), (3, "y"))
+    }
+    special = {
+        ("03.csv", 3, 3, "a"),
+        ("07.csv", 2, 7, "a"),
+        ("11.csv", 2, 11, "x\ny"),
+        ("11.csv", 4, 12, "z"),
+        ("15.csv", 2, 15, "q"),
+    }
+    special |= {("23.csv", 2, 23, "x,\n24,y"), ("27.csv", 2, 27, "x"), ("31.csv", 2, 31, "x")}
+    assert got == plain | special
+    assert [(Path(row["source"]).name, row["position"]) for row in loaded.rejects] == [("07.csv", 3)]
+    assert loaded.removed == {"blank_row": 1}
+    assert loaded.bytes_read == sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert loaded.cursor.num_rows == 40
+
+
+def test_an_open_quote_in_one_of_many_small_files_names_that_file(tmp_path: Path) -> None:
+    for number in range(20):
+        write(tmp_path, f"id,t\n{number},x\n", f"{number:02}.csv")
+    path = write(tmp_path, 'id,t\n1,x\n2,"y\n', "07.csv")
+    write(tmp_path, 'id,t\n1,"x"\n2,"y"\n', "08.csv")
+    with pytest.raises(DataError, match=r"07.csv: line 3: a quoted cell of this row is never closed"):
+        load(path.parent, order_by="name")

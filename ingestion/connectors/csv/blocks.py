@@ -62,7 +62,8 @@ class Blocks:
     def head(self, size: int) -> bytes:
         """At least *size* bytes from here on, where there are so many; they stay unread."""
         while len(self._rest) < size and not self._ended:
-            self._rest += self._more(size)
+            more = self._more(size - len(self._rest))
+            self._rest = self._rest + more if self._rest else more
         return self._rest
 
     def skip(self, lines: int) -> None:
@@ -100,8 +101,7 @@ class Blocks:
 
     def __iter__(self) -> Iterator[Block]:
         while True:
-            chunk = self._more(_BLOCK)
-            buffer = self._rest + chunk if self._rest else chunk
+            buffer = self.head(len(self._rest) + _BLOCK)
             if self._ended:
                 yield from self._final(buffer)
                 return
@@ -115,6 +115,12 @@ class Blocks:
                 self._care = "records"
 
     def _first_record(self) -> Record | None:
+        quick = self._rest.find(b"\n") + 1
+        signs = [
+            sign.encode() for sign in (self.dialect.quote, self.dialect.comment, self.dialect.escape, "\r") if sign
+        ]
+        if self._rest[:quick].strip() and not any(sign in self._rest[: max(quick - 2, 0)] for sign in signs):
+            return Record(0, quick, 0, closed=True, comment=False)
         for record in records(self._rest, self.dialect):
             content = self._rest[record.start : record.end]
             if not self._ended and not (record.closed and content.endswith(b"\n")):

@@ -9,7 +9,8 @@ from typing_extensions import Self
 
 from ingestion.connectors.csv.dialect import Dialect
 from ingestion.connectors.csv.inference import Rules
-from ingestion.connectors.csv.reading import How, Reading
+from ingestion.connectors.csv.reading import Reading
+from ingestion.connectors.csv.texts import How
 from ingestion.connectors.files import Chosen, FileConnector
 from ingestion.errors import ConfigError
 from ingestion.parsing import parse_type

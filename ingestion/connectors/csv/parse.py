@@ -17,7 +17,7 @@ from ingestion.connectors.files import Found
 from ingestion.errors import DataError
 from ingestion.plugins import REJECTED, Batch, Origin
 
-__all__ = ["Layout", "Parsed", "empty", "parse", "tidy"]
+__all__ = ["Layout", "Parsed", "complete", "empty", "parse", "tidy"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,26 @@ class Layout:
     def names(self) -> list[str]:
         """The names of the text's own columns."""
         return [column.name for column in self.columns]
+
+    def like(self, other: "Layout") -> bool:
+        """Whether the texts of both can be parsed as one."""
+        return (self.columns, self.missing, self.dialect) == (other.columns, other.missing, other.dialect)
+
+    def with_metadata(self, records: pa.RecordBatch, origin: Origin) -> pa.RecordBatch:
+        """*records* with the columns that tell where each row came from, if they are wanted."""
+        if not self.metadata:
+            return records
+        count = records.num_rows
+        same = pa.repeat(pa.scalar(0, pa.int8()), count)
+        lines = origin.at(pa.array(range(count), pa.int64()))
+        stamp = pa.repeat(pa.scalar(self.file.modified_us, pa.int64()), count).cast(pa.timestamp("us", "UTC"))
+        path = pa.DictionaryArray.from_arrays(same, pa.array([self.label], pa.string()))
+        added = {"_source_file": path, "_source_row": lines, "_source_modified_at": stamp}
+        for name, column in added.items():
+            if name in records.schema.names:
+                raise DataError(f"{self.label} has a column {name} of its own; set source.include_metadata: false")
+            records = records.append_column(name, column)
+        return records
 
 
 class Parsed(NamedTuple):
@@ -59,7 +79,7 @@ def parse(block: Block, layout: Layout) -> Parsed:
     origin = Origin(layout.label, block.first_line, cells.lines, layout.file.modified_at)
     rejected = quarantine.concat([_bad_lines(cells.bad, layout.label), _misfits(cells.rows, result.misfits, origin)])
     removed = {"blank_row": cells.blank} if cells.blank else {}
-    records = _complete(result.columns, layout)
+    records = complete(result.columns, layout)
     if result.misfits:
         kept = pc.indices_nonzero(pc.invert(_any(result.misfits)))
         records, origin = records.take(kept), origin.take(kept)
@@ -67,7 +87,7 @@ def parse(block: Block, layout: Layout) -> Parsed:
         if layout.on_bad_row == "fail":
             raise _failed(rejected)
         removed["bad_row"], rejected = rejected.num_rows, None
-    records = _with_metadata(records, origin, layout) if layout.metadata else records
+    records = layout.with_metadata(records, origin)
     return Parsed(Batch(records, origin, rejected, removed, None, block.stored))
 
 
@@ -75,8 +95,8 @@ def empty(layout: Layout, stored: int) -> Parsed:
     """The batch of a text without rows: its schema."""
     columns = [pa.nulls(0, column.dtype) for column in layout.columns]
     origin = Origin(layout.label, modified_at=layout.file.modified_at)
-    records = _complete(columns, layout)
-    records = _with_metadata(records, origin, layout) if layout.metadata else records
+    records = complete(columns, layout)
+    records = layout.with_metadata(records, origin)
     return Parsed(Batch(records, origin, bytes_read=stored))
 
 
@@ -111,26 +131,13 @@ def _blank(rows: pa.RecordBatch, *, empty_is_null: bool) -> pa.BooleanArray | No
     return blank
 
 
-def _complete(columns: list[pa.Array], layout: Layout) -> pa.RecordBatch:
+def complete(columns: list[pa.Array], layout: Layout) -> pa.RecordBatch:
+    """The columns of a text, and nulls for those that it lacks."""
     count = len(columns[0])
     nulls = [pa.nulls(count, column.dtype) for column in layout.missing]
     every = (*layout.columns, *layout.missing)
     schema = pa.schema([pa.field(column.name, column.dtype) for column in every])
     return pa.RecordBatch.from_arrays([*columns, *nulls], schema=schema)
-
-
-def _with_metadata(records: pa.RecordBatch, origin: Origin, layout: Layout) -> pa.RecordBatch:
-    count = records.num_rows
-    same = pa.repeat(pa.scalar(0, pa.int8()), count)
-    lines = origin.at(pa.array(range(count), pa.int64()))
-    stamp = pa.repeat(pa.scalar(layout.file.modified_us, pa.int64()), count).cast(pa.timestamp("us", "UTC"))
-    path = pa.DictionaryArray.from_arrays(same, pa.array([layout.label], pa.string()))
-    added = {"_source_file": path, "_source_row": lines, "_source_modified_at": stamp}
-    for name, column in added.items():
-        if name in records.schema.names:
-            raise DataError(f"{layout.label} has a column {name} of its own; set source.include_metadata: false")
-        records = records.append_column(name, column)
-    return records
 
 
 def _bad_lines(bad: list[BadLine], label: str) -> pa.RecordBatch | None:

@@ -27,8 +27,7 @@ _MORE_THAN_ENOUGH = 1.2
 class Plan:
     """The columns of a load in the order of their first appearance; only the reading thread changes it."""
 
-    def __init__(self, hints: Mapping[str, str], known: pa.Schema | None, rules: Rules) -> None:
-        self._rules = rules
+    def __init__(self, hints: Mapping[str, str], known: pa.Schema | None) -> None:
         self._settled: dict[str, Column] = {}
         for field in known or []:
             self._settled[field.name] = Column(field.name, _plain(field.type), "known")
@@ -48,18 +47,16 @@ class Plan:
         """The columns with these names."""
         return tuple(self._settled.get(name) or self._free_column(name) for name in names)
 
-    def lacks(self, names: Sequence[str]) -> bool:
-        """Whether one of these columns has not been seen yet."""
-        return not set(names) <= set(self._order)
-
     def undecided(self, names: Sequence[str]) -> list[str]:
         """Those of the columns whose type is for samples to tell."""
         return [name for name in names if name not in self._settled]
 
-    def note(self, names: Sequence[str]) -> None:
-        """Take over the columns of a file."""
+    def note(self, names: Sequence[str]) -> list[str]:
+        """Take over the columns of a file; those that are new."""
         present = set(self._order)
-        self._order.extend(name for name in names if name not in present)
+        fresh = [name for name in names if name not in present]
+        self._order.extend(fresh)
+        return fresh
 
     def learn(self, types: Mapping[str, pa.DataType | None]) -> None:
         """Make free columns wide enough for *types* too."""

@@ -1,54 +1,26 @@
 """One load of CSV files: opened one after the other, parsed side by side, yielded in order."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
 from ingestion.connectors.csv.blocks import Block, Blocks, Care
+from ingestion.connectors.csv.bundles import Part, bundled, parse_all
 from ingestion.connectors.csv.cells import read_cells
-from ingestion.connectors.csv.dialect import Dialect, unique
 from ingestion.connectors.csv.inference import Rules, infer
-from ingestion.connectors.csv.parse import Layout, Parsed, empty, parse, tidy
+from ingestion.connectors.csv.parse import Layout, Parsed, tidy
 from ingestion.connectors.csv.plan import Plan, sample_of
-from ingestion.connectors.files import Chosen, Opening, Text, wrong_encoding
+from ingestion.connectors.csv.texts import How, headed
+from ingestion.connectors.files import Chosen
 from ingestion.connectors.files.window import in_order
-from ingestion.errors import DataError
 from ingestion.plugins import Batch, Restart
 
-__all__ = ["How", "Reading"]
+__all__ = ["Reading"]
 
-_SNIFFED = 1 << 16
 _SAMPLED_FILES = 9
 _RESTARTS_BEFORE_FULL = 2
-
-
-@dataclass(frozen=True)
-class How:
-    """The options of a CSV source, settled."""
-
-    opening: Opening
-    dialect: Dialect
-    sniff: bool
-    header: bool | tuple[str, ...]
-    skip_rows: int
-    skip_footer: int
-    hints: Mapping[str, str]
-    infer: Literal["sample", "full", "none"]
-    sample_rows: int
-    rules: Rules
-    on_bad_row: Literal["quarantine", "fail", "drop"]
-    metadata: bool
-
-
-class _Result(NamedTuple):
-    chosen: Chosen
-    parsed: Parsed
-    label: str
-
 
 _Types = dict[str, pa.DataType | None]
 
@@ -59,7 +31,7 @@ class Reading:
     def __init__(self, how: How, files: Sequence[Chosen], known: pa.Schema | None) -> None:
         self._how = how
         self._files = files
-        self._plan = Plan(how.hints, known, how.rules)
+        self._plan = Plan(how.hints, known)
         self._care: dict[str, Care] = {}
         self._restarts = 0
 
@@ -69,23 +41,33 @@ class Reading:
         while True:
             reason = None
             with closing(in_order(self._tasks())) as results:
-                for result in results:
-                    if result.parsed.batch is None:
-                        reason = self._learn(result)
+                for part, parsed in (pair for pairs in results for pair in pairs):
+                    if parsed.batch is None:
+                        reason = self._learn(part.layout.label, parsed)
                         break
-                    result.chosen.rows += result.parsed.batch.records.num_rows
-                    yield result.parsed.batch
+                    part.chosen.rows += parsed.batch.records.num_rows
+                    yield parsed.batch
             if reason is None:
                 return
             self._start_over()
             yield Restart(reason)
 
     def _prepare(self) -> None:
+        how, plan = self._how, self._plan
         for chosen in _spread(self._files):
-            self._sample(chosen)
-        self._plan.check_hints()
-        if self._how.infer == "full":
+            with how.opening.open(chosen.file.path) as (_, texts):
+                for blocks, names in headed(texts, how, self._care):
+                    plan.note(names)
+                    self._sample(blocks, names, chosen, plan.undecided(names))
+        plan.check_hints()
+        if how.infer == "full":
             self._look_at_everything()
+
+    def _sample(self, blocks: Blocks, names: list[str], chosen: Chosen, undecided: list[str]) -> None:
+        how = self._how
+        if undecided and how.infer != "none":
+            types = sample_of(blocks, chosen.file, names, undecided, count=how.sample_rows, rules=how.rules)
+            self._plan.learn(types)
 
     def _start_over(self) -> None:
         self._restarts += 1
@@ -95,76 +77,35 @@ class Reading:
             if not chosen.touched:
                 chosen.hash, chosen.rows = None, 0
 
-    def _learn(self, result: _Result) -> str:
-        if result.parsed.stray_quote:
-            self._care[result.label] = "records" if result.label in self._care else "quotes"
-            return f"{result.label}: cells span lines where none seemed to; reading again by {self._care[result.label]}"
-        self._plan.learn(result.parsed.wider)
-        columns = ", ".join(
-            f"{column.name} as {column.dtype}" for column in self._plan.columns_of(list(result.parsed.wider))
-        )
-        return f"{result.label}: later values need a wider type: {columns}"
+    def _learn(self, label: str, parsed: Parsed) -> str:
+        if parsed.stray_quote:
+            self._care[label] = "records" if label in self._care else "quotes"
+            return f"{label}: cells span lines where none seemed to; reading again by {self._care[label]}"
+        self._plan.learn(parsed.wider)
+        wider = self._plan.columns_of(list(parsed.wider))
+        columns = ", ".join(f"{column.name} as {column.dtype}" for column in wider)
+        return f"{label}: later values need a wider type: {columns}"
 
-    def _tasks(self) -> Iterator[Callable[[], _Result]]:
+    def _tasks(self) -> Iterator[Callable[[], list[tuple[Part, Parsed]]]]:
+        return (partial(_work, parts) for parts in bundled(self._parts()))
+
+    def _parts(self) -> Iterator[Part]:
         for chosen in self._files:
             with self._how.opening.open(chosen.file.path) as (stored, texts):
                 if not chosen.touched:
                     chosen.file = stored.found
-                for text in texts:
-                    blocks = self._blocks(text)
-                    names = self._names(blocks)
-                    if not names:
-                        continue
-                    layout = self._layout(blocks, names, chosen)
-                    yield from (
-                        partial(_work, step, chosen, text.label) for step in self._steps(blocks, layout, chosen)
-                    )
-                    chosen.hash = chosen.hash or _AT_END
-                if chosen.hash == _AT_END:
+                any_ = False
+                for blocks, names in headed(texts, self._how, self._care):
+                    any_ = True
+                    yield from _parts_of(blocks, self._layout(blocks, names, chosen), chosen)
+                if any_ and not chosen.touched:
                     chosen.hash = stored.digest()
-
-    def _steps(self, blocks: Blocks, layout: Layout, chosen: Chosen) -> Iterator[Callable[[], Parsed]]:
-        any_ = False
-        for block in () if chosen.touched else blocks:
-            any_ = True
-            yield partial(parse, block, layout)
-        if not any_:
-            yield partial(empty, layout, blocks.text.stored.newly_read())
-
-    def _blocks(self, text: Text) -> Blocks:
-        care = self._care.get(text.label, "lines")
-        blocks = Blocks(text, self._how.dialect, care=care, skip_footer=self._how.skip_footer)
-        blocks.skip(self._how.skip_rows)
-        if self._how.sniff:
-            blocks.dialect = self._how.dialect.sniffed(blocks.head(_SNIFFED)[:_SNIFFED])
-        return blocks
-
-    def _names(self, blocks: Blocks) -> list[str]:
-        """The text's column names; none where it is empty."""
-        header = self._how.header
-        first = blocks.header(take=header is True)
-        if b"\x00" in first:
-            raise DataError(
-                f"{blocks.text.label}: NUL bytes in the header; set source.encoding, for example utf-16-le or auto"
-            )
-        if isinstance(header, tuple):
-            names = list(header) if first else []
-        else:
-            names = self._header_cells(blocks, first) if first else []
-        blocks.width = len(names)
-        return names if header else unique([""] * len(names))
-
-    def _header_cells(self, blocks: Blocks, first: bytes) -> list[str]:
-        try:
-            return blocks.dialect.header(first)
-        except UnicodeDecodeError as error:
-            line = max(blocks.line - first.count(b"\n"), 1)
-            raise wrong_encoding(blocks.text.label, "utf-8", error, line, error.start + 1) from error
 
     def _layout(self, blocks: Blocks, names: list[str], chosen: Chosen) -> Layout:
         how, plan = self._how, self._plan
-        if plan.lacks(names):
-            self._take(blocks, names, chosen)
+        fresh = plan.note(names)
+        if fresh:
+            self._sample(blocks, names, chosen, plan.undecided(fresh))
         present = set(names)
         return Layout(
             label=blocks.text.label,
@@ -177,25 +118,6 @@ class Reading:
             metadata=how.metadata,
         )
 
-    def _sample(self, chosen: Chosen) -> None:
-        with self._how.opening.open(chosen.file.path) as (_, texts):
-            for text in texts:
-                blocks = self._blocks(text)
-                names = self._names(blocks)
-                if names:
-                    self._take(blocks, names, chosen, always=True)
-
-    def _take(self, blocks: Blocks, names: list[str], chosen: Chosen, *, always: bool = False) -> None:
-        """Take a text's columns into the plan, with the types that a sample shows."""
-        undecided = self._plan.undecided(names)
-        if not always:
-            seen = {column.name for column in self._plan.columns}
-            undecided = [name for name in undecided if name not in seen]
-        self._plan.note(names)
-        if undecided and self._how.infer != "none":
-            how = self._how
-            self._plan.learn(sample_of(blocks, chosen.file, names, undecided, count=how.sample_rows, rules=how.rules))
-
     def _look_at_everything(self) -> None:
         """Learn the types of all free columns from every value."""
         with closing(in_order(self._looks())) as looks:
@@ -205,24 +127,29 @@ class Reading:
     def _looks(self) -> Iterator[Callable[[], _Types]]:
         for chosen in self._files:
             with self._how.opening.open(chosen.file.path) as (_, texts):
-                for text in texts:
-                    blocks = self._blocks(text)
-                    names = self._names(blocks)
+                for blocks, names in headed(texts, self._how, self._care):
                     self._plan.note(names)
                     undecided = self._plan.undecided(names)
                     for block in blocks if undecided and not chosen.touched else ():
                         yield partial(_look, block, blocks, names, undecided, self._how.rules)
 
 
-_AT_END = "read, but not to its end yet"
+def _parts_of(blocks: Blocks, layout: Layout, chosen: Chosen) -> Iterator[Part]:
+    any_ = False
+    for block in () if chosen.touched else blocks:
+        any_ = True
+        yield Part(chosen, layout, block)
+    if not any_:
+        yield Part(chosen, layout, None, blocks.text.stored.newly_read())
 
 
-def _work(step: Callable[[], Parsed], chosen: Chosen, label: str) -> _Result:
-    return _Result(chosen, step(), label)
+def _work(parts: list[Part]) -> list[tuple[Part, Parsed]]:
+    return list(zip(parts, parse_all(parts), strict=True))
 
 
 def _look(block: Block, blocks: Blocks, names: list[str], wanted: list[str], rules: Rules) -> _Types:
-    rows = tidy(read_cells(block, names, blocks.dialect, blocks.text.label), blocks.dialect, block.first_line).rows
+    cells = read_cells(block, names, blocks.dialect, blocks.text.label)
+    rows = tidy(cells, blocks.dialect, block.first_line).rows
     return {name: infer(rows[name], rules) for name in wanted}
 
 
