@@ -302,7 +302,7 @@ def test_a_thousand_files_load_in_a_moment_of_cpu(stubs: Project) -> None:
 
 
 def test_configuration_loads_no_driver_and_no_server(project: Project) -> None:
-    heavy = "('dagster', 'fastapi', 'pyiceberg', 'pyspark', 'polars', 'sqlalchemy', 'ruamel')"
+    heavy = "('dagster', 'fastapi', 'pyiceberg', 'pyspark', 'polars', 'sqlalchemy', 'rich')"
     code = f"import sys, ingestion, ingestion.config, ingestion.cli; print([m for m in {heavy} if m in sys.modules])"
     root = Path(__file__).parent.parent
     done = subprocess.run(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.cli.overrides import parse_overrides
+from ingestion.cli.progress import Watch, progress
 from ingestion.config import (
     JobConfig,
     check_templates,
@@ -19,6 +20,7 @@ from ingestion.config import (
     yaml_path,
 )
 from ingestion.errors import ConfigError, IngestionError
+from ingestion.pipeline import Stream
 from ingestion.report import RunReport
 from ingestion.secrets import clear_secrets, redact
 from ingestion.settings import current
@@ -107,12 +109,13 @@ def run(options: argparse.Namespace) -> int:
         )
     job = load_job(options.job).merged(overrides)
     job.resolved()  # a wrong call is told before anything starts
-    if options.bare:
-        report = _run_bare(job)
-    else:
-        from ingestion.orchestration.launch import run_job
+    with progress() as watch:
+        if options.bare:
+            report = _run_bare(job, watch)
+        else:
+            from ingestion.orchestration.launch import run_job
 
-        report = run_job(options.job, overrides)
+            report = run_job(options.job, overrides, watch.started)
     status = FAILED if report.status == "failed" else DONE
     if options.json:
         show_json(report.as_json())
@@ -120,10 +123,9 @@ def run(options: argparse.Namespace) -> int:
     return status
 
 
-def _run_bare(job: JobConfig) -> RunReport:
-    from ingestion.pipeline import Stream
-
+def _run_bare(job: JobConfig, watch: Watch) -> RunReport:
     stream = Stream(job, uuid.uuid4().hex)
+    watch.started(stream)
     try:
         return stream.load()
     except IngestionError:

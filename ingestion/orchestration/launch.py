@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,13 @@ _POLL_SECONDS = 1.0
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def run_job(job_id: str, overrides: dict[str, Any] | None = None) -> RunReport:
+def run_job(
+    job_id: str, overrides: dict[str, Any] | None = None, started: Callable[[Stream], None] = lambda _: None
+) -> RunReport:
     """Materialize the asset of *job_id* here and now; the report says how it went, also where it could not start.
 
-    The run is in Dagster's history. While another run of the job is under way it waits or gives up, as
-    the job's on_overlap says.
+    The run is in Dagster's history; *started* learns of the stream of each try. While another run of the
+    job is under way it waits or gives up, as the job's on_overlap says.
     """
     run_id = str(uuid.uuid4())
     try:
@@ -42,7 +45,7 @@ def run_job(job_id: str, overrides: dict[str, Any] | None = None) -> RunReport:
                 return _not_started(
                     job_id, run_id, f"a run of {job_id} is in flight ({busy}); try again when it has ended"
                 )
-            return _materialize(instance, job, run_id, overrides or {})
+            return _materialize(instance, job, run_id, overrides or {}, started)
     except IngestionError as error:
         return _not_started(job_id, run_id, redact(str(error)))
 
@@ -56,10 +59,21 @@ def _overlap(instance: dg.DagsterInstance, job: JobConfig) -> str | None:
     return None
 
 
-def _materialize(instance: dg.DagsterInstance, job: JobConfig, run_id: str, overrides: dict[str, Any]) -> RunReport:
+def _materialize(
+    instance: dg.DagsterInstance,
+    job: JobConfig,
+    run_id: str,
+    overrides: dict[str, Any],
+    started: Callable[[Stream], None],
+) -> RunReport:
     streams: list[Stream] = []
+
+    def note(stream: Stream) -> None:
+        streams.append(stream)
+        started(stream)
+
     loaded = LoadedJob(job.id, "ingestion", Path(), job, None)
-    dagster_job = definitions_of([loaded], streams.append).resolve_job_def(INGEST_JOB)
+    dagster_job = definitions_of([loaded], note).resolve_job_def(INGEST_JOB)
     try:
         result = dagster_job.execute_in_process(
             run_config={**_QUIET, **run_config(job.id, overrides)},
