@@ -351,7 +351,7 @@ def test_encodings_hold_across_blocks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_wrong_encoding_names_line_byte_and_remedy(tmp_path: Path, late: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_wrong_encoding_names_line_byte_and_remedy(tmp_path: Path, late: bool) -> None:
     rows = 300_000 if late else 2
     data = b"id,name\n" + b"1,plain old text to fill the line\n" * rows + "2,Åsa\n".encode("cp1252")
     path = write(tmp_path, data)
