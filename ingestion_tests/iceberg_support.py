@@ -5,12 +5,12 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
 from sqlalchemy.exc import OperationalError
 
 from ingestion.loaders.iceberg import IcebergLoader
@@ -47,6 +47,7 @@ def numbers(start: int, stop: int, step: int = 100) -> Iterator[Batch]:
 class FaultyCatalog(SqlCatalog):
     """An SQLite catalog whose commit number `fault-at` (0 = the first) goes wrong as `fault` says."""
 
+    hooks: ClassVar[dict[str, Callable[[], None]]] = {}
     _commits = 0
 
     def commit_table(self, table: Any, requirements: Any, updates: Any) -> Any:
@@ -71,6 +72,12 @@ class FaultyCatalog(SqlCatalog):
         self._silent = True
         raise OperationalError("UPDATE", {}, TimeoutError("timed out"))
 
+    def close(self) -> None:
+        late = getattr(self, "_late_one", None)
+        if late is not None:
+            late.join()
+        super().close()
+
     def load_table(self, identifier: Any) -> Any:
         loads = self._loads = getattr(self, "_loads", 0) + 1
         if getattr(self, "_silent", False) or loads > int(self.properties.get("silent-after", "1000")):
@@ -80,15 +87,25 @@ class FaultyCatalog(SqlCatalog):
     def _conflict(self, *_: Any) -> Any:
         raise CommitFailedException("conflict")
 
+    def _before(self, *commit: Any) -> Any:
+        self.hooks["before"]()
+        return super().commit_table(*commit)
+
+    def _after(self, *commit: Any) -> Any:
+        response = super().commit_table(*commit)
+        self.hooks["after"]()
+        return response
+
     def _late(self, *commit: Any) -> Any:
         def afterwards() -> None:
             time.sleep(0.02)
             try:
                 SqlCatalog.commit_table(self, *commit)
-            except CommitFailedException:
+            except (CommitFailedException, TableAlreadyExistsError):
                 return
 
-        threading.Thread(target=afterwards).start()
+        self._late_one = threading.Thread(target=afterwards)
+        self._late_one.start()
         raise OperationalError("UPDATE", {}, TimeoutError("timed out"))
 
     def _kill_before(self, *_: Any) -> Any:

@@ -18,7 +18,7 @@ from ingestion.errors import DataError, OutcomeUnknown, Superseded, TransientErr
 from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.loaders.iceberg import commit as commits
 from ingestion.plugins import Load, State
-from ingestion_tests.iceberg_support import batch, faulty, land, numbers
+from ingestion_tests.iceberg_support import FaultyCatalog, batch, faulty, land, numbers
 
 
 @pytest.fixture
@@ -446,6 +446,27 @@ def test_quarantined_rows_of_a_superseded_run_are_taken_back(project, loader):
     assert project.table("default.t__quarantine").num_rows == 2
     land(loader, numbers(200, 300), job="a")
     assert project.table("default.t__quarantine").num_rows == 3
+
+
+def test_quarantined_rows_of_a_run_that_began_after_a_landing_survive_its_bookkeeping(project):
+    """The next run has appended its quarantined rows, not yet its data, when the one before tidies up."""
+    waiting, tidied = threading.Event(), threading.Event()
+    next_run = threading.Thread(target=lambda: land(faulty(project.path, "before", 1), numbers(100, 200)))
+
+    def before():
+        waiting.set()
+        tidied.wait(30)
+
+    def after():
+        next_run.start()
+        waiting.wait(30)
+
+    FaultyCatalog.hooks = {"before": before, "after": after}
+    land(faulty(project.path, "after", 1), numbers(0, 100))
+    tidied.set()
+    next_run.join()
+    assert rows(project) == list(range(200))
+    assert project.table("default.t__quarantine").num_rows == 2
 
 
 def test_quarantined_rows_of_another_jobs_run_under_way_are_left_alone(project, loader):

@@ -74,6 +74,7 @@ class Loading:
         if not self._has_something_to_say():
             return self._result(None, None, started)
         self._quarantine.land()
+        self._quarantine.survey()
         kept = stored(self._cursor, self._cursor_folder(), self._target.home.io)
         table, snapshot = self._target.land(
             self._refuse_if_superseded, lambda transaction, files: self._stage(transaction, files, kept)

@@ -5,7 +5,6 @@ landing: from then on it cannot land any more, because its compare-and-set has f
 """
 
 import logging
-from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.table.snapshots import Snapshot
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
 __all__ = ["Quarantine"]
@@ -40,6 +40,7 @@ class Quarantine:
         self._load = load
         self._at = datetime.now(timezone.utc)
         self._rows: Target | None = None
+        self._others: dict[str, int] = {}
 
     def write(self, rejected: pa.RecordBatch) -> None:
         """Take rows of schema REJECTED."""
@@ -64,24 +65,43 @@ class Quarantine:
             return
         self._rows.abort()
         if self._rows.landed:
-            self._remove(lambda load_id, _: load_id == self._load.load_id)
+            self._remove({self._load.load_id})
 
     def leave(self) -> None:
         """Stop, and keep what was committed: the load itself may still land."""
         if self._rows is not None:
             self._rows.abort()
 
+    def survey(self) -> None:
+        """Note which other loads of the job have rows here; to be called before the load itself lands.
+
+        Once it has landed, none of them can any more: their compare-and-set fails. A load that comes to
+        be seen only later may have begun after that landing, and be sound.
+        """
+        with translated(f"table {'.'.join(self._identifier)}"):
+            table = find_table(self._catalog, self._identifier)
+        if table is None:
+            return
+        for snapshot in table.metadata.snapshots:
+            load_id = in_summary(snapshot, LOAD)
+            if load_id not in (None, self._load.load_id, self._load.since.load_id) and self._is_ours(snapshot):
+                self._others[str(load_id)] = snapshot.timestamp_ms
+
     def clean(self, target: "TableMetadata") -> None:
-        """Delete rows of the job's loads that *target* never saw; only after a landing of this load."""
-        landed = {self._load.load_id, self._load.since.load_id}
+        """Delete rows of the surveyed loads that *target* never saw; only after the load has landed."""
         whole = any(is_root(target, snapshot) for snapshot in target.snapshots)
         first = 0 if whole else min((snapshot.timestamp_ms for snapshot in target.snapshots), default=0)
+        # One older than what the target still remembers may have landed and been expired.
+        strays = {
+            load_id
+            for load_id, timestamp in self._others.items()
+            if timestamp >= first and find_load(target, load_id) is None
+        }
+        if strays:
+            self._remove(strays)
 
-        def unlanded(load_id: str, timestamp: int) -> bool:
-            # Older than what the target still remembers: it may have landed and been expired.
-            return load_id not in landed and timestamp >= first and find_load(target, load_id) is None
-
-        self._remove(unlanded)
+    def _is_ours(self, snapshot: "Snapshot") -> bool:
+        return in_summary(snapshot, JOB) == self._load.job
 
     def _stamped(self, rejected: pa.RecordBatch) -> pa.RecordBatch:
         load, count = self._load, rejected.num_rows
@@ -96,24 +116,22 @@ class Quarantine:
             "quarantined_at", pa.repeat(pa.scalar(self._at, pa.timestamp("us", "UTC")), count)
         )
 
-    def _remove(self, doomed: Callable[[str, int], bool]) -> None:
-        """Take out the files of this job's loads that are *doomed*; where that fails they stay, uncounted."""
+    def _remove(self, doomed: set[str]) -> None:
+        """Take out the files of these loads of the job; where that fails they stay, uncounted."""
         try:
             with translated(f"table {'.'.join(self._identifier)}"):
                 self._try_remove(doomed)
         except IngestionError as error:
             _log.warning("%s: quarantined rows of loads that never landed are still there: %s", self._load.job, error)
 
-    def _try_remove(self, doomed: Callable[[str, int], bool]) -> None:
+    def _try_remove(self, doomed: set[str]) -> None:
         table = find_table(self._catalog, self._identifier)
         if table is None:
             return
         loads = {
             snapshot.snapshot_id
             for snapshot in table.metadata.snapshots
-            if in_summary(snapshot, JOB) == self._load.job
-            and (load_id := in_summary(snapshot, LOAD)) is not None
-            and doomed(load_id, snapshot.timestamp_ms)
+            if self._is_ours(snapshot) and in_summary(snapshot, LOAD) in doomed
         }
         files = _files_of(table, loads)
         if not files:
