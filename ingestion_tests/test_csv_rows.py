@@ -265,3 +265,15 @@ def test_an_open_quote_in_one_of_many_small_files_names_that_file(tmp_path: Path
     write(tmp_path, 'id,t\n1,"x"\n2,"y"\n', "08.csv")
     with pytest.raises(DataError, match=r"07.csv: line 3: a quoted cell of this row is never closed"):
         load(path.parent, order_by="name")
+
+
+@pytest.mark.parametrize("content", ["id;name\n1;a\n2;b\n", "id;name\n1;a\n2;b,c\n"])
+def test_a_file_with_another_delimiter_is_refused_with_that_delimiter(tmp_path: Path, content: str) -> None:
+    with pytest.raises(DataError, match=r"by the delimiter ',', and ';' splits every line evenly"):
+        load(write(tmp_path, content))
+
+
+def test_a_single_column_may_hold_other_delimiters(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "note\na;b\nc\n")).rows == [{"note": "a;b"}, {"note": "c"}]
+    path = write(tmp_path, "a;b\n1;2\n")
+    assert load(path, header=["note"], skip_rows=1).rows == [{"note": "1;2"}]

@@ -21,6 +21,7 @@ from ingestion.connectors.csv import CsvConnector
 from ingestion.connectors.files import LEDGER
 from ingestion.errors import ConfigError, DataError, TransientError
 from ingestion.plugins import Cursor
+from ingestion.testing import check_connector
 from ingestion_tests.conftest import Project
 from ingestion_tests.csv_loads import load, write
 
@@ -387,3 +388,17 @@ def test_two_thousand_small_files_are_one_quick_load(tmp_path: Path) -> None:
     assert [batch["id"][0].as_py() for batch in loaded.records] == list(range(2000))
     assert loaded.cursor.num_rows == 2000
     assert load(tmp_path, since=loaded.cursor).records == []
+
+
+def test_csv_files_keep_the_contract_of_connectors(tmp_path: Path) -> None:
+    write(tmp_path, 'id,name,"day"\n1,a,2024-01-01\nx\n3,"b\nc",\n', "a.csv")
+    write(tmp_path, gzip.compress(b"id,more\n4,1.5\n"), "b.csv.gz")
+    assert check_connector(CsvConnector(source_path=str(tmp_path), include_metadata=True)).num_rows == 3
+
+
+def test_a_name_that_is_no_text_is_refused_and_can_be_left_out(tmp_path: Path) -> None:
+    write(tmp_path, SMALL, "good.csv")
+    Path(os.fsdecode(bytes(tmp_path) + b"/bad\xff.csv")).write_text(SMALL)
+    with pytest.raises(ConfigError, match="the file name is not UTF-8"):
+        load(tmp_path)
+    assert names(load(tmp_path, exclude_pattern="bad*")) == ["good.csv"]

@@ -31,11 +31,23 @@ class Dialect:
         """Whether an unquoted empty cell is null."""
         return "" in self.null_values
 
+    def doubted(self, text: bytes) -> str | None:
+        """Another delimiter that splits every line of *text*, where this one mostly splits none."""
+        lines = self._lines(text)
+        if len(lines) < 2 or self._evenness(lines, self.delimiter)[0]:
+            return None
+        others = (delimiter for delimiter in _DELIMITERS if self._evenness(lines, delimiter)[0] == 1)
+        return next(others, None)
+
     def sniffed(self, text: bytes) -> Self:
         """The same dialect with the delimiter that splits the lines of *text* most evenly."""
-        lines = [line for line in islice(text.decode(errors="replace").splitlines(), _SNIFFED_LINES) if line.strip()]
+        lines = self._lines(text)
         scores = {delimiter: self._evenness(lines, delimiter) for delimiter in _DELIMITERS}
         return replace(self, delimiter=max(_DELIMITERS, key=lambda delimiter: scores[delimiter]))
+
+    def _lines(self, text: bytes) -> list[str]:
+        lines = text.decode(errors="replace").splitlines()
+        return [line for line in islice(lines, _SNIFFED_LINES) if line.strip()]
 
     def _evenness(self, lines: Sequence[str], delimiter: str) -> tuple[float, int]:
         counts = [len(cells) for cells in self._cells(lines, delimiter)]

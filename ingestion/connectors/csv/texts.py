@@ -44,6 +44,8 @@ def headed(texts: Iterator[Text], how: How, care: Mapping[str, Care]) -> Iterato
         if not first:
             continue
         names = list(how.header) if isinstance(how.header, tuple) else _names(blocks, first)
+        if len(names) == 1 and how.header is True:
+            _check_delimiter(blocks, first)
         blocks.width = len(names)
         yield blocks, names if how.header else unique([""] * len(names))
 
@@ -57,3 +59,14 @@ def _names(blocks: Blocks, first: bytes) -> list[str]:
     except UnicodeDecodeError as error:
         line = max(blocks.line - first.count(b"\n"), 1)
         raise wrong_encoding(label, "utf-8", error, line, error.start + 1) from error
+
+
+def _check_delimiter(blocks: Blocks, first: bytes) -> None:
+    """A file that is written with another delimiter would load as one column of nonsense."""
+    other = blocks.dialect.doubted(first + blocks.head(_SNIFFED)[:_SNIFFED])
+    if other is not None:
+        raise DataError(
+            f"{blocks.text.label}: the header is one cell by the delimiter {blocks.dialect.delimiter!r}, "
+            f"and {other!r} splits every line evenly; set source.delimiter to {other!r} or auto "
+            f"(if it is one column, give source.header its name, and skip_rows: 1)"
+        )

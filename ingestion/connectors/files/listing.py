@@ -4,9 +4,9 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
-from fnmatch import fnmatch
+from fnmatch import translate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ def find(path: str, pattern: str | None, exclude: str | None, *, usual: Sequence
             return [_found(path)]
         names = _walk(path, recursive=recursive)
         patterns = patterns or usual
-    return [_found(name) for name in names if _wanted(name, patterns, exclude)]
+    return [_found(name) for name in filter(_chooser(patterns or ("*",), exclude), names)]
 
 
 def _walk(folder: str, *, recursive: bool) -> Iterator[str]:
@@ -83,11 +83,17 @@ def _globbed(pattern: str) -> Iterator[str]:
     return (name for name in sorted(glob.glob(pattern, recursive=True)) if Path(name).is_file())  # noqa: PTH207 - Path.glob takes no absolute pattern
 
 
-def _wanted(path: str, patterns: Sequence[str], exclude: str | None) -> bool:
-    name = path.rpartition("/")[2]
-    if exclude is not None and fnmatch(name, exclude):
-        return False
-    return not patterns or any(fnmatch(name, pattern) or fnmatch(name.lower(), pattern) for pattern in patterns)
+def _chooser(patterns: Sequence[str], exclude: str | None) -> Callable[[str], bool]:
+    """Whether a path's name is wanted; a pattern in small letters fits capitals too."""
+    wanted = re.compile("|".join(map(translate, patterns)))
+    unwanted = re.compile(translate(exclude)) if exclude else None
+
+    def chosen(path: str) -> bool:
+        name = path.rpartition("/")[2]
+        fits = wanted.match(name) or wanted.match(name.lower())
+        return bool(fits) and not (unwanted and unwanted.match(name))
+
+    return chosen
 
 
 def _found(path: str) -> Found:
@@ -95,4 +101,14 @@ def _found(path: str) -> Found:
         status = Path(path).stat()
     except OSError as error:
         raise TransientError(f"{path} was listed and is gone ({error.strerror}); run again") from error
+    if not path.isprintable() and not _is_text(path):
+        raise ConfigError(f"{path!r}: the file name is not UTF-8; rename the file, or leave it out by exclude_pattern")
     return Found(path, status.st_size, status.st_mtime_ns // 1000)
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
