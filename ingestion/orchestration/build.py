@@ -1,5 +1,6 @@
 """The code location: every job file as an asset, with its schedule and its sensor."""
 
+import gc
 import logging
 from collections.abc import Callable
 
@@ -28,7 +29,12 @@ def build_definitions() -> dg.Definitions:
             "Start with `ingestion serve`, or `export DAGSTER_HOME=%s`",
             current().dagster_home,
         )
-    return definitions_of(load_all(current()))
+    gc.disable()  # nothing of this is garbage before the process ends; looking for it took a fifth of the time
+    try:
+        return definitions_of(load_all(current()))
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def definitions_of(loaded: list[LoadedJob], started: Callable[[Stream], None] = lambda _: None) -> dg.Definitions:
