@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.transforms import TruncateTransform
 
 from ingestion.errors import DataError, OutcomeUnknown, Superseded, TransientError
@@ -28,6 +29,12 @@ def loader(project):
 
 def rows(project, name="default.t"):
     return sorted(project.table(name)["n"].to_pylist())
+
+
+def drop(project):
+    path = project.path / "metadata"
+    with SqlCatalog("default", uri=f"sqlite:///{path / 'catalog.db'}", warehouse=str(path / "warehouse")) as catalog:
+        catalog.drop_table("default.t")
 
 
 def orphans(project):
@@ -71,7 +78,7 @@ def test_rows_land_once_whatever_the_catalog_answers(project, loader, fault, at)
 
 
 def test_an_outcome_that_stays_unknown_deletes_nothing(project, loader, monkeypatch):
-    monkeypatch.setattr(commits, "_TRIES", 3)
+    monkeypatch.setattr(commits, "_TRIES", 3)  # sixty take a quarter of a minute
     gone = faulty(project.path, "gone", 0)
     with pytest.raises(OutcomeUnknown, match="unknown whether load l1 landed"):
         land(gone, [batch({"n": [1]}, cursor=1)], load_id="l1")
@@ -80,7 +87,7 @@ def test_an_outcome_that_stays_unknown_deletes_nothing(project, loader, monkeypa
 
 
 def test_a_catalog_that_never_answers_is_transient_and_leaves_no_files(project, loader, monkeypatch):
-    monkeypatch.setattr(commits, "_TRIES", 3)
+    monkeypatch.setattr(commits, "_TRIES", 3)  # sixty take a quarter of a minute
     land(loader, [batch({"n": [0]})])
     before = set((project.path / "metadata").rglob("*"))
     with pytest.raises(TransientError, match="timed out"):
@@ -155,8 +162,10 @@ def test_races_through_a_faulty_catalog_land_once(project, loader):
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_two_hundred_races_land_once(project, loader):
-    for number in range(200):
-        one_round(project, loader, [FAULTS[(number * 7 + place * 3) % 5] for place in range(4)], number)
+    for _ in range(10):
+        for number in range(20):
+            one_round(project, loader, [FAULTS[(number * 7 + place * 3) % 5] for place in range(4)], number)
+        drop(project)
 
 
 def test_jobs_that_create_one_table_at_once_both_land(project, loader):

@@ -4,6 +4,8 @@
 import datetime as dt
 import json
 import os
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -408,6 +410,41 @@ def test_downstream_reads_give_the_table_in_each_form(loader):
     assert loader.first_rows(2).num_rows == 2
     with pytest.raises(ConfigError, match=r"default.other does not exist yet"):
         IcebergLoader(table="other").scan()
+
+
+def test_a_table_without_rows_can_be_read(loader):
+    land(loader, [batch({"a": pa.array([], pa.int64())}, cursor=1)])
+    assert loader.scan().collect().height == 0
+    assert loader.first_rows(5).num_rows == 0
+
+
+STREAMED = """
+import sys
+import pyarrow as pa
+from ingestion.loaders.iceberg import IcebergLoader
+from ingestion_tests.iceberg_support import batch, land
+block = pa.array(range(1_000_000), pa.int64())
+def stream(count):
+    for _ in range(count):
+        yield batch({name: pa.concat_arrays([block, block.slice(0, 0)]) for name in ("n", "m")})
+loader = IcebergLoader(table="t")
+assert land(loader, stream(int(sys.argv[1]))).rows == int(sys.argv[1]) * 1_000_000
+print(pa.default_memory_pool().max_memory() >> 20)
+"""
+
+
+def test_memory_does_not_grow_with_the_input(project):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    peaks = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", STREAMED, count], env=environment, capture_output=True, check=True
+            ).stdout
+        )
+        for count in ("20", "60")
+    ]
+    assert max(peaks) < 320
+    assert peaks[1] < 1.25 * peaks[0]
 
 
 @pytest.mark.parametrize(

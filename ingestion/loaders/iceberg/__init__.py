@@ -125,11 +125,13 @@ class IcebergLoader(Loader):
 
     def load(self, load: Load, batches: Iterator[Batch]) -> LoadResult:
         """Land everything in one snapshot of the table, which is created where it does not exist."""
-        from ingestion.loaders.iceberg.catalog import opened
+        from ingestion.loaders.iceberg.catalog import opened, translated
         from ingestion.loaders.iceberg.loading import Loading
 
         with opened(self._catalog_options()) as catalog:
-            return Loading(self, catalog, load).run(batches)
+            with translated(f"table {'.'.join(self.identifier(load.job))}"):
+                loading = Loading(self, catalog, load)
+            return loading.run(batches)
 
     def scan(self) -> "pl.LazyFrame":
         """The table as a lazy polars frame."""
@@ -163,4 +165,4 @@ class IcebergLoader(Loader):
         return table
 
     def _catalog_options(self) -> dict[str, Any]:
-        return {**self.catalog.model_dump(exclude_none=True)}
+        return self.catalog.model_dump(exclude_none=True)
