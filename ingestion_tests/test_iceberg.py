@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from ingestion.errors import ConfigError, DataError, TransientError
 from ingestion.loaders import LoaderFactory
 from ingestion.loaders.iceberg import IcebergLoader
+from ingestion.loaders.iceberg.catalog import catalog_properties, translated
 from ingestion.plugins import Batch, Origin, State
 from ingestion.testing import check_loader
 from ingestion_tests.iceberg_support import batch, land
@@ -422,6 +423,7 @@ STREAMED = """
 import sys
 import pyarrow as pa
 from ingestion.loaders.iceberg import IcebergLoader
+from ingestion.loaders.iceberg.catalog import catalog_properties, translated
 from ingestion_tests.iceberg_support import batch, land
 block = pa.array(range(1_000_000), pa.int64())
 def stream(count):
@@ -486,6 +488,38 @@ def test_a_catalog_that_does_not_answer_is_transient_and_tells_no_password(proje
     assert "hunter2" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ("default", {"type": "sql", "uri": "sqlite:///{m}/catalog.db", "warehouse": "{m}/warehouse"})),
+        ({"name": "x", "warehouse": "w"}, ("x", {"type": "sql", "uri": "sqlite:///{m}/catalog.db", "warehouse": "{p}/w"})),
+        ({"type": "rest", "uri": "http://h", "warehouse": "prod", "s3.path-style-access": True},
+         ("default", {"type": "rest", "uri": "http://h", "warehouse": "prod", "s3.path-style-access": "true"})),
+        ({"uri": "http://h"}, ("default", {"uri": "http://h"})),
+        ({"uri": "sqlite:////x.db"}, ("default", {"uri": "sqlite:////x.db", "warehouse": "{m}/warehouse"})),
+    ],
+)  # fmt: skip
+def test_a_job_says_as_much_of_its_catalog_as_it_likes(project, given, expected):
+    def filled(text):
+        return text.format(m=project.path / "metadata", p=project.path)
+
+    name, options = expected
+    assert catalog_properties(given) == (name, {key: filled(value) for key, value in options.items()})
+
+
+def test_the_settings_name_the_catalog_of_jobs_that_name_none(project, monkeypatch):
+    monkeypatch.setenv("ICEBERG_CATALOG_TYPE", "rest")
+    monkeypatch.setenv("ICEBERG_CATALOG_URI", "http://h")
+    monkeypatch.setenv("ICEBERG_CATALOG_PROPERTIES", '{"warehouse": "prod"}')
+    assert catalog_properties({}) == ("default", {"type": "rest", "uri": "http://h", "warehouse": "prod"})
+
+
+@pytest.mark.parametrize("catalog", [{"type": "nosuch"}, {"type": "sql", "uri": "what is this"}, {"type": "rest"}])
+def test_a_catalog_that_cannot_be_is_a_config_error(project, catalog):
+    with pytest.raises(ConfigError, match=r"catalog 'default'.*check loader\.catalog"):
+        IcebergLoader(table="t", catalog=catalog).state("a")
+
+
 def test_a_catalog_without_its_driver_is_a_config_error(project):
     with pytest.raises(ConfigError, match="catalog 'default'"):
         IcebergLoader(table="t", catalog={"type": "sql", "uri": "nosuchdb://x"}).state("a")
@@ -493,8 +527,6 @@ def test_a_catalog_without_its_driver_is_a_config_error(project):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_transient_and_says_so(project, loader):
-    from ingestion.loaders.iceberg.catalog import translated
-
     with (
         pytest.raises(TransientError, match="no space left"),
         translated("table t"),

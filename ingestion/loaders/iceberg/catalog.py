@@ -1,7 +1,7 @@
 """The catalog: opened from pyiceberg's own properties, with its failures named by their remedy."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +23,23 @@ def catalog_properties(given: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     own = settings.current()
     options = {key: _text(value) for key, value in given.items() if value is not None}
     name = options.pop("name", own.iceberg_catalog_name)
-    if "type" not in options and "uri" not in options and "py-catalog-impl" not in options:
-        defaults = {"type": own.iceberg_catalog_type, "uri": own.iceberg_catalog_uri, **own.iceberg_catalog_properties}
-        options = {**defaults, **options}
-    options.setdefault("type", "sql" if "py-catalog-impl" not in options else "")
-    options = {key: value for key, value in options.items() if value}
-    if options.get("type") == "sql":
-        options.setdefault("uri", own.iceberg_catalog_uri)
-        options.setdefault("warehouse", own.iceberg_warehouse_location)
-    if options.get("type") != "rest" and "warehouse" in options:
+    if not {"type", "uri", "py-catalog-impl"} & options.keys():
+        options = {**_settings(own), **options}
+    kind = options.get("type") or ("sql" if options.get("uri", "").startswith(("sqlite", "postgresql")) else "")
+    if kind == "sql":
+        options = {"uri": own.iceberg_catalog_uri, "warehouse": own.iceberg_warehouse_location, **options}
+    if kind != "rest" and "warehouse" in options:
         options["warehouse"] = own.absolute(options["warehouse"])
     return name, options
+
+
+def _settings(own: settings.Settings) -> dict[str, str]:
+    """The catalog of jobs that name none."""
+    kind, warehouse = own.iceberg_catalog_type, own.iceberg_warehouse_location
+    addressed = {"uri": own.iceberg_catalog_uri} if kind in ("sql", "rest", "hive") else {}
+    # A REST catalog's warehouse is a name of its own unless it is a URL; a folder of this machine means nothing to it.
+    placed = {"warehouse": warehouse} if kind != "rest" or "://" in warehouse else {}
+    return {"type": kind, **addressed, **placed, **own.iceberg_catalog_properties}
 
 
 def _text(value: Any) -> str:
@@ -45,11 +51,14 @@ def opened(given: Mapping[str, Any]) -> "Iterator[Catalog]":
     """The catalog, closed again at the end; raises ConfigError or TransientError if it cannot be opened."""
     name, options = catalog_properties(given)
     with translated(f"catalog {name!r}"):
-        catalog = _open(name, options)
-    try:
+        try:
+            catalog = _open(name, options)
+        except ValueError as error:
+            raise ConfigError(
+                f"catalog {name!r}: {_first_line(error)}; check loader.catalog or the ICEBERG_* settings"
+            ) from error
+    with closing(catalog):
         yield catalog
-    finally:
-        catalog.close()
 
 
 def _open(name: str, options: dict[str, str]) -> "Catalog":
