@@ -72,12 +72,14 @@ def test_a_stray_quote_does_not_swallow_what_follows(tmp_path: Path) -> None:
     check(path, count)
 
 
-def test_stray_quotes_and_cells_of_many_lines_together_are_read_record_by_record(tmp_path: Path) -> None:
-    path, count = grown(tmp_path, 10 * MEGABYTE, '5" pipe,x', '"a\nb\nc,d\ne",y', '"1,2,3\n4,5,6\n7,8,9",w')
+def test_one_stray_quote_before_cells_of_many_lines_is_read_record_by_record(tmp_path: Path) -> None:
+    path, count = grown(tmp_path, 10 * MEGABYTE, '"a\nb\nc,d\ne",y', '"4,5,6\n7,8,9",w')
+    path.write_bytes(path.read_bytes().replace(b"0,", b'0,5" pipe,x\n0,', 1))
     loaded = load(path)
+    assert [reason.rpartition(" ")[2] for reason in loaded.restarts] == ["quotes", "records"]
     assert loaded.rejects == []
     ids = [value for batch in loaded.records for value in batch["id"].to_pylist()]
-    assert ids == list(range(count))
+    assert ids == [0, *range(count)]
 
 
 def test_an_open_quote_early_in_a_large_file_fails_with_its_line(tmp_path: Path) -> None:
@@ -92,8 +94,8 @@ def test_a_record_beyond_all_bounds_fails_before_memory_does(tmp_path: Path) -> 
     path = tmp_path / "data.csv"
     with path.open("wb") as file:
         file.write(b'id,a\n1,x\n2,"')
-        for _ in range(66):
-            file.write(b"never ends, never ends\n" * (MEGABYTE // 23))
+        for _ in range(74):
+            file.write((b"never ends, " * 80 + b"\n") * (MEGABYTE // 961))
     with pytest.raises(DataError, match=r"line \d+ is larger than 64 MB; most likely a quote in it is never closed"):
         load(path)
 

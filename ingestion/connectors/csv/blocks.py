@@ -101,7 +101,8 @@ class Blocks:
 
     def __iter__(self) -> Iterator[Block]:
         while True:
-            buffer = self.head(len(self._rest) + _BLOCK)
+            held = len(self._rest)
+            buffer = self.head(min(held + max(held, _BLOCK), _LARGEST_RECORD + _BLOCK))
             if self._ended:
                 yield from self._final(buffer)
                 return

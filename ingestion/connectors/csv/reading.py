@@ -15,6 +15,7 @@ from ingestion.connectors.csv.plan import Plan, sample_of
 from ingestion.connectors.csv.texts import How, headed
 from ingestion.connectors.files import Chosen
 from ingestion.connectors.files.window import in_order
+from ingestion.errors import DataError
 from ingestion.plugins import Batch, Restart
 
 __all__ = ["Reading"]
@@ -79,6 +80,8 @@ class Reading:
 
     def _learn(self, label: str, parsed: Parsed) -> str:
         if parsed.stray_quote:
+            if self._care.get(label) == "records":
+                raise DataError(f"{label}: its quotes cannot be told apart; set source.quote_char, or multiline: false")
             self._care[label] = "records" if label in self._care else "quotes"
             return f"{label}: cells span lines where none seemed to; reading again by {self._care[label]}"
         self._plan.learn(parsed.wider)
