@@ -22,6 +22,7 @@ from ingestion.orchestration.alerts import alert_failure
 from ingestion.orchestration.build import build_definitions
 from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.launch import run_job
+from ingestion.orchestration.liveness import fail_lost_runs
 from ingestion.orchestration.monitoring import alert_on_failure
 from ingestion.orchestration.names import INGEST_JOB
 from ingestion_tests.conftest import Project
@@ -270,6 +271,24 @@ def test_the_failure_sensor_tells_of_a_run_of_the_daemon(project, slack):
     assert "orders failed" in text
     assert "data" in text
     assert result.run_id in text
+
+
+def test_a_killed_run_of_the_command_line_is_told_by_whoever_finds_it(project, slack):
+    filled(project)
+    job(project)
+    os.mkfifo(project.path / "data" / "b.csv")  # reading it never ends
+    running = project.path / "metadata" / "dagster" / "running"
+    with subprocess.Popen([sys.executable, "-m", "ingestion.cli", "run", "orders"]) as process:
+        deadline = time.monotonic() + 60
+        while not list(running.glob("*.lock")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    with open_instance() as instance:
+        (lost,) = fail_lost_runs(instance)
+        assert fail_lost_runs(instance) == []
+    (text,) = slack.texts
+    assert "process" in text
+    assert lost.run_id in text
 
 
 def test_a_running_daemon_tells_of_its_own_runs_once_and_leaves_those_of_the_command_line(service, slack):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from ingestion.orchestration.incidents import tell_of_failure
 from ingestion.orchestration.names import INGEST_JOB, JOB_TAG
 from ingestion.settings import current
 
@@ -22,6 +23,7 @@ _WAITING = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED}
 
 
 _IMPLICIT_JOB = "__ASSET_JOB"  # what the UI materializes assets with
+_GONE = "the process that executed this run is gone"
 _held: dict[str, int] = {}
 
 
@@ -69,18 +71,23 @@ def fail_lost_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
     A lock file that nobody holds tells; a run without one may be starting, or runs on another machine.
     """
-    lost = []
-    for path in _lock_path("x").parent.glob("*.lock"):
-        if not _abandoned(path):
-            continue
-        run = instance.get_run_by_id(path.stem)
-        if run is not None and not run.is_finished:
-            instance.report_run_failed(
-                run, "The process that executed this run is gone; nothing it had not committed is left."
-            )
-            lost.append(run)
-        path.unlink(missing_ok=True)
-    return lost
+    abandoned = [path for path in _lock_path("").parent.glob("*.lock") if _abandoned(path)]
+    return [run for path in abandoned if (run := _failed(instance, path))]
+
+
+def _failed(instance: dg.DagsterInstance, path: Path) -> dg.DagsterRun | None:
+    run = instance.get_run_by_id(path.stem)
+    if run is not None and not run.is_finished:
+        instance.report_run_failed(run, f"{_GONE}; what it had not committed is void")
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return None  # another process found it at the same time
+    if run is None or run.is_finished:
+        return None
+    if run.remote_job_origin is None:  # of the command line: no sensor will see it
+        tell_of_failure(run, {}, _GONE)
+    return run
 
 
 def _lock_path(run_id: str) -> Path:

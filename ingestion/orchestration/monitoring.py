@@ -2,14 +2,11 @@
 
 import dagster as dg
 
-from ingestion.config import JobConfig, load_job
-from ingestion.errors import ConfigError
-from ingestion.orchestration.alerts import alert_failure
 from ingestion.orchestration.failures import reason_of
+from ingestion.orchestration.incidents import tell_of_failure
 from ingestion.orchestration.liveness import fail_lost_runs
-from ingestion.orchestration.names import JOB_TAG
 
-__all__ = ["alert_on_failure", "find_lost_runs", "tell_of_failure"]
+__all__ = ["alert_on_failure", "find_lost_runs"]
 
 
 @dg.run_failure_sensor(
@@ -31,25 +28,6 @@ def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
     minimum_interval_seconds=30,
 )
 def find_lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Clears what killed processes left; runs of the command line are told of here, as no other sensor sees them."""
+    """Clears what killed processes left."""
     lost = fail_lost_runs(context.instance)
-    for run in lost:
-        if run.remote_job_origin is None:
-            tell_of_failure(run, {}, "the process that executed the run is gone")
     return dg.SkipReason(f"{len(lost)} runs were lost" if lost else "every run has its process")
-
-
-def tell_of_failure(run: dg.DagsterRun, errors: dict[str | None, str], otherwise: str) -> None:
-    """Alert for each job of *run* that failed; for all of them where no step says so."""
-    selected = {key.to_user_string() for key in run.asset_selection or ()} | {run.tags.get(JOB_TAG, "")}
-    for job_id in sorted(name for name in errors if name) or sorted(selected - {""}):
-        job = _job(job_id)
-        if job is not None:
-            alert_failure(job, run.run_id, errors.get(job_id, otherwise))
-
-
-def _job(job_id: str) -> JobConfig | None:
-    try:
-        return load_job(job_id)
-    except ConfigError:
-        return None  # a file that does not load names no channels
