@@ -38,18 +38,17 @@ def drop(project):
 
 
 def orphans(project):
-    """Data files that no snapshot refers to."""
-    on_disk = {str(path) for path in (project.path / "metadata" / "warehouse").rglob("data/*.parquet")}
+    """Data files, manifests and manifest lists that no snapshot refers to."""
+    warehouse = project.path / "metadata" / "warehouse"
     named = set()
     for name in ("default.t", "default.t__quarantine"):
         table = project.iceberg(name)
         for snapshot in table.snapshots():
+            named.add(snapshot.manifest_list)
             for manifest in snapshot.manifests(table.io):
-                named |= {
-                    entry.data_file.file_path
-                    for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False)
-                }
-    return on_disk - named
+                entries = manifest.fetch_manifest_entry(table.io, discard_deleted=False)
+                named |= {manifest.manifest_path, *(entry.data_file.file_path for entry in entries)}
+    return {str(path) for kind in ("data/*.parquet", "metadata/*.avro") for path in warehouse.rglob(kind)} - named
 
 
 def assert_whole(project, loader, stop, quarantined):
