@@ -6,7 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+
+from ingestion_tests.dagster_server import running_service
 from ingestion_tests.test_alerts import slack, wait_for  # noqa: F401 - a fixture
+from ingestion_tests.test_orchestration_launch import children_of
 
 LAUNCH = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
@@ -97,3 +101,20 @@ def test_a_trivial_run_takes_seconds_from_launch_to_success(service):
     run = launch(service, "trivial")
     assert reach(service, run, ENDED)["status"] == "SUCCESS"
     assert time.monotonic() - started < 30
+
+
+def test_stopping_the_service_ends_its_runs_too(tmp_path):
+    before = set(children_of(os.getpid()))
+    with running_service(tmp_path) as own:
+        waiting_job(own, "interrupted", 600)
+        run = launch(own, "interrupted")
+        reach(own, run, {"STARTED"})
+        family = set(children_of(os.getpid())) - before
+        assert len(family) > 4
+    deadline = time.monotonic() + 10
+    while (left := [pid for pid in family if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == []
+    home = tmp_path / "metadata" / "dagster"
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert instance.get_run_by_id(run).status is dg.DagsterRunStatus.FAILURE

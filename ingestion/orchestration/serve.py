@@ -1,6 +1,7 @@
 """The whole service in one process tree: code server, UI, daemon and REST sidecar, started and stopped together."""
 
 import logging
+import os
 import shutil
 import signal
 import socket
@@ -16,7 +17,7 @@ import yaml
 from typing_extensions import Self
 
 from ingestion.errors import ConfigError
-from ingestion.orchestration.instance import open_instance, prepared_home
+from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.liveness import fail_lost_runs
 from ingestion.orchestration.names import LOCATION
 from ingestion.settings import Settings, current, environment
@@ -41,15 +42,21 @@ def main() -> int:
         ("API_PORT", settings.api_host, settings.api_port),
     ):
         _require_free(name, host, port)
-    prepared_home()
-    with open_instance() as instance:  # creates the storage, before three processes would do so at once
-        fail_lost_runs(instance)
-    with _interruptible(), _Processes(_environment(settings)) as processes:
-        try:
+    _clear()  # creates the storage, before three processes would do so at once
+    try:
+        with _interruptible(), _Processes(_environment(settings)) as processes:
             _start(processes, settings)
             return processes.wait()
-        except _Stop:
-            return 0
+    except _Stop:
+        return 0
+    finally:
+        _clear()
+
+
+def _clear() -> None:
+    """Runs whose process is gone are put down as failed."""
+    with open_instance() as instance:
+        fail_lost_runs(instance)
 
 
 def _start(processes: "_Processes", settings: Settings) -> None:
@@ -87,11 +94,9 @@ class _Processes:
     def __exit__(self, *_: object) -> None:
         self._signal(signal.SIGTERM)
         deadline = time.monotonic() + _STOP_SECONDS
-        while any(child.poll() is None for child in self._children) and time.monotonic() < deadline:
+        while self._signal(0) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         self._signal(signal.SIGKILL)
-        for child in self._children:
-            child.wait()
 
     def start(self, command: str, *arguments: str) -> None:
         """Start a console script of this environment, in a session of its own: Ctrl-C reaches only the parent."""
@@ -129,10 +134,17 @@ class _Processes:
                     f"{command} ended with status {child.returncode}; the service stops. See the messages above"
                 )
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: int) -> bool:
+        """Send a signal to every child and all that it started, workers of runs too; whether anybody is left."""
+        left = False
         for child in self._children:
-            if child.poll() is None:
-                child.send_signal(number)
+            child.poll()  # takes note of those that ended, so that only the living count
+            try:
+                os.killpg(child.pid, number)
+                left = True
+            except ProcessLookupError:
+                continue
+        return left
 
 
 @contextmanager
