@@ -100,7 +100,9 @@ def _whole(values: pa.Array, dtype: pa.DataType) -> pa.Array | None:
 def _is_suspect(values: pa.Array, typed: pa.Array) -> bool:
     """Whether Arrow's cast may have taken something that is refused here."""
     if pa.types.is_integer(typed.type):  # 0x1F
-        return bool(pc.any(pc.or_(pc.match_substring(values, "x"), pc.match_substring(values, "X"))).as_py())
+        if not any(pc.any(pc.starts_with(values, zero)).as_py() for zero in ("0", "-0")):
+            return False
+        return bool(pc.any(pc.match_substring(values, "x", ignore_case=True)).as_py())
     if pa.types.is_floating(typed.type):  # nan(1), and 1e400 as infinity
         return pc.all(pc.is_finite(typed)).as_py() is False
     return bool(typed.null_count != _in_calendar(typed).null_count)

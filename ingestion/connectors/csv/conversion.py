@@ -82,8 +82,8 @@ def _bent(text: pa.Array, values: pa.Array, column: Column, rules: Rules) -> pa.
     if column.settled == "hinted":
         return None
     bent = None
-    if rules.leading_zeros and _may_lead_with_zero(text, dtype):
-        bent = pc.match_substring_regex(text, _ZERO if pa.types.is_integer(dtype) else _ZERO_OF_DOUBLE)
+    if rules.leading_zeros:
+        bent = _leading_zeros(text, dtype)
     if column.settled == "known":
         return bent
     signed = pc.starts_with(text, "+")
@@ -96,16 +96,20 @@ def _bent(text: pa.Array, values: pa.Array, column: Column, rules: Rules) -> pa.
     return bent
 
 
-def _may_lead_with_zero(text: pa.Array, dtype: pa.DataType) -> bool:
-    """A quick look that spares most columns the regular expression."""
-    zero = pc.starts_with(text, "0")
-    if pc.any(zero).as_py():
-        suspects = pc.and_(zero, pc.greater(pc.binary_length(text), 1))
-        if not pa.types.is_integer(dtype):
-            suspects = pc.and_(suspects, pc.invert(pc.starts_with(text, "0.")))
-        if pc.any(suspects).as_py():
-            return True
-    return any(pc.any(pc.starts_with(text, sign)).as_py() for sign in ("-0", " "))
+def _leading_zeros(text: pa.Array, dtype: pa.DataType) -> pa.BooleanArray | None:
+    """Which texts have zeros that a number would lose; the regular expression sees only the few that may."""
+    whole = pa.types.is_integer(dtype)
+    suspects = None
+    for start in ("0", "-0", " "):
+        found = pc.starts_with(text, start)
+        if pc.any(found).as_py():
+            found = found if whole else pc.and_(found, pc.invert(pc.starts_with(text, f"{start}.")))
+            suspects = found if suspects is None else pc.or_(suspects, found)
+    if suspects is None or not pc.any(suspects).as_py():
+        return None
+    suspects = pc.fill_null(suspects, fill_value=False)
+    verdicts = pc.match_substring_regex(text.filter(suspects), _ZERO if whole else _ZERO_OF_DOUBLE)
+    return pc.replace_with_mask(pa.repeat(pa.scalar(value=False), len(text)), suspects, verdicts)
 
 
 def _reasons(text: pa.Array, column: Column) -> pa.Array:
