@@ -6,6 +6,7 @@ import io
 import lzma
 import os
 import random
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,32 @@ def test_relative_paths_start_at_the_folder_that_holds_config(
     project.file("data/in/a.csv", SMALL)
     monkeypatch.chdir("/")
     assert names(load("data/in")) == ["a.csv"]
+
+
+def test_a_project_that_moves_loads_no_file_of_its_own_twice(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    project.file("data/in/a.csv", SMALL)
+    first = load("data/in")
+    assert first.cursor["path"].to_pylist() == ["data/in/a.csv"]
+    moved = tmp_path_factory.mktemp("elsewhere") / "project"
+    shutil.copytree(project.path, moved)
+    monkeypatch.setenv("JOB_CONFIG_PATH", str(moved / "config" / "jobs"))
+    assert load("data/in", since=first.cursor).records == []
+    write(moved, SMALL, "data/in/b.csv")
+    second = load("data/in/*.csv", since=first.cursor)
+    assert names(second) == ["b.csv"]
+    assert second.cursor["path"].to_pylist() == ["data/in/a.csv", "data/in/b.csv"]
+
+
+def test_a_path_spelled_otherwise_is_still_the_same_file(project: Project) -> None:
+    path = project.file("data/a.csv", SMALL)
+    relative, absolute = load("data"), load(path)
+    assert absolute.cursor["path"].to_pylist() == [str(path)]
+    assert load(path, since=relative.cursor).records == []
+    assert load("data", since=absolute.cursor).records == []
+    aged(path, 1)
+    assert load("data", since=absolute.cursor).cursor["path"].to_pylist() == ["data/a.csv"]
 
 
 def test_the_ledger_keeps_path_size_time_hash_and_rows(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import pyarrow as pa
@@ -103,7 +104,7 @@ class FileConnector(Connector):
 
     def read(self, cursor: Cursor, known: pa.Schema | None) -> Iterator[Batch | Restart]:
         """Yield the rows of files that are not in the ledger yet; the last batch carries the ledger with them in it."""
-        ledger = Ledger(cursor)
+        ledger = self._ledger(cursor)
         chosen = self._choose(ledger)
         if not chosen:
             return
@@ -124,7 +125,7 @@ class FileConnector(Connector):
 
     def watch(self, cursor: Cursor) -> Watched:
         """How many files wait, judged by path, size and time alone."""
-        seen = self._listed(Ledger(cursor))
+        seen = self._listed(self._ledger(cursor))
         fresh = [one.file for one in seen if not one.unchanged]
         listed = sorted(f"{file.path}\0{file.size}\0{file.modified_us}" for file in fresh)
         key = xxh3_128("\n".join(listed).encode(errors="surrogateescape")).hexdigest()
@@ -133,6 +134,10 @@ class FileConnector(Connector):
         names = ", ".join(file.path.rpartition("/")[2] for file in fresh[:_NAMES_SHOWN])
         more = f" and {len(fresh) - _NAMES_SHOWN} more" if len(fresh) > _NAMES_SHOWN else ""
         return Watched(len(fresh), f"{len(fresh)} of {len(seen)} files new: {names}{more}", key)
+
+    def _ledger(self, cursor: Cursor) -> Ledger:
+        relative = not Path(self.source_path).expanduser().is_absolute()
+        return Ledger(cursor, str(settings.current().base_path), relative=relative)
 
     def _listed(self, ledger: Ledger) -> list[Seen]:
         """Every file that matches, in order, with what is known of it; empty files are not there yet."""
