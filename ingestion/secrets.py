@@ -4,9 +4,11 @@ The syntax is that of POSIX shells (Shell Command Language, 2.6.2) with ``:-`` a
 ``$${NAME}`` stands for the literal text ``${NAME}``.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus, unquote
 
 from ingestion.errors import ConfigError
 from ingestion.settings import environment
@@ -27,10 +29,13 @@ __all__ = [
 MASK = "********"
 _PLACEHOLDER = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SECRET_KEY = re.compile(
-    r"(password|passwd|passphrase|secret|token|api_?key|private_?key|access_?key|credential|authorization|signature|webhook)",
+    r"password|passwd|passphrase|secret|token|(api|private|access|account)[-_.]?key|connection[-_.]?string"
+    r"|credential|authorization|signature|webhook|(?<![a-z])(pwd|sas)(?![a-z])|pass$",
     re.IGNORECASE,
 )
-_NOT_SECRET = re.compile(r"(?<!webhook)(_path|_url|_param|_in|_name|_margin_seconds)$", re.IGNORECASE)
+_NOT_SECRET = re.compile(r"(?<!webhook)[-_.](path|url|param|in|name|margin[-_.]seconds)$", re.IGNORECASE)
+# The user and the password of a URL, up to the last @; not a port with a path, nor a password that is a placeholder.
+_URL_PASSWORD = re.compile(r"(\w+://(?:\$\{[^}]*\}|(?!\$\{)[^\s:/?#])*):(?!\d{1,5}[/?#]|(?:\$\{\w+(?::-)?\})+@)(\S+)@")
 _SHORTEST_SECRET = 4  # shorter values would blot out ordinary words
 _seen: set[str] = set()
 
@@ -41,11 +46,15 @@ def is_secret_key(key: str) -> bool:
 
 
 def is_clear_secret(key: str, value: Any) -> bool:
-    """Whether *value* under *key* is a secret written out: text or a number where a placeholder belongs."""
+    """Whether *value* under *key* is a secret written out: text or a number where a placeholder belongs.
+
+    A placeholder with a default is one, too: the default stands there in clear.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "" or not is_secret_key(key):
         return False
     if isinstance(value, str):
-        return not has_placeholder(value)
+        given = [match[2] for match in _PLACEHOLDER.finditer(value)]
+        return not given or any(given)
     return not key.endswith("s")  # a number of tokens is none
 
 
@@ -53,11 +62,11 @@ def clear_secrets(value: Any, path: tuple[str | int, ...] = (), key: str = "") -
     """The paths at which *value* holds a secret in clear: under a secret key, or as the password in a URL."""
     if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from clear_secrets(item, (*path, name), name)
+            yield from clear_secrets(item, (*path, name), str(name))
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from clear_secrets(item, (*path, index), key)
-    elif is_clear_secret(key, value) or (isinstance(value, str) and redact(value) != value):
+    elif is_clear_secret(key, value) or (isinstance(value, str) and _URL_PASSWORD.search(value)):
         yield path
 
 
@@ -102,28 +111,43 @@ def _resolve_text(text: str, where: str) -> str:
             _remember(found)
         return found
 
-    return _PLACEHOLDER.sub(look_up, text).replace("$${", "${")
+    resolved = _PLACEHOLDER.sub(look_up, text).replace("$${", "${")
+    for match in _URL_PASSWORD.finditer(resolved):
+        _remember(match[2])
+    return resolved
 
 
 def _remember(value: str) -> None:
-    if len(value) >= _SHORTEST_SECRET:
-        _seen.add(value)
+    """Know *value* again as itself, and as URLs and JSON spell it."""
+    quoted = {quote(value, safe, errors="surrogateescape") for safe in ("", "/")}
+    spaced = quote_plus(value, errors="surrogateescape")
+    spellings = {value, unquote(value), spaced, json.dumps(value)[1:-1], *quoted}
+    _seen.update(spelling for spelling in spellings if len(spelling) >= _SHORTEST_SECRET)
 
 
 def redact(text: str) -> str:
     """*text* without any secret that this process has resolved, and without passwords in clear inside URLs."""
     for secret in sorted(_seen, key=len, reverse=True):
         text = text.replace(secret, MASK)
-    return re.sub(r"(\w+://[^\s:/@]*):(?!\$\{)[^\s@/]+@", rf"\1:{MASK}@", text)
+    return _without_url_passwords(text)
+
+
+def _without_url_passwords(text: str) -> str:
+    return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
 
 
 def mask(value: Any, key: str = "") -> Any:
-    """*value* as it may be shown: placeholders as written, anything in clear under a secret key masked."""
+    """*value* as it may be shown: placeholders as written, secrets in clear masked, those inside URLs too.
+
+    What comes out does not depend on the secrets that this process has resolved.
+    """
     if isinstance(value, Mapping):
         return {name: mask(item, str(name)) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [mask(item, key) for item in value]
-    return MASK if is_clear_secret(key, value) else value
+    if is_clear_secret(key, value):
+        return MASK
+    return _without_url_passwords(value) if isinstance(value, str) else value
 
 
 def redact_error(error: BaseException) -> None:

@@ -58,6 +58,19 @@ def test_an_unset_variable_is_told_with_its_path(monkeypatch: pytest.MonkeyPatch
         "private_key",
         "secret_access_key",
         "Authorization",
+        "adls.account-key",
+        "adls.connection-string",
+        "connection_string",
+        "X-API-Key",
+        "api-key",
+        "api.key",
+        "private-key",
+        "pwd",
+        "DB_PWD",
+        "db_pass",
+        "PGPASS",
+        "adls.sas",
+        "sas",
     ],
 )
 def test_keys_that_hold_secrets_are_known(key: str) -> None:
@@ -75,6 +88,13 @@ def test_keys_that_hold_secrets_are_known(key: str) -> None:
         "merge_keys",
         "cursor_param",
         "refresh_margin_seconds",
+        "token-url",
+        "rest.authorization-url",
+        "passenger",
+        "passage",
+        "compass_heading",
+        "tsasize",
+        "keyboard",
     ],
 )
 def test_keys_that_only_sound_like_secrets_are_not(key: str) -> None:
@@ -108,6 +128,73 @@ def test_secrets_in_clear_are_found_with_their_paths() -> None:
         "pin": 1,
     }
     assert list(clear_secrets(config)) == [("a", 0, "password"), ("tokens", 0), ("url",)]
+
+
+@pytest.mark.parametrize(
+    ("config", "clear"),
+    [
+        ({"password": "${PW:-hunter2}"}, True),
+        ({"password": "Bearer ${PW} ${X:-hunter2}"}, True),
+        ({"password": "${PW:-}"}, False),
+        ({"host": "${HOST:-localhost}"}, False),
+        ({"uri": "pg://u:${X:-hunter22}@h/db"}, True),
+        ({"uri": "pg://u:hunter${X}@h/db"}, True),
+        ({"uri": "pg://u:${X}hunter@h/db"}, True),
+        ({"uri": "pg://u:${X}@h/db"}, False),
+        ({"uri": "pg://${U:-me}:${X:-}@h:5432/db"}, False),
+        ({"uri": "pg://${U:-me}:hunter22@h/db"}, True),
+        ({"uri": "https://u:${X}@h/mail@example.com"}, False),
+        ({"uri": "https://h:8080/users/@me"}, False),
+        ({7: {"password": "hunter2"}}, True),
+        ({"password": 12345678}, True),
+    ],
+)
+def test_a_default_is_in_clear_where_a_secret_belongs(config: dict, clear: bool) -> None:
+    assert bool(list(clear_secrets(config))) == clear
+    assert (mask(config) != config) == clear
+    assert "hunter" not in str(mask(config))
+
+
+def test_what_masks_a_secret_is_no_secret_and_no_placeholder() -> None:
+    config = {"password": MASK, "uri": f"pg://u:{MASK}@h/db"}
+    assert list(clear_secrets(config)) == [("password",), ("uri",)]
+
+
+def test_a_secret_that_is_no_utf8_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODD_PASSWORD", "caf\udce9-odd")
+    resolve("${ODD_PASSWORD}")
+    assert redact("no: caf\udce9-odd") == f"no: {MASK}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:pa/ss@host/db",
+        "postgresql://u:p@ss@host/db",
+        "postgresql://u:p:ss@host/db",
+        "postgresql://u:?ss#s@host/db",
+        "postgresql+psycopg://u@corp:pass@host/db",
+        "redis://:pass@host/db",
+    ],
+)
+def test_a_password_in_a_url_is_taken_out_whatever_it_holds(url: str) -> None:
+    text = redact(f"cannot reach {url} or mail a@b.example")
+    assert "ss" not in text
+    assert text.endswith(f":{MASK}@host/db or mail a@b.example")
+    assert mask({"uri": url})["uri"].endswith(f":{MASK}@host/db")
+
+
+def test_a_password_that_a_url_was_given_is_taken_out_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_LOGIN", "u:canary%2Furl")
+    monkeypatch.setenv("DB_URL", "postgresql://u:canary-whole@h/db")
+    resolve({"uri": ["postgresql://${DB_LOGIN}@h/db", "${DB_URL}"]})
+    assert redact("no: canary%2Furl, canary/url, canary-whole") == f"no: {MASK}, {MASK}, {MASK}"
+
+
+def test_a_secret_is_known_by_its_spelling_in_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "can@ry/1 2")
+    resolve("${DB_PASSWORD}")
+    assert redact("no: can@ry/1 2, can%40ry%2F1%202, can%40ry%2F1+2") == f"no: {MASK}, {MASK}, {MASK}"
 
 
 def test_what_is_shown_keeps_placeholders_and_masks_the_rest() -> None:
