@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ingestion.api.access import LARGEST_BODY
+from ingestion.orchestration.graphql import GraphqlDagster
+from ingestion.settings import current
 from ingestion_tests.api_caller import Dead, Still, caller
 from ingestion_tests.conftest import Project
 
@@ -115,6 +117,20 @@ def test_health_says_what_is_wrong(project):
     found = answer.json()
     assert (found["status"], found["service"]) == ("degraded", "ingestion-service")
     assert found["dagster"] == "the code location ingestion did not load: boom"
+
+
+def test_health_repeats_no_password(project):
+    answer = caller("10.0.0.7", dagster=Still("it did not load: cannot reach pg://u:hunter22@db")).get("/health")
+    assert answer.json()["dagster"] == "it did not load: cannot reach pg://u:********@db"
+
+
+@pytest.mark.parametrize("url", ["http://u:hunter22@127.0.0.1:9", "http://u:hunt/er22@127.0.0.1:9"])
+def test_the_address_of_dagster_is_named_without_its_password(project, monkeypatch, url):
+    monkeypatch.setenv("DAGSTER_URL", url)
+    detail = caller(dagster=GraphqlDagster(current().dagster_url)).get("/health").json()["dagster"]
+    assert "http://127.0.0.1:9 does not answer" in detail
+    assert "DAGSTER_URL" in detail
+    assert "hunt" not in detail
 
 
 def test_health_of_a_sound_service(project):

@@ -136,6 +136,28 @@ def test_secrets_in_clear_are_refused_and_not_repeated(project):
     assert not list(project.jobs.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("adls.account-key", "hunter22"),
+        ("adls.connection-string", "AccountName=a;AccountKey=hunter22"),
+        ("header.X-API-Key", "hunter22"),
+        ("token", "${CATALOG_TOKEN:-hunter22}"),
+        ("uri", "postgresql://u:${PW:-hunter22}@db/catalog"),
+        ("uri", "postgresql://u:hunter22/x@db/catalog"),
+    ],
+)
+def test_every_kind_of_secret_in_clear_is_refused_and_masked_where_a_file_has_it(project, option, value):
+    config = {**ORDERS, "loader": {"catalog": {"type": "sql", option: value}}}
+    answer = created(config)
+    assert set(refusals(answer)) == {("body", "job_config", "loader", "catalog", option)}
+    assert "hunter22" not in answer.text
+    project.job("orders", config)
+    shown = caller().get("/jobs/orders")
+    assert shown.status_code == 200
+    assert "hunter22" not in shown.text
+
+
 def test_a_password_in_clear_inside_a_url_is_refused_and_a_placeholder_is_not(project):
     def catalog(uri: str) -> dict[str, Any]:
         return {**ORDERS, "loader": {"catalog": {"type": "rest", "uri": uri}}}
@@ -250,6 +272,17 @@ def test_jobs_that_are_not_there_or_broken_do_not_run(project):
     assert broken.status_code == 422
     assert "broken.yaml:1" in broken.json()["detail"]
     assert caller().get("/jobs/nope").json() == {"detail": "Job nope not found"}
+
+
+def test_no_refusal_repeats_the_password_of_a_url(project):
+    project.job("broken", "source: {type: csv, source_path: data}\ndescription: [x]\npg://u:hunter22@db: 1\n")
+    for answer in (
+        caller().post("/jobs/execute", json={"job_id": "broken"}),
+        created(ORDERS, dagster=Still("no access to pg://u:hunter22@db")),
+    ):
+        assert answer.status_code == 422
+        assert "pg://u:********@db" in answer.json()["detail"]
+        assert "hunter22" not in answer.text
 
 
 def test_a_broken_file_is_listed_and_shown_with_its_error(project):

@@ -7,7 +7,8 @@ from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
@@ -40,6 +41,7 @@ def create_app(dagster: Dagster | None = None) -> FastAPI:
     app.add_middleware(Guard, settings=settings.current)
     app.include_router(jobs.router)
     app.add_api_route("/health", _health, summary="Whether jobs can run", tags=["health"])
+    app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unexpected)
     for error, status in _STATUS.items():
@@ -76,7 +78,7 @@ def _health(request: Request, response: Response) -> Health:
         "service": "ingestion-service",
         "timestamp": datetime.now(timezone.utc),
         "version": request.app.version,
-        "dagster": reason or "ok",
+        "dagster": redact(reason or "ok"),
     }
 
 
@@ -85,6 +87,13 @@ def _answer_with(status: HTTPStatus) -> Callable[[Request, Exception], JSONRespo
         return JSONResponse({"detail": redact(str(error))}, status)
 
     return answer
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """What a route answers instead of a result, without secrets; it may quote a file or another's error."""
+    if not isinstance(error, HTTPException):
+        raise error
+    return await http_exception_handler(request, HTTPException(error.status_code, redact(error.detail), error.headers))
 
 
 def _invalid(_request: Request, error: Exception) -> JSONResponse:

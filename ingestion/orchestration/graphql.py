@@ -1,6 +1,7 @@
 """A running Dagster, asked through its GraphQL client and, for lists, through the same endpoint."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -44,6 +45,7 @@ class GraphqlDagster:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._name = re.sub(r"(?<=://)\S*@", "", url)  # for messages: without user and password
         self._http = httpx.Client(timeout=_SECONDS)
 
     def close(self) -> None:
@@ -137,7 +139,7 @@ class GraphqlDagster:
                 return dict(entry)
         names = ", ".join(entry["name"] for entry in entries) or workspace.get("message") or "none"
         raise TransientError(
-            f"Dagster at {self.url} has no code location {LOCATION} (it has: {names}); start it with workspace.yaml"
+            f"Dagster at {self._name} has no code location {LOCATION} (it has: {names}); start it with workspace.yaml"
         )
 
     def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
@@ -148,11 +150,11 @@ class GraphqlDagster:
             raise self._silent(error) from error
         except ValueError as error:
             raise TransientError(
-                f"{self.url} answered {reply.status_code}, but not as Dagster does; check DAGSTER_URL"
+                f"{self._name} answered {reply.status_code}, but not as Dagster does; check DAGSTER_URL"
             ) from error
         if "errors" in answer or "data" not in answer:
             reason = answer.get("errors", [{}])[0].get("message", f"status {reply.status_code}")
-            raise TransientError(f"Dagster at {self.url} could not answer: {reason}; see its log")
+            raise TransientError(f"Dagster at {self._name} could not answer: {reason}; see its log")
         return dict(answer["data"])
 
     def _call(self, method: "Callable[[DagsterGraphQLClient], T]") -> T:
@@ -160,7 +162,8 @@ class GraphqlDagster:
         from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
         at = urlsplit(self.url)
-        client = DagsterGraphQLClient(at.hostname or "", at.port, use_https=at.scheme == "https", path_prefix=at.path)
+        host = f"[{at.hostname}]" if ":" in (at.hostname or "") else at.hostname or ""
+        client = DagsterGraphQLClient(host, at.port, use_https=at.scheme == "https", path_prefix=at.path)
         try:
             return method(client)
         except DagsterGraphQLClientError as error:
@@ -169,8 +172,9 @@ class GraphqlDagster:
             raise ConfigError(f"Dagster refused the call: {_words(error.args)}") from error
 
     def _silent(self, error: BaseException) -> TransientError:
+        told = "" if isinstance(error, httpx.InvalidURL) else f": {error}"  # which may quote half of a password
         return TransientError(
-            f"Dagster at {self.url} does not answer ({type(error).__name__}: {error}); "
+            f"Dagster at {self._name} does not answer ({type(error).__name__}{told}); "
             f"start it with `ingestion serve`, or set DAGSTER_URL to where it runs"
         )
 
