@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from ingestion.orchestration.graphql import GraphqlDagster
-from ingestion.orchestration.instance import prepared_home
+from ingestion.orchestration.instance import open_instance
 from ingestion_tests.api_caller import Caller
 from ingestion_tests.conftest import Project
 from ingestion_tests.dagster_server import free_port
@@ -29,7 +29,8 @@ _SALES = {"source": {"type": "csv", "source_path": "data"}}
 @pytest.fixture
 def fragile(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[GraphqlDagster]:
     """A Dagster whose code location fails to load once there is a job called poison."""
-    monkeypatch.setenv("DAGSTER_HOME", str(prepared_home()))
+    with open_instance() as instance:  # creates the storage, before two processes would do so at once
+        monkeypatch.setenv("DAGSTER_HOME", instance.root_directory)
     module = project.file("fragile.py", _DEFINITIONS)
     code, ui = free_port(), free_port()
     server = f"{{host: 127.0.0.1, port: {code}, location_name: ingestion}}"

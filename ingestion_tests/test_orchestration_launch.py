@@ -163,6 +163,19 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(project, monkeypatc
     assert not (project.path / "metadata").exists()
 
 
+def test_a_port_is_looked_at_where_the_server_will_listen(project, monkeypatch):
+    with socket.socket(socket.AF_INET6) as taken:
+        taken.bind(("::1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        serve._require_free("API_PORT", "127.0.0.1", port)
+        with pytest.raises(ConfigError, match=rf"API_PORT: \[::1\]:{port} cannot be used \(Address already in use\)"):
+            serve._require_free("API_PORT", "::1", port)
+    serve._require_free("API_PORT", "::", port)
+    with pytest.raises(ConfigError, match=r"UI_PORT: no\.such\.invalid:80 cannot be used"):
+        serve._require_free("UI_PORT", "no.such.invalid", 80)
+
+
 def children_of(pid: int) -> list[int]:
     """All descendants of a process."""
     found = []
@@ -178,8 +191,9 @@ def children_of(pid: int) -> list[int]:
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "a child dies"])
 def test_the_service_starts_and_stops_as_one(project, how):
-    """Started as a shell script's background job is: with SIGINT ignored."""
-    env = {**os.environ, "UI_PORT": free_port(), "API_PORT": free_port(), "API_HOST": "127.0.0.1"}
+    """Started as a shell script's background job is: with SIGINT ignored; once of three on IPv6."""
+    hosts = ("::1", "::") if how == "SIGTERM" else ("127.0.0.1", "127.0.0.1")
+    env = {**os.environ, "UI_PORT": free_port(), "API_PORT": free_port(), "UI_HOST": hosts[0], "API_HOST": hosts[1]}
     command = ["sh", "-c", 'trap "" INT; exec "$@"', "-", sys.executable, "-m", "ingestion.cli", "serve"]
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as process:
         lines = []
@@ -189,6 +203,7 @@ def test_the_service_starts_and_stops_as_one(project, how):
                 break
         family = children_of(process.pid)
         assert len(family) >= 4, "".join(lines)
+        assert any(f"http://{'[::1]' if how == 'SIGTERM' else '127.0.0.1'}:{env['UI_PORT']}" in line for line in lines)
         if how == "a child dies":
             os.kill(
                 next(pid for pid in family if b"webserver" in Path(f"/proc/{pid}/cmdline").read_bytes()), signal.SIGKILL
@@ -235,3 +250,15 @@ def eventually_loaded(service, count: int, seconds: float = 180) -> list[dict[st
         runs = [run for run in service.get("/jobs/dropped")["metadata"]["runs"] if run["status"] == "success"]
     assert len(runs) == count, service.log.read_text()[-3000:]
     return runs
+
+
+def test_processes_that_start_in_a_fresh_project_at_once_share_one_storage(project):
+    """Dagster's own creation of its storage is not made for two."""
+    program = (
+        "from ingestion.orchestration.instance import open_instance\n"
+        "with open_instance() as instance: instance.get_runs()\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors

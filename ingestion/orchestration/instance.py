@@ -1,5 +1,6 @@
 """Dagster's instance: where runs and events are kept."""
 
+import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,5 +28,9 @@ def prepared_home() -> Path:
 @contextmanager
 def open_instance() -> Iterator[dg.DagsterInstance]:
     """The instance that `ingestion serve` and the command line share."""
-    with dg.DagsterInstance.from_config(str(prepared_home())) as instance:
+    home = prepared_home()
+    with (home / ".opening").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes that create Dagster's storage at once spoil it
+        instance = dg.DagsterInstance.from_config(str(home))
+    with instance:
         yield instance
