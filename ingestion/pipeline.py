@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime, timezone
 
@@ -78,6 +78,7 @@ class Stream:
         report = self.report
         report.bytes_written, report.snapshot = result.bytes_written, result.snapshot
         report.table, report.location = result.table, result.location
+        report.compare(_without_ours(result.added), _without_ours(result.absent))
         if result.schema is not None:
             report.schema = {column.name: str(column.type) for column in result.schema}
         elsewhere = sum(report.stages.values()) + result.commit_seconds
@@ -120,7 +121,11 @@ def _own_columns(schema: pa.Schema | None) -> pa.Schema | None:
     """The target's columns without those that `_stamped` adds."""
     if schema is None:
         return None
-    return pa.schema([column for column in schema if column.name not in {RUN_ID, INGESTED_AT}])
+    return pa.schema([schema.field(name) for name in _without_ours(schema.names)])
+
+
+def _without_ours(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name not in {RUN_ID, INGESTED_AT}]
 
 
 def _stamped(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:

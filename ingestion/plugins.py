@@ -127,6 +127,8 @@ class LoadResult(NamedTuple):
     commit_seconds: float
     table: str  # as the target's own tools name it
     location: str | None = None
+    added: tuple[str, ...] = ()  # columns that a table which was there already got by this load
+    absent: tuple[str, ...] = ()  # columns of the table that no batch brought, although rows were loaded
 
 
 class Watched(NamedTuple):

@@ -1,7 +1,7 @@
 """What one run did, in one structure for the command line, Dagster's metadata and the REST API."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal
@@ -41,17 +41,19 @@ class RunReport:
     location: str | None = None
     snapshot: str | None = None
     schema: dict[str, str] = field(default_factory=dict)
+    columns_added: list[str] = field(default_factory=list)  # new in a table that was there already
+    columns_absent: list[str] = field(default_factory=list)  # of the table, and null in all rows of this load
+    warnings: list[str] = field(default_factory=list)  # sentences: done, but somebody should look
     cursor: Any = None
     end_time: datetime | None = None
     error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values; times in ISO 8601 with zone."""
+        # asdict would count the pairs of a Counter anew.
         values = asdict(self) | {"removed": dict(self.removed), "rejected": dict(self.rejected)}
         for name in ("start_time", "end_time"):
             values[name] = values[name] and values[name].isoformat()
-        # asdict would count the pairs of a Counter anew.
-        values["removed"], values["rejected"] = dict(self.removed), dict(self.rejected)
         values["stages"] = {stage: round(seconds, 3) for stage, seconds in self.stages.items()}
         values["rows_per_second"] = self.rows_per_second
         return values
@@ -71,8 +73,19 @@ class RunReport:
         self.duration_seconds = round((self.end_time - self.start_time).total_seconds(), 3)
         if error is not None:
             self.status, self.error, self.rows_loaded = "failed", str(error), 0
-        elif self.rows_quarantined:
+        elif self.rows_quarantined or self.columns_absent:
             self.status = "partial"
+
+    def compare(self, added: Iterable[str], absent: Iterable[str]) -> None:
+        """Note which columns the load added to its table, and which of the table's it did not bring."""
+        self.columns_added, self.columns_absent = list(added), list(absent)
+        if self.columns_absent:
+            renamed = ", ".join(f"{name}: {self.columns_absent[0]}" for name in self.columns_added[:1]) or "old: new"
+            news = f", and brings new ones: {', '.join(self.columns_added)}" if self.columns_added else ""
+            self.warnings.append(
+                f"the data lacks columns of table {self.table}: {', '.join(self.columns_absent)}{news}; "
+                f"if one was renamed, set transformer.column_mapping: {{{renamed}}}"
+            )
 
     def sentence(self) -> str:
         """The outcome in one line for people."""
@@ -85,7 +98,9 @@ class RunReport:
             for count, word in ((self.rows_filtered, "filtered"), (self.rows_quarantined, "quarantined"))
             if count
         )
-        return f"{self.job}: {self.rows_loaded:,} rows loaded into {self.table}{extra} in {self.duration_seconds:.1f} s"
+        told = "".join(f"; {warning}" for warning in self.warnings)
+        loaded = f"{self.rows_loaded:,} rows loaded into {self.table}"
+        return f"{self.job}: {loaded}{extra} in {self.duration_seconds:.1f} s{told}"
 
 
 def describe_cursor(cursor: Cursor) -> Any:

@@ -112,6 +112,15 @@ def test_new_columns_come_with_the_rows_that_have_them(project, loader):
     assert len(project.iceberg("default.t").snapshots()) == 2
 
 
+def test_a_load_tells_which_columns_are_new_and_which_are_missing(loader):
+    first = land(loader, [batch({"a": [1], "b": [2]})])
+    assert (first.added, first.absent) == ((), ())
+    moved = land(loader, [batch({"a": [2], "c": [3]}), batch({"d": [4], "a": [5]})])
+    assert (moved.added, moved.absent) == (("c", "d"), ("b",))
+    assert land(loader, [batch({"a": [6], "b": pa.nulls(1), "c": [1], "d": [1]})]).absent == ()
+    assert land(loader, [batch({"a": pa.array([], pa.int64())}, cursor=1)]).absent == ()
+
+
 def test_a_column_of_nulls_waits_for_its_type_and_is_text_in_the_end(loader):
     land(loader, [batch({"a": [1], "x": pa.nulls(1), "y": pa.nulls(1)}), batch({"a": [2], "x": [7], "y": pa.nulls(1)})])
     assert loader.state("a").schema == pa.schema([("a", pa.int64()), ("x", pa.int64()), ("y", pa.string())])

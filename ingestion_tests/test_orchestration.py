@@ -1,5 +1,6 @@
 """Job files as Dagster assets: definitions, runs and what they say of themselves."""
 
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,19 @@ def test_a_second_run_finds_nothing_new_and_succeeds(orders):
     shown = metadata_of(materialize())
     assert shown["rows_read"] == 0
     assert orders.table("shop.orders").num_rows == 3
+
+
+def test_a_moved_header_is_a_warning_in_the_log_and_in_the_metadata(orders):
+    materialize()
+    orders.file("data/b.csv", "id,title\n4,Cy\n")
+    with dg.instance_for_test() as instance:
+        result = materialize(instance=instance)
+        log = [entry for entry in instance.all_logs(result.run_id) if entry.level == logging.WARNING]
+    assert result.success
+    shown = metadata_of(result)
+    assert (shown["columns_added"], shown["columns_absent"]) == (["title"], ["name"])
+    assert [entry.user_message.endswith(shown["warnings"][0]) for entry in log] == [True]
+    assert shown[REPORT]["status"] == "partial"
 
 
 def test_overrides_narrow_one_run_and_leave_the_file_alone(orders):

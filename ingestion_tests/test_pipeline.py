@@ -14,6 +14,7 @@ from ingestion.loaders import LoaderFactory
 from ingestion.pipeline import INGESTED_AT, RUN_ID, Stream, run
 from ingestion.plugins import Batch, Connector, Cursor, Load, Loader, LoadResult, Origin, Restart, State, Transformer
 from ingestion.transformers import TransformerFactory
+from ingestion_tests.conftest import Project
 
 
 class Script(Connector):
@@ -107,6 +108,24 @@ def test_a_run_reports_every_row_it_read(job: JobConfig) -> None:
     assert report.rejected == {"id: type": 1}
     assert report.cursor == {"at": 3}
     assert set(report.stages) == {"read", "transform", "write", "commit"}
+
+
+def test_a_moved_header_makes_a_run_partial_and_says_so(project: Project) -> None:
+    source = {"type": "csv", "source_path": "data"}
+    job = parse_job("orders", {"source": source, "loader": {"type": "iceberg"}})
+    project.file("data/1.csv", "a,b\n1,2\n")
+    first = run(job, "run-1")
+    assert (first.status, first.columns_added, first.columns_absent, first.warnings) == ("success", [], [], [])
+    project.file("data/2.csv", "a,c\n3,4\n")
+    report = run(job.merged({"loader": {"add_ingestion_metadata": False}}), "run-2")
+    assert (report.status, report.columns_added, report.columns_absent) == ("partial", ["c"], ["b"])
+    (warning,) = report.warnings
+    assert warning == (
+        "the data lacks columns of table default.orders: b, and brings new ones: c; "
+        "if one was renamed, set transformer.column_mapping: {c: b}"
+    )
+    assert report.sentence().endswith(f" s; {warning}")
+    assert report.as_json()["warnings"] == [warning]
 
 
 def test_every_row_carries_its_run_and_time(job: JobConfig) -> None:

@@ -49,7 +49,7 @@ class LoaderIOManager(dg.ConfigurableIOManager):
             if not waits:
                 let_go(stream.report.run_id)
         context.add_output_metadata(materialization_metadata(report, stream.preview))
-        context.log.info(report.sentence())
+        (context.log.warning if report.warnings else context.log.info)(report.sentence())
         alert_zero_records(stream.job, report)
 
     def load_input(self, context: dg.InputContext) -> Any:

@@ -33,6 +33,9 @@ def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) 
         "stages": value.json(report.stages),
         REPORT: value.json(report.as_json()),
     }
+    for name in ("columns_added", "columns_absent", "warnings"):
+        if found := getattr(report, name):
+            metadata[name] = value.json(found)
     if report.snapshot is not None:  # text: snapshot ids have 64 bits, GraphQL integers 32
         metadata["snapshot_id"] = value.text(report.snapshot)
     if report.table is not None:

@@ -157,4 +157,6 @@ class Loading:
             commit_seconds=time.perf_counter() - started,
             table=target.name,
             location=table.location() if table is not None else None,
+            added=target.added,
+            absent=target.absent,
         )

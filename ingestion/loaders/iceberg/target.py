@@ -48,6 +48,7 @@ class Target:
         self._catalog = catalog
         self._load_id = load_id
         self._target_file_size = target_file_size
+        self._brought: dict[str, None] = {}  # names of the columns, in the order of the data
         self._evolution = Evolution(catalog, identifier, table, partition_by, properties or {})
         self._writer = StreamWriter(load_id, target_file_size)
         self._used: dict[int, list[DataFile]] = {}  # by the snapshot that was to hold them
@@ -71,10 +72,27 @@ class Target:
         """Take rows; a batch without rows still adds its columns."""
         if not records.num_columns:
             return
+        self._brought.update(dict.fromkeys(records.schema.names))
         fit = self._evolution.fit(records.schema)
         if records.num_rows:
             self.rows += records.num_rows
             self._writer.write(records, fit, self._evolution.home)
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Columns of the data that the table, which was there already, did not have."""
+        before = self._columns_before
+        return tuple(name for name in self._brought if name not in before) if before else ()
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Columns of the table that the rows do not have."""
+        return tuple(name for name in self._columns_before if name not in self._brought) if self.rows else ()
+
+    @property
+    def _columns_before(self) -> list[str]:
+        table = self._evolution.table
+        return [column.name for column in table.schema().fields] if table is not None else []
 
     def finish(self) -> None:
         """Have all rows in closed files."""
