@@ -213,6 +213,15 @@ def test_a_wrong_file_of_jobs_is_told(stubs: Project, monkeypatch: pytest.Monkey
     assert message in str(loaded.error)
 
 
+def test_a_file_of_many_that_holds_nothing_yet_has_no_jobs(stubs: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = stubs.path / "config" / "jobs.yaml"
+    path.write_text("{}\n")
+    monkeypatch.setenv("JOB_CONFIG_PATH", str(path))
+    assert load_all() == []
+    with pytest.raises(ConfigError, match="it holds no jobs yet"):
+        load_job("orders")
+
+
 def test_placeholders_wait_and_are_validated_at_use(stubs: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     stubs.job(
         "orders",

@@ -67,7 +67,17 @@ def test_a_job_put_into_a_file_leaves_all_else_as_it_is(config, job_id: str) -> 
 
 @pytest.mark.parametrize(
     "content",
-    [b"jobs: {}\n", b"jobs:\n", b"jobs: {}  # none yet\n", b"# none\n", b"jobs:", b"jobs: {}\nlast: 1\n", b"last: 1"],
+    [
+        b"jobs: {}\n",
+        b"jobs:\n",
+        b"jobs: {}  # none yet\n",
+        b"# none\n",
+        b"jobs:",
+        b"jobs: {}\nlast: 1\n",
+        b"last: 1",
+        b"{}\n",
+        b"{}  # none yet\n",
+    ],
 )
 def test_the_first_job_finds_its_place(content: bytes) -> None:
     after = edited(content, Path("jobs.yaml"), "a", {"x": [1]})

@@ -203,7 +203,7 @@ def _jobs_map(workspace: Workspace) -> tuple[Document, list[str]]:
     stray = next((key for key in document.value if key != "jobs"), None)
     if stray is not None:
         raise ConfigError(f"{document.where((stray,))}: unknown key {stray!r}; this file holds one map called 'jobs'")
-    jobs = document.value["jobs"]
+    jobs = document.value.get("jobs")
     if jobs is not None and not isinstance(jobs, dict):
         raise ConfigError(f"{document.where(('jobs',))}: jobs: should be a mapping of ids to jobs")
     return document, list(jobs or {})

@@ -75,6 +75,9 @@ def _place(root: Any, lines: list[str], job_id: str) -> tuple[int, int, int]:
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
     here = next((index for index, pair in enumerate(pairs) if pair[0].value == "jobs"), None)
     if here is None:
+        if root is not None and not pairs:  # the whole document is a {}
+            line = lines[root.start_mark.line]
+            lines[root.start_mark.line] = line[: root.start_mark.column] + line[root.end_mark.column :].lstrip()
         lines.append("jobs:\n")
         return len(lines), len(lines), 2
     below = pairs[here + 1][0].start_mark.line if here + 1 < len(pairs) else len(lines)
