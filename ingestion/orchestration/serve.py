@@ -1,5 +1,6 @@
 """The whole service in one process tree: code server, UI, daemon and REST sidecar, started and stopped together."""
 
+import errno
 import logging
 import os
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import yaml
 from typing_extensions import Self
@@ -75,8 +77,8 @@ def _start(processes: "_Processes", settings: Settings) -> None:
     processes.wait_for_port(_local(settings.ui_host), settings.ui_port)
     processes.wait_for_port(_local(settings.api_host), settings.api_port)
     sys.stderr.write(
-        f"\nUI        http://{_local(settings.ui_host)}:{settings.ui_port}\n"
-        f"REST API  http://{_local(settings.api_host)}:{settings.api_port}/docs\n"
+        f"\nUI        http://{_at(_local(settings.ui_host), settings.ui_port)}\n"
+        f"REST API  http://{_at(_local(settings.api_host), settings.api_port)}/docs\n"
         f"Jobs      {settings.job_config_path}\nStop with Ctrl-C\n\n"
     )
 
@@ -124,7 +126,7 @@ class _Processes:
                 time.sleep(_POLL_SECONDS)
             else:
                 return
-        raise ConfigError(f"nothing listens on {host}:{port} after {_START_SECONDS} s; see the messages above")
+        raise ConfigError(f"nothing listens on {_at(host, port)} after {_START_SECONDS} s; see the messages above")
 
     def _check(self) -> None:
         for child in self._children:
@@ -168,22 +170,44 @@ def _interruptible() -> Iterator[None]:
 def _environment(settings: Settings) -> dict[str, str]:
     own = {
         "DAGSTER_HOME": str(settings.dagster_home),
-        "DAGSTER_URL": f"http://{_local(settings.ui_host)}:{settings.ui_port}",
+        "DAGSTER_URL": f"http://{_at(_local(settings.ui_host), settings.ui_port)}",
     }
     return {**own, **environment()}
 
 
 def _local(host: str) -> str:
-    return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound
+    """Where a server that listens at *host* is reached from here."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+
+
+def _at(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _require_free(name: str, host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise ConfigError(f"{name}: {host}:{port} cannot be used ({error.strerror}); set another port") from error
+    """Raises ConfigError where *port* is taken at one of the addresses of *host*, or *host* has none here."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        refusals = [error for family, _, _, _, address in found if (error := _refusal(family, address))]
+        taken = next((error for error in refusals if error.errno == errno.EADDRINUSE), None)
+        if taken or len(refusals) == len(found):
+            raise taken or refusals[0]
+    except OSError as error:
+        raise ConfigError(
+            f"{name}: {_at(host, port)} cannot be used ({error.strerror}); set another host or port"
+        ) from error
+
+
+def _refusal(family: int, address: tuple[Any, ...]) -> OSError | None:
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as the servers have it
+            probe.bind(address)
+    except OSError as error:
+        return error
+    return None
 
 
 def _free_port() -> int:
