@@ -1,5 +1,6 @@
 """Alerts reach people once per incident, through real HTTP and SMTP servers; a channel that fails harms nothing."""
 
+import gc
 import json
 import os
 import socket
@@ -235,6 +236,66 @@ def test_a_dead_mail_server_is_logged_and_harms_nothing(project, monkeypatch, ca
     report = run_job("orders")
     assert report.status == "failed"
     assert "could not be sent by email" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        {"smtp_host": "mail..example.com"},
+        {"smtp_host": "m" * 64 + ".example.com"},
+        {"to": ["a@example.com\nBcc: b@example.com"]},
+        {"sender": "a@example.com\nx"},
+        {"smtp_username": "robot", "smtp_password": "${UNSET:-pass-wörd}"},
+        {"smtp_host": "0.0.0.0", "smtp_username": "robot", "smtp_password": "pass-word"},
+    ],
+)
+def test_a_channel_that_cannot_work_leaves_a_run_that_succeeded_alone(project, mailbox, slack, caplog, channel):
+    job(
+        project,
+        source={"type": "csv", "source_path": "empty"},
+        monitoring={"alert_on_zero_records": True, "notification_channels": [{"type": "email", **channel}, "slack"]},
+    )
+    (project.path / "empty").mkdir()
+    report = run_job("orders")
+    assert report.status == "success", report.error
+    assert mailbox.messages == mailbox.logins == []
+    assert len(slack.texts) == 1
+    assert "could not be sent by email" in caplog.text
+    assert "rd" not in caplog.text.partition("by email: ")[2].replace("password", "")
+
+
+def test_a_password_is_not_sent_without_encryption_to_another_machine(project, mailbox, monkeypatch, caplog):
+    """0.0.0.0 is this machine, though not by a name that says so."""
+    monkeypatch.setenv("SMTP_HOST", "0.0.0.0")
+    monkeypatch.setenv("SMTP_USERNAME", "robot")
+    monkeypatch.setenv("SMTP_PASSWORD", "pass-word")
+    job(project, monitoring={"notification_channels": ["email"]})
+    run_job("orders")
+    assert mailbox.logins == mailbox.messages == []
+    assert "0.0.0.0 offers no encryption, so the password stays here" in caplog.text
+
+
+def test_a_server_whose_encryption_fails_is_left_and_nothing_stays_open(project, monkeypatch, caplog):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=break_off_starttls, args=(listener,), daemon=True)
+        thread.start()
+        monkeypatch.setenv("SMTP_HOST", "127.0.0.1")
+        monkeypatch.setenv("SMTP_PORT", str(listener.getsockname()[1]))
+        job(project, monitoring={"notification_channels": ["email"]})
+        run_job("orders")
+        thread.join(10)
+    gc.collect()  # a socket left open warns, and a warning fails the test
+    assert "could not be sent by email" in caplog.text
+
+
+def break_off_starttls(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection, connection.makefile("rwb") as stream:
+        for answer in (b"220 hello\r\n", b"250-hello\r\n250 STARTTLS\r\n", b"220 go on\r\n"):
+            stream.write(answer)
+            stream.flush()
+            stream.readline()
+        stream.write(b"this is not TLS\r\n")
 
 
 def test_secrets_do_not_reach_the_text_of_an_alert(project, slack, monkeypatch):

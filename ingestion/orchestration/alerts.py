@@ -3,9 +3,11 @@
 import logging
 import smtplib
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
+from ipaddress import ip_address
 
 from ingestion.config import JobConfig
 from ingestion.config.monitoring import EmailChannel, SlackChannel
@@ -60,7 +62,7 @@ def _send(alert: Alert, job: JobConfig, channel: SlackChannel | EmailChannel) ->
             _slack(alert, ready)
         else:
             _email(alert, ready, job)
-    except (IngestionError, OSError, smtplib.SMTPException) as error:
+    except (IngestionError, OSError, ValueError, smtplib.SMTPException) as error:  # ValueError: no name, no address
         reason = redact(str(error))
         _log.warning("%s: the alert %r could not be sent by %s: %s", job.id, alert.title, channel.type, reason)
 
@@ -81,7 +83,7 @@ def _slack(alert: Alert, channel: SlackChannel) -> None:
         raise ConfigError("no webhook is known; set SLACK_WEBHOOK_URL, or webhook_url of the channel")
     try:
         response = httpx.post(url, json={"text": f"*{alert.title}*\n{alert.text}"}, timeout=_TIMEOUT)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         # The address of a webhook is its secret, and httpx may put it into the message.
         raise OSError(f"the webhook does not answer ({type(error).__name__})") from None
     if not response.is_success:
@@ -104,7 +106,7 @@ def _email(alert: Alert, channel: EmailChannel, job: JobConfig) -> None:
     password = channel.smtp_password or settings.smtp_password or ""
     with _connected(host, channel.smtp_port or settings.smtp_port) as server:
         if username:
-            server.login(username, password)
+            _log_in(server, host, username, password)
         server.send_message(message)
 
 
@@ -114,14 +116,33 @@ def _recipients(channel: EmailChannel, job: JobConfig) -> list[str]:
     return list(dict.fromkeys([*channel.to, *([contact] if contact and wanted else [])]))
 
 
-def _connected(host: str, port: int) -> smtplib.SMTP:
+@contextmanager
+def _connected(host: str, port: int) -> Iterator[smtplib.SMTP]:
     """A connection to the server, encrypted where it offers that."""
     context = ssl.create_default_context()
     if port == _SMTPS:
-        return smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT, context=context)
-    server = smtplib.SMTP(host, port, timeout=_TIMEOUT)
-    server.ehlo()
-    if server.has_extn("starttls"):
-        server.starttls(context=context)
+        with smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT, context=context) as server:
+            yield server
+        return
+    with smtplib.SMTP(host, port, timeout=_TIMEOUT) as server:
         server.ehlo()
-    return server
+        if server.has_extn("starttls"):
+            server.starttls(context=context)
+            server.ehlo()
+        yield server
+
+
+def _log_in(server: smtplib.SMTP, host: str, username: str, password: str) -> None:
+    """Credentials leave this machine encrypted, or not at all."""
+    if not isinstance(server.sock, ssl.SSLSocket) and not _is_loopback(host):
+        raise ConfigError(f"{host} offers no encryption, so the password stays here; use port {_SMTPS} or STARTTLS")
+    if not (username + password).isascii():
+        raise ConfigError("the SMTP account and its password may hold ASCII characters only; choose others")
+    server.login(username, password)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
