@@ -477,6 +477,17 @@ def test_quarantined_rows_of_a_run_that_began_after_a_landing_survive_its_bookke
     assert project.table("default.t__quarantine").num_rows == 2
 
 
+def test_quarantined_rows_of_an_expired_landing_stay_although_an_older_snapshot_is_kept(project, loader):
+    for number in range(3):
+        land(loader, [batch({"n": [number]}, cursor=number, bad=number)], load_id=f"l{number}")
+    table = project.iceberg("default.t")
+    first, second, _ = table.snapshots()
+    table.manage_snapshots().create_tag(first.snapshot_id, "kept").commit()
+    table.maintenance.expire_snapshots().by_id(second.snapshot_id).commit()
+    land(loader, [batch({"n": [3]}, cursor=3)], load_id="l3")
+    assert sorted(project.table("default.t__quarantine")["load_id"].to_pylist()) == ["l1", "l2", "l2"]
+
+
 def test_quarantined_rows_of_another_jobs_run_under_way_are_left_alone(project, loader):
     killed(project, "kill_after@0", 1000)
     land(loader, [batch({"n": [5]}, bad=1, cursor=1)], job="b")

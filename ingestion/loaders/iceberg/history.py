@@ -26,7 +26,7 @@ __all__ = [
     "entry_of",
     "find_load",
     "in_summary",
-    "is_root",
+    "known_since",
 ]
 
 LOAD = "ingestion.load-id"
@@ -34,6 +34,7 @@ RUN = "ingestion.run-id"
 JOB = "ingestion.job"
 CONFIG = "ingestion.config-hash"
 ENTRY = "ingestion.cursor."
+_CLOCKS_DIFFER_MS = 60_000  # at most: Iceberg refuses a snapshot that is older than the last change by more
 
 
 class Entry(NamedTuple):
@@ -76,7 +77,7 @@ def all_entries(metadata: "TableMetadata", io: "FileIO") -> dict[str, str]:
         if in_summary(snapshot, LOAD) is not None:
             return _entries(snapshot.summary.additional_properties if snapshot.summary else {})
         oldest = snapshot
-    if oldest is None or is_root(metadata, oldest):
+    if oldest is None or _is_root(metadata, oldest):
         return {}
     kept = _entries(metadata.properties)
     return {key: _proven(metadata, key, text, known, oldest) for key, text in kept.items()}
@@ -91,11 +92,21 @@ def _parsed(text: str) -> Entry:
     return Entry(values["load_id"], values["cursor"])
 
 
-def is_root(metadata: "TableMetadata", snapshot: "Snapshot") -> bool:
+def _is_root(metadata: "TableMetadata", snapshot: "Snapshot") -> bool:
     """Whether history starts here; expiry clears the parent of the oldest snapshot it keeps, so that says little."""
     if metadata.format_version == 1:
         return snapshot.parent_snapshot_id is None
     return snapshot.sequence_number == 1
+
+
+def known_since(metadata: "TableMetadata") -> int:
+    """From when on (in ms) every ancestor of the present state is still listed; 0 where none has expired."""
+    known = {item.snapshot_id: item for item in metadata.snapshots}
+    oldest, parent = None, metadata.current_snapshot()
+    while parent is not None:
+        oldest, parent = parent, _parent(parent, known)
+    # Without sequence numbers, as in format version 1, the first snapshot looks like one whose parent has expired.
+    return 0 if oldest is None or oldest.sequence_number == 1 else oldest.timestamp_ms + _CLOCKS_DIFFER_MS
 
 
 def _lineage(metadata: "TableMetadata", io: "FileIO", known: "dict[int, Snapshot]") -> "Iterator[Snapshot]":
@@ -104,7 +115,7 @@ def _lineage(metadata: "TableMetadata", io: "FileIO", known: "dict[int, Snapshot
     older = _older_snapshots(metadata, io)
     while snapshot is not None:
         yield snapshot
-        if is_root(metadata, snapshot):
+        if _is_root(metadata, snapshot):
             return
         parent = _parent(snapshot, known)
         while parent is None:

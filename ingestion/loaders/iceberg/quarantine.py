@@ -13,7 +13,7 @@ import pyarrow as pa
 from ingestion.errors import IngestionError, OutcomeUnknown
 from ingestion.loaders.iceberg.catalog import find_table, translated
 from ingestion.loaders.iceberg.commit import Landing, NotSent, staged
-from ingestion.loaders.iceberg.history import CONFIG, JOB, LOAD, RUN, find_load, in_summary, is_root
+from ingestion.loaders.iceberg.history import CONFIG, JOB, LOAD, RUN, find_load, in_summary, known_since
 from ingestion.loaders.iceberg.target import Target
 from ingestion.plugins import Load
 
@@ -89,9 +89,8 @@ class Quarantine:
 
     def clean(self, target: "TableMetadata") -> None:
         """Delete rows of the surveyed loads that *target* never saw; only after the load has landed."""
-        whole = any(is_root(target, snapshot) for snapshot in target.snapshots)
-        first = 0 if whole else min((snapshot.timestamp_ms for snapshot in target.snapshots), default=0)
-        # One older than what the target still remembers may have landed and been expired.
+        # One older than what the target remembers without a gap may have landed and been expired.
+        first = known_since(target)
         strays = {
             load_id
             for load_id, timestamp in self._others.items()
