@@ -5,8 +5,10 @@ The syntax is that of POSIX shells (Shell Command Language, 2.6.2) with ``:-`` a
 """
 
 import json
+import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from traceback import format_exception
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
@@ -36,6 +38,7 @@ _SECRET_KEY = re.compile(
 _NOT_SECRET = re.compile(r"(?<!webhook)[-_.](path|url|param|in|name|margin[-_.]seconds)$", re.IGNORECASE)
 # The user and the password of a URL, up to the last @; not a port with a path, nor a password that is a placeholder.
 _URL_PASSWORD = re.compile(r"(\w+://(?:\$\{[^}]*\}|(?!\$\{)[^\s:/?#])*):(?!\d{1,5}[/?#]|(?:\$\{\w+(?::-)?\})+@)(\S+)@")
+_URL_DELIMITERS = re.compile(r"[/?#@:\[\]]")
 _SHORTEST_SECRET = 4  # shorter values would blot out ordinary words
 _seen: set[str] = set()
 
@@ -113,16 +116,38 @@ def _resolve_text(text: str, where: str) -> str:
 
     resolved = _PLACEHOLDER.sub(look_up, text).replace("$${", "${")
     for match in _URL_PASSWORD.finditer(resolved):
-        _remember(match[2])
+        for part in (match[2], *_URL_DELIMITERS.split(match[2])):  # an error may quote what a parser made of it
+            _remember(part)
     return resolved
 
 
 def _remember(value: str) -> None:
-    """Know *value* again as itself, and as URLs and JSON spell it."""
+    """Know *value* again as itself, and as URLs and JSON spell it; from now on log records come without it."""
+    if not isinstance(logging.getLogRecordFactory(), _Redacting):
+        logging.setLogRecordFactory(_Redacting(logging.getLogRecordFactory()))
     quoted = {quote(value, safe, errors="surrogateescape") for safe in ("", "/")}
     spaced = quote_plus(value, errors="surrogateescape")
     spellings = {value, unquote(value), spaced, json.dumps(value)[1:-1], *quoted}
     _seen.update(spelling for spelling in spellings if len(spelling) >= _SHORTEST_SECRET)
+
+
+class _Redacting:
+    """Makes log records as *make* does, without secrets: drivers and plugins may log what they were given."""
+
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._make(*args, **kwargs)
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # the logging module tells of a text that does not fit its values
+            return record
+        if (shown := redact(text)) != text:
+            record.msg, record.args = shown, ()
+        if record.exc_info and record.exc_info[1] is not None:
+            record.exc_text = redact("".join(format_exception(record.exc_info[1])).rstrip())
+        return record
 
 
 def redact(text: str) -> str:

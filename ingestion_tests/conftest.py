@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from ingestion import secrets
+
 if TYPE_CHECKING:
     from ingestion_tests.dagster_server import Service
 
@@ -79,6 +81,13 @@ SETTINGS = [
     "ICEBERG_CATALOG_URI",
     "ICEBERG_CATALOG_PROPERTIES",
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests() -> Iterator[None]:
+    """A process never forgets a secret that it resolved; what one test calls secret is a plain word to the next."""
+    yield
+    secrets._seen.clear()
 
 
 @pytest.fixture

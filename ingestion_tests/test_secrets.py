@@ -1,5 +1,7 @@
 """Placeholders wait, secrets stay hidden."""
 
+import logging
+
 import pytest
 
 from ingestion.errors import ConfigError, DataError
@@ -117,6 +119,20 @@ def test_an_error_and_its_causes_are_redacted_in_place(monkeypatch: pytest.Monke
     redact_error(error)
     assert str(error) == f"refused: {MASK}"
     assert str(error.__cause__) == f"driver says {MASK}"
+
+
+def test_log_records_come_without_secrets(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("LOG_TOKEN", "tok-logged-3")
+    resolve("${LOG_TOKEN}")
+    logger = logging.getLogger("a.driver")
+    logger.warning("connected with %s", "tok-logged-3")
+    logger.warning("connected in %d ms", 3)
+    error = ValueError("bad tok-logged-3")
+    logger.error("failed", exc_info=error)
+    assert f"connected with {MASK}" in caplog.text
+    assert "connected in 3 ms" in caplog.text
+    assert f"ValueError: bad {MASK}" in caplog.text
+    assert "tok-logged-3" not in caplog.text
 
 
 def test_secrets_in_clear_are_found_with_their_paths() -> None:
