@@ -9,6 +9,7 @@ from ingestion.config import JobConfig
 from ingestion.errors import BudgetSpent, DataError
 from ingestion.plugins import Batch
 from ingestion.report import RunReport, describe_cursor
+from ingestion.secrets import redact
 
 __all__ = ["counted_in", "counted_out"]
 
@@ -25,7 +26,8 @@ def counted_in(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:
         report.bytes_read += batch.bytes_read
         if batch.origin.source not in seen:
             seen.add(batch.origin.source)
-            report.sources = [*report.sources, batch.origin.source][:_SOURCES_SHOWN]
+            if len(seen) <= _SOURCES_SHOWN:
+                report.sources = [*report.sources, redact(batch.origin.source)]
         yield batch
     report.files = len(seen)
 

@@ -112,14 +112,5 @@ def job_summary(loaded: LoadedJob, state: JobState) -> JobSummary:
 
 def job_detail(loaded: LoadedJob, state: JobState, runs: list[dict[str, Any]]) -> Job:
     """*loaded* as GET /jobs/{id} shows it: placeholders as written, secrets in clear masked."""
-    config = None if loaded.job is None else _shown(mask(loaded.job.as_written()))
+    config = None if loaded.job is None else mask(loaded.job.as_written())
     return {"job_id": loaded.id, "config": config, "metadata": {"runs": runs}, **job_summary(loaded, state)}
-
-
-def _shown(value: Any) -> Any:
-    """*value* with the passwords inside URLs masked too."""
-    if isinstance(value, dict):
-        return {key: _shown(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_shown(item) for item in value]
-    return redact(value) if isinstance(value, str) else value

@@ -15,7 +15,7 @@ from ingestion.orchestration.liveness import hold
 from ingestion.orchestration.names import INVALID_GROUP, JOB_TAG, io_manager_key, source_key
 from ingestion.orchestration.resources import source_resource, with_source
 from ingestion.pipeline import Stream
-from ingestion.secrets import mask
+from ingestion.secrets import mask, redact
 
 __all__ = ["RunParameters", "broken_asset", "job_asset"]
 
@@ -75,6 +75,7 @@ def job_asset(loaded: LoadedJob, started: Callable[[Stream], None] = lambda _: N
 
 def broken_asset(job_id: str, path: str, reason: str) -> dg.AssetsDefinition:
     """An asset that explains why its file does not load, in the UI and when it is run."""
+    reason = redact(reason)
 
     @dg.op(name=f"{job_id}_broken")
     def explain() -> None:

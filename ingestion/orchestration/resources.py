@@ -7,6 +7,7 @@ from pydantic import Field
 
 from ingestion.config import JobConfig
 from ingestion.config.job import validated
+from ingestion.errors import ConfigError
 from ingestion.secrets import MASK, mask
 
 __all__ = ["SourceResource", "source_resource", "with_source"]
@@ -38,9 +39,18 @@ def _shown(job: JobConfig) -> dict[str, Any]:
     return dict(mask({"type": job.source.type, **job.source.as_written()}))
 
 
-def _unmasked(shown: Any, written: Any) -> Any:
-    if shown == MASK:
+def _unmasked(shown: Any, written: Any, key: str = "") -> Any:
+    """*shown* with what `mask` took out of *written*; raises ConfigError where something else stands around it."""
+    if shown == mask(written, key):
         return written
-    if isinstance(shown, dict) and isinstance(written, dict):
-        return {key: _unmasked(value, written.get(key)) for key, value in shown.items()}
+    if isinstance(shown, dict):
+        inner = written if isinstance(written, dict) else {}
+        return {name: _unmasked(value, inner.get(name), name) for name, value in shown.items()}
+    if isinstance(shown, list):
+        items = written if isinstance(written, list) and len(written) == len(shown) else [None] * len(shown)
+        return [_unmasked(value, item, key) for value, item in zip(shown, items, strict=True)]
+    if isinstance(shown, str) and MASK in shown:
+        raise ConfigError(
+            f"source.{key}: {MASK} stands for a secret of the file, which was not like this; write ${{NAME}}"
+        )
     return shown
