@@ -76,7 +76,17 @@ def test_patterns_choose_among_the_files_of_a_folder_and_a_named_file_needs_none
         write(tmp_path, SMALL, name)
     assert sorted(names(load(tmp_path, file_pattern="sales_*"))) == ["sales_1.csv", "sales_2.csv", "sales_3.dat"]
     assert names(load(tmp_path, file_pattern="sales_*.csv", exclude_pattern="*_2*")) == ["sales_1.csv"]
-    assert names(load(tmp_path / "sales_3.dat", file_pattern="*.csv")) == ["sales_3.dat"]
+    assert names(load(tmp_path / "sales_3.dat")) == ["sales_3.dat"]
+    assert names(load(tmp_path / "sales_3.dat", file_pattern="sales*", exclude_pattern="*.csv")) == ["sales_3.dat"]
+
+
+@pytest.mark.parametrize("options", [{"file_pattern": "*.csv"}, {"exclude_pattern": "*.dat"}])
+def test_a_named_file_that_the_patterns_leave_out_is_a_contradiction(tmp_path: Path, options: dict[str, str]) -> None:
+    path = write(tmp_path, SMALL, "sales.dat")
+    with pytest.raises(ConfigError) as caught:
+        load(path, **options)
+    ((option, pattern),) = options.items()
+    assert f"source.{option}: {pattern} leaves out {path}, which source_path names" in str(caught.value)
 
 
 def test_a_glob_is_a_source_path_too(tmp_path: Path) -> None:
@@ -85,6 +95,35 @@ def test_a_glob_is_a_source_path_too(tmp_path: Path) -> None:
     assert sorted(names(load(tmp_path / "20*" / "*.dat"))) == ["a.dat", "b.dat"]
     assert sorted(names(load(tmp_path / "**" / "*.dat"))) == ["a.dat", "b.dat"]
     assert load(tmp_path / "2024" / "*.csv").records == []
+
+
+def test_a_glob_with_two_stars_fits_folders_of_any_depth(tmp_path: Path) -> None:
+    for name in ("a/in/1.csv", "a/b/in/2.csv", "in/3.csv", "a/out/4.csv", "a/in/c/5.csv", "a/in/.6.csv"):
+        write(tmp_path, SMALL, name)
+    assert sorted(names(load(tmp_path / "**" / "in" / "*.csv"))) == ["1.csv", "2.csv", "3.csv"]
+    assert sorted(names(load(tmp_path / "a" / "**"))) == ["1.csv", "2.csv", "4.csv", "5.csv"]
+    assert sorted(names(load(tmp_path / "[a]" / "**" / "in" / "**" / "*.csv"))) == ["1.csv", "2.csv", "5.csv"]
+
+
+@pytest.mark.parametrize("glob", [False, True])
+def test_linked_folders_are_read_once(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, glob: bool) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    write(tmp_path, SMALL, "x.csv")
+    write(tmp_path, SMALL, "real/y.csv")
+    write(outside, SMALL, "z.csv")
+    for link, target in (("loop", "."), ("a_link", "real"), ("out", str(outside)), ("out2", str(outside))):
+        (tmp_path / link).symlink_to(target)
+    (outside / "back").symlink_to(tmp_path)
+    (tmp_path / "self.csv").symlink_to("self.csv")
+    (tmp_path / "gone.csv").symlink_to("nowhere.csv")
+    loaded = load(tmp_path / "**" / "*.csv") if glob else load(tmp_path, recursive=True)
+    assert sorted(loaded.sources) == sorted(str(tmp_path / name) for name in ("out/z.csv", "real/y.csv", "x.csv"))
+
+
+def test_a_folder_that_cannot_be_listed_now_can_be_later(tmp_path: Path) -> None:
+    (tmp_path / "in").symlink_to("in")
+    with pytest.raises(TransientError, match=r"in cannot be listed \(Too many levels of symbolic links\); run again"):
+        load(tmp_path / "in")
 
 
 def test_files_come_oldest_first_ties_by_name(tmp_path: Path) -> None:
