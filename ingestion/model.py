@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import (
     AliasChoices,
@@ -11,6 +11,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
@@ -21,7 +22,10 @@ from typing_extensions import Self
 
 from ingestion.secrets import has_placeholder, resolve
 
-__all__ = ["Model", "nearest"]
+__all__ = ["SPELLED_OUT", "Model", "nearest"]
+
+SPELLED_OUT = "x-spelled-out"
+"""Marks, in a JSON Schema, an option that takes no placeholder."""
 
 _MANY_KEYS = 30  # a longer list is no help
 
@@ -48,17 +52,26 @@ class Model(BaseModel):
         allow_inf_nan=False,
     )
 
+    spelled_out: ClassVar[frozenset[str]] = frozenset()
+    """Options that are needed before any run, and so before the environment of a run: they take no placeholder."""
+
     @field_validator("*", mode="wrap")
     @classmethod
-    def _placeholders_wait(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    def _placeholders_wait(cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
         """A field of any type may hold ``${NAME}``; it is validated once the value is known."""
+        if info.field_name in cls.spelled_out:
+            if has_placeholder(value):
+                text = "cannot be a placeholder, as it is read when the job is loaded; write the value itself"
+                raise PydanticCustomError("placeholder", text)
+            return validate(value)
         if isinstance(value, str) and has_placeholder(value):
             return value
         try:
             return validate(value)
         except ValidationError as error:
             waiting = isinstance(value, list | dict) and all(
-                isinstance(line["input"], str) and has_placeholder(line["input"]) for line in error.errors()
+                line["type"] != "placeholder" and isinstance(line["input"], str) and has_placeholder(line["input"])
+                for line in error.errors()
             )
             if waiting:
                 return value
@@ -110,6 +123,8 @@ class Model(BaseModel):
         for alias, name in cls.aliases().items():
             if name in properties:
                 properties[alias] = {**properties[name], "description": f"Another name of {name}."}
+        for name in cls.spelled_out & set(properties):
+            properties[name] = {**properties[name], SPELLED_OUT: True}
         return result
 
     def resolved(self, where: str = "") -> Self:

@@ -207,6 +207,41 @@ def test_a_channel_may_bring_its_own_settings_as_placeholders(project, slack, mo
     assert len(slack.texts) == 1
 
 
+@pytest.mark.parametrize("value", ["true", "false", "perhaps", None])
+def test_alerts_on_failure_may_be_switched_by_a_placeholder(project, slack, monkeypatch, caplog, value):
+    if value:
+        monkeypatch.setenv("ALERTS", value)
+    job(project, monitoring={"alert_on_failure": "${ALERTS}"})
+    assert run_job("orders").status == "failed"
+    assert len(slack.texts) == (0 if value == "false" else 1)
+    assert ("monitoring.alert_on_failure: " in caplog.text) == (value in {"perhaps", None})
+
+
+def test_zero_rows_and_owners_may_be_switched_by_placeholders(project, mailbox, slack):
+    (project.path / "data").mkdir()
+    channel = {"type": "email", "to": ["ops@example.com"]}
+    monitoring = {"notification_channels": [channel], "notify_owners": "${OWNERS:-false}"}
+    job(project, monitoring={**monitoring, "alert_on_zero_records": "${ZERO:-false}"})
+    assert run_job("orders").status == "success"
+    assert mailbox.messages == []
+    job(project, monitoring={**monitoring, "alert_on_zero_records": "${ZERO:-true}"})
+    assert run_job("orders").status == "success"
+    assert [message.rcpt_tos for message in mailbox.messages] == [["ops@example.com"]]
+
+
+def test_a_placeholder_may_stand_for_a_channel_and_a_broken_one_harms_no_other(project, mailbox, slack, caplog):
+    channels = [
+        "${CHANNEL}",
+        {"type": "slack", "webhook_url": "${NOT_SET}"},
+        {"type": "email", "smtp_port": "${PORT:-x}"},
+    ]
+    job(project, monitoring={"notification_channels": [*channels, "${FIRST:-slack}", "${SECOND:-email}"]})
+    assert run_job("orders").status == "failed"
+    assert (len(slack.texts), len(mailbox.messages)) == (1, 1)
+    for words in ("by ${CHANNEL}: monitoring", "NOT_SET is not set", "smtp_port: should be a whole number"):
+        assert words in caplog.text
+
+
 @pytest.fixture(params=["refused", "unset", "dead"])
 def broken_slack(request, slack, monkeypatch) -> None:
     if request.param == "refused":

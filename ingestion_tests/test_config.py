@@ -225,7 +225,11 @@ def test_a_file_of_many_that_holds_nothing_yet_has_no_jobs(stubs: Project, monke
 def test_placeholders_wait_and_are_validated_at_use(stubs: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     stubs.job(
         "orders",
-        {"enabled": "${ON:-no}", "source": stub(port="${PORT}", header="${HEADER:-true}"), "max_bad_rows": "${MAX}"},
+        {
+            "monitoring": {"notify_owners": "${ON:-no}"},
+            "source": stub(port="${PORT}", header="${HEADER:-true}"),
+            "max_bad_rows": "${MAX}",
+        },
     )
     job = load_job("orders")
     assert job.source.port == "${PORT}"
@@ -234,7 +238,7 @@ def test_placeholders_wait_and_are_validated_at_use(stubs: Project, monkeypatch:
     monkeypatch.setenv("MAX", "5")
     monkeypatch.setenv("PORT", "77")
     resolved = job.resolved()
-    assert (resolved.enabled, resolved.source.port, resolved.source.header, resolved.max_bad_rows) == (
+    assert (resolved.monitoring.notify_owners, resolved.source.port, resolved.source.header, resolved.max_bad_rows) == (
         False,
         77,
         True,

@@ -64,6 +64,40 @@ MISTAKES = {
         "source:\n  type: ${KIND}\n",
         "config/jobs/orders.yaml:2:3: source.type: cannot be a placeholder; write the type itself",
     ),
+    "a switch from the environment": (
+        f"enabled: ${{ON}}\n{SOURCE}",
+        (
+            "config/jobs/orders.yaml:1:1: enabled: cannot be a placeholder, as it is read when the job is loaded; "
+            "write the value itself"
+        ),
+    ),
+    "a cron expression from the environment": (
+        f"cron_expression: ${{CRON:-@daily}}\n{SOURCE}",
+        "config/jobs/orders.yaml:1:1: cron_expression: cannot be a placeholder",
+    ),
+    "an overlap from the environment": (
+        f"on_overlap: ${{OV:-skip}}\n{SOURCE}",
+        "config/jobs/orders.yaml:1:1: on_overlap: cannot be a placeholder",
+    ),
+    "retries from the environment": (
+        SOURCE + "retry_policy:\n  max_retries: ${N}\n",
+        "config/jobs/orders.yaml:3:3: retry_policy.max_retries: cannot be a placeholder",
+    ),
+    "tags from the environment": (
+        SOURCE + "metadata:\n  tags: ${TAGS}\n",
+        "config/jobs/orders.yaml:3:3: metadata.tags: cannot be a placeholder",
+    ),
+    "a tag from the environment": (
+        SOURCE + "metadata:\n  tags: [a, '${TAG}']\n",
+        "config/jobs/orders.yaml:3:3: metadata.tags: cannot be a placeholder",
+    ),
+    "all channels from the environment": (
+        SOURCE + "monitoring:\n  notification_channels: ${CHANNELS}\n",
+        (
+            "config/jobs/orders.yaml:3:3: monitoring.notification_channels: should be a list; "
+            "a placeholder can stand for one of the channels in it, not '${CHANNELS}'"
+        ),
+    ),
     "an unknown loader": (
         SOURCE + "loader: {type: iceburg}\n",
         "config/jobs/orders.yaml:2:10: loader.type: unknown loader type 'iceburg'; did you mean 'iceberg'?",

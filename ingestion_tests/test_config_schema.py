@@ -19,7 +19,7 @@ JOBS: list[tuple[dict[str, Any], bool]] = [
     (
         {
             "source": STUB | {"port": "${PORT:-1}", "on_bad_row": "${WHAT}"},
-            "enabled": "${ON:-true}",
+            "monitoring": {"alert_on_failure": "${ON:-true}"},
             "max_bad_rows": "${X}",
         },
         True,
@@ -45,6 +45,9 @@ JOBS: list[tuple[dict[str, Any], bool]] = [
     ({"source": STUB, "monitoring": {"notification_channels": ["pager"]}}, False),
     ({"source": STUB, "loader": {"partition_by": [{"columm": "day"}]}}, False),
     ({"source": STUB, "id": "x"}, False),
+    ({"source": STUB, "enabled": "${ON:-true}"}, False),
+    ({"source": STUB, "on_overlap": "${WHAT}"}, False),
+    ({"source": STUB, "retry_policy": {"max_retries": "${TIMES}"}}, False),
     ({"source": STUB, "engine": "spark"}, False),
     ({}, False),
 ]

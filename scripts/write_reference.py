@@ -22,7 +22,8 @@ same from the JSON Schema in [config/schema](../config/schema).
 
 A job file may also say `inherits: NAME` (or `template: NAME`) to take over `config/templates/NAME.yaml`, and
 `source: {ref: ID, ...}` to take over a source file; what stands in the job file wins. Any value may be a placeholder,
-`${NAME}` or `${NAME:-default}`, which is looked up in the environment when a run uses it.
+`${NAME}` or `${NAME:-default}`, which is looked up in the environment when a run uses it; but not what is read when the
+job is loaded: `enabled`, `cron_expression`, `timezone`, `on_overlap`, and all of `metadata` and `retry_policy`.
 """
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
@@ -64,6 +64,8 @@ def _type_error(text: str, kind: str = "unknown_type") -> ValidationError:
 
 class JobConfig(Model):
     """One job; its id is the file's stem or its key in a map of jobs."""
+
+    spelled_out: ClassVar[frozenset[str]] = frozenset({"enabled", "cron_expression", "timezone", "on_overlap"})
 
     id: str = Field(exclude=True)
     enabled: bool = True

@@ -1,12 +1,13 @@
 """Who is told about what, and who stands behind a job."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from ingestion.model import Model, nearest
+from ingestion.secrets import has_placeholder
 
 __all__ = ["Channel", "EmailChannel", "Metadata", "Monitoring", "RetryPolicy", "SlackChannel"]
 
@@ -73,9 +74,21 @@ class Monitoring(Model):
     notify_owners: bool = True
     """Send emails to metadata.contact_email too."""
 
+    @field_validator("notification_channels", mode="before")
+    @classmethod
+    def _is_a_list(cls, value: Any) -> Any:
+        if isinstance(value, str) and has_placeholder(value):
+            text = "should be a list; a placeholder can stand for one of the channels in it"
+            raise PydanticCustomError("placeholder", text)
+        return value
+
 
 class Metadata(Model):
     """Documentation and organisation; shown in the UI and over REST."""
+
+    spelled_out: ClassVar[frozenset[str]] = frozenset(
+        {"owner", "contact_email", "data_steward", "tags", "classification"}
+    )
 
     owner: str | None = None
     """The team or person responsible."""
@@ -91,6 +104,8 @@ class Metadata(Model):
 
 class RetryPolicy(Model):
     """How often and when a run that failed for a passing reason is started again."""
+
+    spelled_out: ClassVar[frozenset[str]] = frozenset({"max_retries", "delay_seconds", "backoff"})
 
     max_retries: int = Field(3, ge=0, le=100)
     """Retries after the first attempt; 0 never retries."""

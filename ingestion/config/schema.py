@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 from ingestion.config.job import JobConfig
 from ingestion.config.merging import PLUGINS
 from ingestion.config.source import SourceConfig
-from ingestion.model import Model
+from ingestion.model import SPELLED_OUT, Model
 
 __all__ = ["job_schema", "source_schema"]
 
@@ -108,10 +108,10 @@ def _complete() -> list[dict[str, Any]]:
 
 
 def _allow_placeholders(definition: dict[str, Any]) -> None:
-    """Any option may be a ${NAME}; those that take any text say so already."""
+    """Most options may be a ${NAME}; those that take any text say so already."""
     properties = definition.get("properties", {})
     for name, value in properties.items():
-        if name == "type" or not _restricts(value):
+        if value.pop(SPELLED_OUT, False) or name == "type" or not _restricts(value):
             continue
         outer = {key: value[key] for key in ("description", "default", "title") if key in value}
         inner = {key: item for key, item in value.items() if key not in outer}

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 from ipaddress import ip_address
+from typing import Any
 
-from ingestion.config import JobConfig
-from ingestion.config.monitoring import EmailChannel, SlackChannel
+from pydantic import ValidationError
+
+from ingestion.config import EmailChannel, JobConfig, Monitoring, SlackChannel, explain
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.report import RunReport
 from ingestion.secrets import redact
@@ -38,13 +40,13 @@ class Alert:
 
 def alert_failure(job: JobConfig, run_id: str, error: str) -> None:
     """Tell of a run that failed for good, where the job asks for it."""
-    if job.monitoring.alert_on_failure:
+    if _asked(job, "alert_on_failure"):
         send(Alert(f"{job.id} failed", (error, *_context(job, run_id))), job)
 
 
 def alert_zero_records(job: JobConfig, report: RunReport) -> None:
     """Tell of a run that succeeded without reading a row, where the job asks for it."""
-    if job.monitoring.alert_on_zero_records and not report.rows_read:
+    if not report.rows_read and _asked(job, "alert_on_zero_records"):
         sentence = "The run succeeded, but its source brought no rows."
         send(Alert(f"{job.id} brought 0 rows", (sentence, *_context(job, report.run_id))), job)
 
@@ -55,16 +57,36 @@ def send(alert: Alert, job: JobConfig) -> None:
         _send(alert, job, channel)
 
 
+def _asked(job: JobConfig, option: str) -> bool:
+    """Whether *job* says so; by default where it leaves that to a variable that is unset or no truth value."""
+    try:
+        return bool(getattr(_resolved(**{option: getattr(job.monitoring, option)}), option))
+    except ConfigError as error:
+        default = bool(Monitoring.model_fields[option].default)
+        _log.warning("%s: %s; taken as %s", job.id, redact(str(error)), str(default).lower())
+        return default
+
+
+def _resolved(**part: Any) -> Monitoring:
+    """One part of a job's monitoring, placeholders replaced: what is wrong with it leaves the others alone."""
+    written = Monitoring(**part)
+    try:
+        return written.resolved("monitoring")
+    except ValidationError as error:
+        raise ConfigError("; ".join(f"monitoring.{problem}" for problem in explain(error, part))) from None
+
+
 def _send(alert: Alert, job: JobConfig, channel: SlackChannel | EmailChannel) -> None:
     try:
-        ready = channel.resolved("monitoring.notification_channels")
+        (ready,) = _resolved(notification_channels=[channel]).notification_channels
         if isinstance(ready, SlackChannel):
             _slack(alert, ready)
         else:
             _email(alert, ready, job)
     except (IngestionError, OSError, ValueError, smtplib.SMTPException) as error:  # ValueError: no name, no address
         reason = redact(str(error))
-        _log.warning("%s: the alert %r could not be sent by %s: %s", job.id, alert.title, channel.type, reason)
+        name = getattr(channel, "type", channel)  # a placeholder may stand for a channel
+        _log.warning("%s: the alert %r could not be sent by %s: %s", job.id, alert.title, name, reason)
 
 
 def _context(job: JobConfig, run_id: str) -> Iterable[str]:
@@ -112,7 +134,7 @@ def _email(alert: Alert, channel: EmailChannel, job: JobConfig) -> None:
 
 def _recipients(channel: EmailChannel, job: JobConfig) -> list[str]:
     contact = job.metadata.contact_email
-    wanted = contact and (job.monitoring.notify_owners or not channel.to)
+    wanted = contact and (not channel.to or _asked(job, "notify_owners"))
     return list(dict.fromkeys([*channel.to, *([contact] if contact and wanted else [])]))
 
 
