@@ -1,5 +1,6 @@
 """Every row is accounted for before anything is committed: counts balance, and the error budget holds."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -7,7 +8,7 @@ import pyarrow.compute as pc
 
 from ingestion.config import JobConfig
 from ingestion.errors import BudgetSpent, DataError
-from ingestion.plugins import Batch
+from ingestion.plugins import BAD_ROW, Batch
 from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact
 
@@ -35,22 +36,20 @@ def counted_in(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:
 def counted_out(batches: Iterator[Batch], report: RunReport, job: JobConfig) -> Iterator[Batch]:
     """Pass on what goes to the loader, adding it to *report*.
 
+    Rows that a source left out because they are bad spend the budget as quarantined ones do.
     Raises DataError at the end if a row is unaccounted for, BudgetSpent if too many are bad.
     """
     examples: dict[str, str] = {}
     for batch in batches:
-        report.rows_loaded += batch.records.num_rows
-        report.removed.update(batch.removed)
-        report.rows_filtered = sum(report.removed.values())
-        if batch.rejected is not None and batch.rejected.num_rows:
-            _count_rejected(batch.rejected, report, examples)
-            if job.max_bad_rows is not None and report.rows_quarantined > job.max_bad_rows:
-                raise BudgetSpent(_budget_sentence(report, examples, f"max_bad_rows is {job.max_bad_rows}"))
+        _count(batch, report, examples)
+        if job.max_bad_rows is not None and _bad(report) > job.max_bad_rows:
+            raise BudgetSpent(_budget_sentence(report, examples, f"max_bad_rows is {job.max_bad_rows}"))
         if batch.cursor is not None:
             report.cursor = describe_cursor(batch.cursor)
         yield batch
     _prove_balance(report)
-    bad = report.rows_quarantined
+    report.warn_of_emptied()
+    bad = _bad(report)
     if bad > _RATIO_COUNTS_FROM and bad > job.max_bad_ratio * report.rows_read:
         raise BudgetSpent(_budget_sentence(report, examples, f"max_bad_ratio is {job.max_bad_ratio:g}"))
 
@@ -58,6 +57,19 @@ def counted_out(batches: Iterator[Batch], report: RunReport, job: JobConfig) -> 
 def _rows(batch: Batch) -> int:
     rejected = batch.rejected.num_rows if batch.rejected is not None else 0
     return int(batch.records.num_rows + rejected + sum(batch.removed.values()))
+
+
+def _bad(report: RunReport) -> int:
+    return report.rows_quarantined + report.removed[BAD_ROW]
+
+
+def _count(batch: Batch, report: RunReport, examples: dict[str, str]) -> None:
+    report.rows_loaded += batch.records.num_rows
+    report.removed.update(batch.removed)
+    report.rows_filtered = sum(report.removed.values())
+    report.emptied.update(batch.emptied)
+    if batch.rejected is not None and batch.rejected.num_rows:
+        _count_rejected(batch.rejected, report, examples)
 
 
 def _count_rejected(rejected: pa.RecordBatch, report: RunReport, examples: dict[str, str]) -> None:
@@ -87,12 +99,16 @@ def _prove_balance(report: RunReport) -> None:
 
 
 def _budget_sentence(report: RunReport, examples: dict[str, str], limit: str) -> str:
-    worst = report.rejected.most_common(_CAUSES_SHOWN)
-    causes = "; ".join(f"{count} x {label} ({examples[label]})" for label, count in worst)
+    left_out = Counter({"left out by source.on_bad_row: drop": report.removed[BAD_ROW]})
+    worst = (report.rejected + left_out).most_common(_CAUSES_SHOWN)
+    causes = "; ".join(
+        f"{count} x {label} ({examples[label]})" if label in examples else f"{count} x {label}"
+        for label, count in worst
+    )
     hinted = {label.rpartition(":")[0]: "string" for label, _ in worst if label.endswith(": type")}
     hints = ", ".join(f"{column}: {kind}" for column, kind in hinted.items())
     advice = f"If these values are right, set source.schema_hints: {{{hints}}}; otherwise" if hints else "Please"
     return (
-        f"{report.job}: {report.rows_quarantined} of {report.rows_read} rows are bad and {limit}; nothing was loaded. "
+        f"{report.job}: {_bad(report)} of {report.rows_read} rows are bad and {limit}; nothing was loaded. "
         f"Most frequent: {causes}. {advice} mend the source or the job, or raise the limit"
     )

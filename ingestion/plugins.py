@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from ingestion.model import Model
 
 __all__ = [
+    "BAD_ROW",
     "REJECTED",
     "Batch",
     "Connector",
@@ -53,6 +54,9 @@ REJECTED = pa.schema(
 )
 """Schema of `Batch.rejected`, one row per rejected row."""
 
+BAD_ROW = "bad_row"
+"""The reason in `Batch.removed` of rows left out because they are bad; they spend the error budget as rejected ones."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -85,6 +89,7 @@ class Batch(NamedTuple):
     removed: Mapping[str, int] = {}  # rows this far taken out on purpose, by reason; rows added count negative
     cursor: Cursor = None  # where to resume once everything up to here is committed; None = as before
     bytes_read: int = 0  # bytes taken from the source for this batch, as stored there
+    emptied: Mapping[str, int] = {}  # values this far made null because they did not fit, by "column: rule"
 
 
 class Restart(NamedTuple):
@@ -144,12 +149,28 @@ class Plugin(Model):
 
     type: str
 
+    def with_defaults(self, **values: Any) -> Self:
+        """The same plugin with *values* where its file gives none; they do not count as written."""
+        given = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        missing = {name: value for name, value in values.items() if name not in given}
+        if not missing:
+            return self
+        copy = self.model_copy(update=missing)
+        copy.model_fields_set.difference_update(set(missing) - self.model_fields_set)
+        return copy
+
 
 class Connector(Plugin):
     """Reads what is new at a source."""
 
-    watchable: ClassVar[bool] = False
-    """Whether `watch` can tell without reading that something is new."""
+    @property
+    def watchable(self) -> bool:
+        """Whether `watch` can tell without reading that something is new."""
+        return False
+
+    def beside(self, loader: "Loader") -> Self:  # noqa: ARG002 - named for those who implement it
+        """The same source with the defaults that follow from where its rows go."""
+        return self
 
     @abstractmethod
     def read(self, cursor: Cursor, known: pa.Schema | None) -> Iterator[Batch | Restart]:
@@ -177,7 +198,7 @@ class Transformer(Plugin):
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the changed batches; every row taken out is rejected or counted as removed, with its reason.
 
-        Rejected rows, removals, bytes and cursors of the incoming batches are passed on.
+        Rejected rows, removals, emptied values, bytes and cursors of the incoming batches are passed on.
         """
 
 
@@ -190,6 +211,11 @@ class Loader(Plugin):
     """The target table; the job's id where it is not given."""
     add_ingestion_metadata: bool = True
     """Add the columns _ingestion_run_id and _ingested_at to every row."""
+
+    @property
+    def replaces_all(self) -> bool:
+        """Whether a load replaces all that the target holds, so that it needs all that the source has."""
+        return False
 
     @abstractmethod
     def state(self, job: str) -> State:

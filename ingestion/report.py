@@ -35,6 +35,7 @@ class RunReport:
     stages: dict[str, float] = field(default_factory=dict)  # seconds: read, transform, write, commit
     removed: Counter[str] = field(default_factory=Counter)  # filtered rows by reason
     rejected: Counter[str] = field(default_factory=Counter)  # quarantined rows by "column: rule"
+    emptied: Counter[str] = field(default_factory=Counter)  # values that became null by "column: rule"
     sources: list[str] = field(default_factory=list)  # the first of the files, pages or tables that were read
     restarts: list[str] = field(default_factory=list)  # why reading began anew
     table: str | None = None
@@ -51,7 +52,7 @@ class RunReport:
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values; times in ISO 8601 with zone."""
         # asdict would count the pairs of a Counter anew.
-        values = asdict(self) | {"removed": dict(self.removed), "rejected": dict(self.rejected)}
+        values = asdict(self) | {name: dict(getattr(self, name)) for name in ("removed", "rejected", "emptied")}
         for name in ("start_time", "end_time"):
             values[name] = values[name] and values[name].isoformat()
         values["stages"] = {stage: round(seconds, 3) for stage, seconds in self.stages.items()}
@@ -73,7 +74,7 @@ class RunReport:
         self.duration_seconds = round((self.end_time - self.start_time).total_seconds(), 3)
         if error is not None:
             self.status, self.error, self.rows_loaded = "failed", str(error), 0
-        elif self.rows_quarantined or self.columns_absent:
+        elif self.rows_quarantined or self.warnings:
             self.status = "partial"
 
     def compare(self, added: Iterable[str], absent: Iterable[str]) -> None:
@@ -86,6 +87,12 @@ class RunReport:
                 f"the data lacks columns of table {self.table}: {', '.join(self.columns_absent)}{news}; "
                 f"if one was renamed, set transformer.column_mapping: {{{renamed}}}"
             )
+
+    def warn_of_emptied(self) -> None:
+        """Say in a warning how many values did not fit and became null, if any did."""
+        if self.emptied:
+            places = ", ".join(f"{count:,} x {place}" for place, count in self.emptied.most_common())
+            self.warnings.append(f"values that could not be converted became null: {places}")
 
     def sentence(self) -> str:
         """The outcome in one line for people."""

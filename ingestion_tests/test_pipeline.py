@@ -175,6 +175,41 @@ def test_max_bad_ratio_is_judged_at_the_end_and_beyond_a_hundred_bad_rows(
         assert run(job, "run-1").rows_quarantined == bad
 
 
+def test_dropped_bad_rows_count_towards_the_budget(job: JobConfig) -> None:
+    Script.plays["orders"] = [batch(1, removed={"bad_row": 2, "blank_row": 5}), batch(2, bad=1)]
+    with pytest.raises(BudgetSpent) as caught:
+        run(job.merged({"max_bad_rows": 2}), "run-1")
+    message = str(caught.value)
+    assert "3 of 10 rows are bad and max_bad_rows is 2; nothing was loaded" in message
+    assert "2 x left out by source.on_bad_row: drop" in message
+    assert "1 x id: type (" in message
+    assert not Memory.tables
+
+
+@pytest.mark.parametrize(("dropped", "fails"), [(100, False), (101, True)])
+def test_dropped_bad_rows_count_towards_the_ratio(job: JobConfig, dropped: int, fails: bool) -> None:
+    Script.plays["orders"] = [batch(*range(1000), removed={"bad_row": dropped})]
+    if fails:
+        with pytest.raises(BudgetSpent, match=r"101 of 1101 rows are bad and max_bad_ratio is 0\.05"):
+            run(job, "run-1")
+    else:
+        assert run(job, "run-1").rows_filtered == dropped
+
+
+def test_emptied_values_are_reported_and_spend_no_budget(job: JobConfig) -> None:
+    Script.plays["orders"] = [
+        batch(1, emptied={"n: types": 3}),
+        batch(2, emptied={"n: types": 2, "d: date_columns": 1}),
+    ]
+    report = run(job.merged({"max_bad_rows": 0}), "run-1")
+    assert report.emptied == {"n: types": 5, "d: date_columns": 1}
+    assert report.as_json()["emptied"] == {"n: types": 5, "d: date_columns": 1}
+    (warning,) = report.warnings
+    assert warning == "values that could not be converted became null: 5 x n: types, 1 x d: date_columns"
+    assert (report.status, report.rows_loaded) == ("partial", 2)
+    assert report.sentence().endswith(warning)
+
+
 def test_a_restart_voids_what_was_read_and_keeps_the_load(job: JobConfig) -> None:
     Script.plays["orders"] = [batch(1, 2, bad=1), Restart("column id is double"), batch(7), batch(8)]
     report = run(job, "run-1")

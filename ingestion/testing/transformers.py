@@ -46,7 +46,7 @@ def _apply(transformer: Transformer, batches: Sequence[Batch]) -> list[Batch]:
 
 
 def _check_news(transformer: Transformer, batches: Sequence[Batch]) -> None:
-    """A batch without rows still carries a cursor, rejected rows, removals and bytes; they come out at the end."""
+    """A batch without rows still carries all else that a batch may say; it comes out at the end."""
     row = dict.fromkeys(REJECTED.names, "contract") | {"position": 7}
     news = Batch(
         batches[-1].records.slice(0, 0),
@@ -55,6 +55,7 @@ def _check_news(transformer: Transformer, batches: Sequence[Batch]) -> None:
         {"contract": 3},
         {"contract": 7},
         11,
+        {"contract: rule": 5},
     )
     done = _apply(transformer, [*batches, news])
     cursors = [batch.cursor for batch in done if batch.cursor is not None]
@@ -62,6 +63,7 @@ def _check_news(transformer: Transformer, batches: Sequence[Batch]) -> None:
     kept = {
         "rejected rows": "contract" in rules,
         "removed": sum(batch.removed.get("contract", 0) for batch in done) == 3,
+        "emptied": sum(batch.emptied.get("contract: rule", 0) for batch in done) == 5,
         "cursor": bool(cursors) and cursors[-1] == news.cursor,
         "bytes_read": sum(batch.bytes_read for batch in done) == sum(batch.bytes_read for batch in [*batches, news]),
     }
@@ -75,7 +77,7 @@ def _row_by_row(batch: Batch) -> Iterator[Batch]:
     for row in range(count):
         part = batch._replace(records=batch.records.slice(row, 1), origin=batch.origin.take(pa.array([row])))
         if row:
-            part = part._replace(rejected=None, removed={}, bytes_read=0)
+            part = part._replace(rejected=None, removed={}, bytes_read=0, emptied={})
         yield part if row == count - 1 else part._replace(cursor=None)
     if not count:
         yield batch

@@ -1,6 +1,5 @@
 """Renaming and conversion of one run's batches: columns that do not fit leave their rows behind as rejected."""
 
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -16,8 +15,6 @@ from ingestion.transformers.conversions import Conversion, Converted
 
 __all__ = ["Casting"]
 
-_log = logging.getLogger(__name__)
-
 
 class Casting:
     """Applies *conversions* to every batch of one run; untouched columns are not copied."""
@@ -32,7 +29,6 @@ class Casting:
         self._conversions = conversions
         self._on_error = on_error
         self._checked = False
-        self._nulled: Counter[str] = Counter()
 
     def apply(self, batch: Batch) -> Batch:
         """The batch with new names and types; its schema does not depend on which values fit."""
@@ -50,11 +46,6 @@ class Casting:
                 misfits.append((conversion, converted))
         records = pa.RecordBatch.from_arrays(list(columns.values()), schema=_schema(batch.records, columns))
         return self._settle(batch, records, misfits) if misfits else batch._replace(records=records)
-
-    def warn_of_nulled(self) -> None:
-        """Log how many values were emptied because on_conversion_error is null."""
-        for place, count in self._nulled.items():
-            _log.warning("%s: %d values could not be converted and became null", place, count)
 
     def _check_columns(self, names: Sequence[str]) -> None:
         """Once per run, on its first columns: what options name is there, and new names are free."""
@@ -75,9 +66,10 @@ class Casting:
 
     def _settle(self, batch: Batch, records: pa.RecordBatch, misfits: Sequence[tuple[Conversion, Converted]]) -> Batch:
         if self._on_error == "null":
+            emptied = Counter(batch.emptied)
             for conversion, converted in misfits:
-                self._nulled[f"{conversion.column}: {conversion.rule}"] += pc.sum(converted.misfits).as_py()
-            return batch._replace(records=records)
+                emptied[f"{conversion.column}: {conversion.rule}"] += pc.sum(converted.misfits).as_py()
+            return batch._replace(records=records, emptied=emptied)
         good = pa.repeat(pa.scalar(value=True), records.num_rows)
         rejected = [batch.rejected]
         for conversion, converted in misfits:
