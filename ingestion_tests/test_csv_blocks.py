@@ -82,6 +82,17 @@ def test_one_stray_quote_before_cells_of_many_lines_is_read_record_by_record(tmp
     assert ids == [0, *range(count)]
 
 
+@pytest.mark.parametrize("infer", ["sample", "full"])
+def test_cells_of_many_lines_across_a_cut_are_read_whatever_looks_first(tmp_path: Path, infer: str) -> None:
+    inner = "\n".join("1,2,3" for _ in range(200_000))
+    rows = "".join(f"{number},x,{number}.5\n" for number in range(430_000))
+    path = write(tmp_path, f'id,a,b\n{rows}430000,"{inner}",0.5\n430001,y,late\n')
+    loaded = load(path, infer=infer, sample_rows=10)
+    assert len(loaded.positions) == 430_002
+    assert loaded.rejects == []
+    assert loaded.types == {"id": "int64", "a": "string", "b": "string"}
+
+
 def test_an_open_quote_early_in_a_large_file_fails_with_its_line(tmp_path: Path) -> None:
     path, _ = grown(tmp_path, 10 * MEGABYTE, "x,y")
     data = path.read_bytes().replace(b"1000,x,y", b'1000,"x,y', 1)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ingestion.connectors.csv.blocks import Block, Blocks, Care
 from ingestion.connectors.csv.bundles import Part, bundled, parse_all
-from ingestion.connectors.csv.cells import read_cells
+from ingestion.connectors.csv.cells import StrayQuoteError, read_cells
 from ingestion.connectors.csv.inference import Rules, infer
 from ingestion.connectors.csv.parse import Layout, Parsed, tidy
 from ingestion.connectors.csv.plan import Plan, sample_of
@@ -80,14 +80,18 @@ class Reading:
 
     def _learn(self, label: str, parsed: Parsed) -> str:
         if parsed.stray_quote:
-            if self._care.get(label) == "records":
-                raise DataError(f"{label}: its quotes cannot be told apart; set source.quote_char, or multiline: false")
-            self._care[label] = "records" if label in self._care else "quotes"
-            return f"{label}: cells span lines where none seemed to; reading again by {self._care[label]}"
+            return self._take_care(label)
         self._plan.learn(parsed.wider)
         wider = self._plan.columns_of(list(parsed.wider))
         columns = ", ".join(f"{column.name} as {column.dtype}" for column in wider)
         return f"{label}: later values need a wider type: {columns}"
+
+    def _take_care(self, label: str) -> str:
+        """Have the text cut with more care from now on, because it was cut inside quotes."""
+        if self._care.get(label) == "records":
+            raise DataError(f"{label}: its quotes cannot be told apart; set source.quote_char, or multiline: false")
+        self._care[label] = "records" if label in self._care else "quotes"
+        return f"{label}: cells span lines where none seemed to; reading again by {self._care[label]}"
 
     def _tasks(self) -> Iterator[Callable[[], list[tuple[Part, Parsed]]]]:
         return (partial(_work, parts) for parts in bundled(self._parts()))
@@ -123,11 +127,18 @@ class Reading:
 
     def _look_at_everything(self) -> None:
         """Learn the types of all free columns from every value."""
+        cut_wrong = None
         with closing(in_order(self._looks())) as looks:
-            for types in looks:
+            for label, types in looks:
+                if types is None:
+                    cut_wrong = label
+                    break
                 self._plan.learn(types)
+        if cut_wrong is not None:
+            self._take_care(cut_wrong)
+            self._look_at_everything()
 
-    def _looks(self) -> Iterator[Callable[[], _Types]]:
+    def _looks(self) -> Iterator[Callable[[], tuple[str, _Types | None]]]:
         for chosen in self._files:
             with self._how.opening.open(chosen.file.path) as (_, texts):
                 for blocks, names in headed(texts, self._how, self._care):
@@ -150,10 +161,15 @@ def _work(parts: list[Part]) -> list[tuple[Part, Parsed]]:
     return list(zip(parts, parse_all(parts), strict=True))
 
 
-def _look(block: Block, blocks: Blocks, names: list[str], wanted: list[str], rules: Rules) -> _Types:
-    cells = read_cells(block, names, blocks.dialect, blocks.text.label)
+def _look(block: Block, blocks: Blocks, names: list[str], wanted: list[str], rules: Rules) -> tuple[str, _Types | None]:
+    """The label of a text and the types of a block of it; none where it was cut inside quotes."""
+    label = blocks.text.label
+    try:
+        cells = read_cells(block, names, blocks.dialect, label)
+    except StrayQuoteError:
+        return label, None
     rows = tidy(cells, blocks.dialect, block.first_line).rows
-    return {name: infer(rows[name], rules) for name in wanted}
+    return label, {name: infer(rows[name], rules) for name in wanted}
 
 
 def _spread(files: Sequence[Chosen]) -> list[Chosen]:
