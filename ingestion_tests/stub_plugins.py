@@ -19,6 +19,9 @@ class StubConnector(Connector):
     on_bad_row: Literal["quarantine", "fail", "drop"] = "quarantine"
     incremental: bool | None = None
 
+    def beside(self, loader: Loader) -> Any:
+        return self.with_defaults(incremental=not loader.replaces_all)
+
     def read(self, cursor: Any, known: Any) -> Iterator[Batch]:
         yield from ()
 
@@ -35,6 +38,10 @@ class StubTransformer(Transformer):
 class StubLoader(Loader):
     type: Literal["stub"] = "stub"
     write_mode: Literal["append", "overwrite"] = "append"
+
+    @property
+    def replaces_all(self) -> bool:
+        return self.write_mode == "overwrite"
 
     def state(self, job: str) -> State:
         return State()

@@ -114,12 +114,15 @@ def test_a_transformer_whose_types_follow_the_values_is_named():
 class _List(Connector):
     """Yields numbers from its options; what breaks the contract is switched on by name."""
 
-    watchable = True
     type: Literal["test"] = "test"
     rows: int = 3
     """How many rows there are."""
     fault: str = ""
     """Which part of the contract to break."""
+
+    @property
+    def watchable(self):
+        return True
 
     def read(self, cursor, known):
         start = 0 if cursor is None or self.fault == "again" else cursor

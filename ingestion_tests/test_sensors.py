@@ -112,6 +112,15 @@ def test_a_job_that_does_not_read_incrementally_has_no_sensor(project):
     assert names == {"alert_on_failure", "find_lost_runs"}
 
 
+def test_a_job_that_a_placeholder_makes_read_everything_is_not_asked_for(orders, instance, monkeypatch):
+    orders.job("orders", {**ORDERS, "source": {**ORDERS["source"], "incremental": "${INCREMENTAL:-false}"}})
+    assert "reads all that its source has" in look(instance).skip_message
+    monkeypatch.setenv("INCREMENTAL", "true")
+    assert look(instance).run_requests
+    orders.job("orders", {**ORDERS, "loader": {"type": "iceberg", "write_mode": "${MODE:-overwrite}"}})
+    assert "reads all that its source has" in look(instance).skip_message
+
+
 def test_a_new_file_makes_the_sensor_request_a_run_that_loads_it_alone(orders, instance):
     assert run_job("orders").rows_loaded == 1
     assert not look(instance).run_requests

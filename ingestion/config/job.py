@@ -117,11 +117,10 @@ class JobConfig(Model):
 
     @model_validator(mode="after")
     def _defaults_from_neighbours(self) -> Self:
-        """The table is named after the job, and all but an overwrite reads only what is new."""
-        loader = _with_defaults(self.loader, table=self.id)
-        overwrites = getattr(loader, "write_mode", None) == "overwrite"
-        object.__setattr__(self, "loader", loader)
-        object.__setattr__(self, "source", _with_defaults(self.source, incremental=not overwrites))
+        """The table is named after the job, and the source knows where its rows go."""
+        loader = self.loader.with_defaults(table=self.id)
+        completed = {"loader": loader, "source": self.source.beside(loader)}
+        self.__dict__.update(completed)  # frozen, and these do not count as written
         return self
 
     @property
@@ -129,10 +128,6 @@ class JobConfig(Model):
         """Changes when, and only when, an option changes."""
         text = json.dumps(self.as_written(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
-
-    def as_written(self) -> dict[str, Any]:
-        """The options that were given, templates and source merged in, placeholders untouched."""
-        return super().as_written()
 
     def resolved(self, where: str = "") -> Self:
         """The same job, placeholders replaced, validated anew; raises ConfigError that names path and variable."""
@@ -169,18 +164,3 @@ def build(cls: type[J], job_id: str, config: Mapping[str, Any]) -> J:
         error = PydanticCustomError("extra_forbidden", text)
         raise ValidationError.from_exception_data("job", [InitErrorDetails(type=error, loc=("id",), input=None)])
     return cls.model_validate({**config, "id": job_id})
-
-
-def _with_defaults(plugin: P, **defaults: Any) -> P:
-    """*plugin* with these values where the file gives none; they do not count as written."""
-    missing = {
-        name: value
-        for name, value in defaults.items()
-        if name in type(plugin).model_fields
-        and not (name in plugin.model_fields_set and getattr(plugin, name) is not None)
-    }
-    if not missing:
-        return plugin
-    copy = plugin.model_copy(update=missing)
-    copy.model_fields_set.difference_update(set(missing) - plugin.model_fields_set)
-    return copy

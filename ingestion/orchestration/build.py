@@ -60,7 +60,7 @@ def definitions_of(loaded: list[LoadedJob], started: Callable[[Stream], None] = 
         kinds.add(item.job.loader.type)
         if item.job.cron_expression:
             schedules.append(job_schedule(item.job))
-        if _watched(item):
+        if item.job.source.watchable:
             sensors.append(job_sensor(item.job))
     jobs = [dg.define_asset_job(INGEST_JOB, selection=dg.AssetSelection.assets(*good))] if good else []
     return dg.Definitions(
@@ -71,8 +71,3 @@ def definitions_of(loaded: list[LoadedJob], started: Callable[[Stream], None] = 
         jobs=jobs,
         executor=dg.in_process_executor,
     )
-
-
-def _watched(item: LoadedJob) -> bool:
-    source = item.job.source if item.job else None
-    return bool(source and source.watchable and getattr(source, "incremental", True))

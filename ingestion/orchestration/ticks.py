@@ -59,6 +59,8 @@ def _look(job: JobConfig) -> Callable[[dg.SensorEvaluationContext], dg.RunReques
             return dg.SkipReason(_busy(job.id, busy))
         try:
             ready = job.resolved()
+            if not ready.source.watchable:  # known only now, where a placeholder says so
+                return dg.SkipReason(f"every run of {job.id} reads all that its source has; nothing is ever new")
             state = ready.loader.state(job.id)
             watched = ready.source.watch(state.cursor)
         except IngestionError as error:

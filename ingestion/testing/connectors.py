@@ -52,7 +52,7 @@ def _read(connector: Connector, cursor: Cursor, known: pa.Schema | None) -> list
 
 
 def _check_watch(connector: Connector, rows: int, cursor: Cursor) -> None:
-    if not type(connector).watchable:
+    if not connector.watchable:
         return
     watched = connector.watch(None)
     require(bool(watched.items) >= bool(rows), f"watch found nothing where read found {rows} rows")

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import AliasChoices, Field, field_validator
+from typing_extensions import Self
 from xxhash import xxh3_128
 
 from ingestion import settings
@@ -18,7 +19,7 @@ from ingestion.connectors.files.listing import Found, find
 from ingestion.connectors.files.opening import Compression, Opening
 from ingestion.connectors.files.stored import digest
 from ingestion.errors import DataError
-from ingestion.plugins import Batch, Connector, Cursor, Origin, Restart, Watched
+from ingestion.plugins import Batch, Connector, Cursor, Loader, Origin, Restart, Watched
 
 __all__ = ["Chosen", "FileConnector"]
 
@@ -38,7 +39,6 @@ class Chosen:
 class FileConnector(Connector):
     """Reads the files at a path that were not loaded before, oldest first."""
 
-    watchable: ClassVar[bool] = True
     default_patterns: ClassVar[tuple[str, ...]] = ()
 
     source_path: str = Field(min_length=1)
@@ -90,6 +90,15 @@ class FileConnector(Connector):
 
         After a Restart everything follows anew. Every file yields at least one batch unless it is empty.
         """
+
+    @property
+    def watchable(self) -> bool:
+        """Not where every run reads all files anew."""
+        return self.incremental is not False
+
+    def beside(self, loader: Loader) -> Self:
+        """Every file is read again for a loader that replaces what earlier ones brought."""
+        return self.with_defaults(incremental=not loader.replaces_all)
 
     @property
     def opening(self) -> Opening:

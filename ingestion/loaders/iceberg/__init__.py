@@ -101,6 +101,11 @@ class IcebergLoader(Loader):
             )
         return value
 
+    @property
+    def replaces_all(self) -> bool:
+        """Where the table is overwritten."""
+        return self.write_mode == "overwrite"
+
     def identifier(self, job: str = "") -> tuple[str, ...]:
         """Namespace and table; the table is named after the *job* where no name is given."""
         if not (self.table or job):
