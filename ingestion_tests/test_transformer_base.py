@@ -47,6 +47,41 @@ def test_columns_take_their_new_names_and_keep_their_order():
     assert done.records.to_pydict() == {"b": ["1"], "B": ["2"], "c": ["3"]}
 
 
+def test_a_new_name_that_a_later_file_has_already_is_refused():
+    files = batch({"old": ["1"]}), batch({"old": ["2"], "new": ["3"]})
+    with pytest.raises(ConfigError, match="the source has a column 'new' already"):
+        apply({"column_mapping": {"old": "new"}}, *files)
+
+
+def test_a_source_that_takes_over_a_new_name_is_read_on():
+    done = apply({"column_mapping": {"old": "new"}}, batch({"old": ["1"]}), batch({"new": ["2"], "more": ["x"]}))
+    assert [part.records.to_pydict() for part in done] == [{"new": ["1"]}, {"new": ["2"], "more": ["x"]}]
+
+
+@pytest.mark.parametrize("config", [
+    {"numeric_columns": ["price"]},
+    {"types": {"price": "double"}},
+    {"column_mapping": {"Price": "price"}, "numeric_columns": ["price"]},
+])  # fmt: skip
+def test_a_column_may_be_missing_from_some_files(config):
+    name = "Price" if "column_mapping" in config else "price"
+    done = apply(config, batch({"a": ["1"]}), batch({"a": ["1"], name: ["2.5"]}), batch({"a": ["1"]}))
+    assert [part.records.to_pylist() for part in done] == [[{"a": "1"}], [{"a": "1", "price": 2.5}], [{"a": "1"}]]
+
+
+def test_a_column_that_no_file_has_is_named_with_all_that_there_are():
+    with pytest.raises(ConfigError, match=r"numeric_columns: the source has no column 'prise'; did you mean 'price'\?"):
+        apply({"numeric_columns": ["prise"]}, batch({"a": ["1"]}), batch({"a": ["1"], "price": ["2.5"]}))
+    with pytest.raises(ConfigError, match=r"column_mapping: the source has no column 'zzz'; It has: a, b"):
+        apply({"column_mapping": {"zzz": "y"}}, batch({"a": ["1"]}), batch({"b": ["1"]}))
+
+
+def test_a_source_that_gives_nothing_lacks_nothing():
+    assert apply({"numeric_columns": ["price"]}) == []
+    empty = batch({})
+    assert apply({"numeric_columns": ["price"]}, empty) == [empty]
+
+
 def test_rename_columns_is_the_same_option():
     assert BaseTransformer.model_validate({"rename_columns": {"a": "b"}}).as_written() == {"column_mapping": {"a": "b"}}
 

@@ -103,6 +103,7 @@ class BaseTransformer(Transformer):
         casting = Casting(self.column_mapping, self.conversions(), self.on_conversion_error)
         for batch in batches:
             yield casting.apply(batch)
+        casting.finish()
 
     def conversions(self) -> list[Conversion]:
         """What happens to which column, in order; made anew for each run, because readers remember what they saw."""

@@ -28,13 +28,14 @@ class Casting:
         self._mapping = mapping
         self._conversions = conversions
         self._on_error = on_error
-        self._checked = False
+        self._names: Sequence[str] = ()  # of the batch before
+        self._seen: dict[str, None] = {}  # every column that the source had so far
 
     def apply(self, batch: Batch) -> Batch:
         """The batch with new names and types; its schema does not depend on which values fit."""
         if not batch.records.num_columns:  # nothing was there to be read
             return batch
-        self._check_columns(batch.records.schema.names)
+        self._note_names(batch.records.schema.names)
         columns = dict(zip(self._renamed(batch.records.schema.names), batch.records.columns, strict=True))
         misfits: list[tuple[Conversion, Converted]] = []
         for conversion in self._conversions:
@@ -47,19 +48,24 @@ class Casting:
         records = pa.RecordBatch.from_arrays(list(columns.values()), schema=_schema(batch.records, columns))
         return self._settle(batch, records, misfits) if misfits else batch._replace(records=records)
 
-    def _check_columns(self, names: Sequence[str]) -> None:
-        """Once per run, on its first columns: what options name is there, and new names are free."""
-        if self._checked:
+    def finish(self) -> None:
+        """Raise ConfigError for a column that an option names and no batch had; files may differ in their columns."""
+        if not self._seen:
             return
-        self._checked = True
         for old in self._mapping:
-            _require(old, "column_mapping", names)
-        renamed = self._renamed(names)
-        for name, count in Counter(renamed).items():
+            _require(old, "column_mapping", list(self._seen))
+        for conversion in self._conversions:
+            _require(conversion.column, conversion.rule, self._renamed(list(self._seen)))
+
+    def _note_names(self, names: Sequence[str]) -> None:
+        """Remember columns that are new, and raise ConfigError where a new name is taken."""
+        if names == self._names:
+            return
+        self._names = names
+        self._seen |= dict.fromkeys(names)
+        for name, count in Counter(self._renamed(names)).items():
             if count > 1:
                 raise ConfigError(f"column_mapping: the source has a column {name!r} already; choose another new name")
-        for conversion in self._conversions:
-            _require(conversion.column, conversion.rule, renamed)
 
     def _renamed(self, names: Sequence[str]) -> list[str]:
         return [self._mapping.get(name, name) for name in names]
