@@ -1,7 +1,8 @@
 """How a CSV file is written: its separators, its marks, and what its words mean."""
 
 import csv
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -46,7 +47,7 @@ class Dialect:
         return replace(self, delimiter=max(_DELIMITERS, key=lambda delimiter: scores[delimiter]))
 
     def _lines(self, text: bytes) -> list[str]:
-        lines = text.decode(errors="replace").splitlines()
+        lines = io.StringIO(text.decode(errors="replace"), newline="")  # str.splitlines ends lines elsewhere too
         return [line for line in islice(lines, _SNIFFED_LINES) if line.strip()]
 
     def _evenness(self, lines: Sequence[str], delimiter: str) -> tuple[float, int]:
@@ -56,7 +57,7 @@ class Dialect:
         usual = max(set(counts), key=lambda count: (counts.count(count), count))
         return (counts.count(usual) / len(counts) if usual > 1 else 0.0), usual
 
-    def _cells(self, lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+    def _cells(self, lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
         return csv.reader(
             lines,
             delimiter=delimiter,
@@ -67,7 +68,7 @@ class Dialect:
 
     def header(self, line: bytes) -> list[str]:
         """The column names of a header line: trimmed, never empty, never twice the same."""
-        cells: list[str] = next(self._cells(line.decode().splitlines(keepends=True), self.delimiter), [])
+        cells: list[str] = next(self._cells(io.StringIO(line.decode(), newline=""), self.delimiter), [])
         return unique([self._name(cell) for cell in cells])
 
     def _name(self, cell: str) -> str:
