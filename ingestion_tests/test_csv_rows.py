@@ -151,6 +151,8 @@ def test_a_footer_as_long_as_the_file_leaves_nothing(tmp_path: Path) -> None:
         (' a ,"b "," ""c"" "', ["a", "b", "c"]),
         ('a, "b",c', ["a", "b", "c"]),
         ('"x\ny",b,c', ["x\ny", "b", "c"]),
+        ("a\x0bb,c\x85d,e\u2028f", ["a\x0bb", "c\x85d", "e\u2028f"]),
+        ("x\x0c,y,z", ["x", "y", "z"]),
         ("\n\na,b,c", ["a", "b", "c"]),
     ],
 )
@@ -175,6 +177,27 @@ def test_names_that_are_too_few_make_every_row_ragged(tmp_path: Path) -> None:
 def test_the_delimiter_can_be_found_or_spelled(tmp_path: Path, sign: str, name: str) -> None:
     content = f'id{sign}text\n1{sign}"a, b; c"\n2{sign}"d|e"\n'
     assert load(write(tmp_path, content), delimiter=name).rows[0] == {"id": 1, "text": "a, b; c"}
+
+
+def test_only_line_ends_end_the_lines_that_the_delimiter_is_found_in(tmp_path: Path) -> None:
+    content = "id;a;b\n" + "1;x\x0b,y\u2028,z;\x85,\n" * 3
+    assert load(write(tmp_path, content), delimiter="auto").rows[0] == {"id": 1, "a": "x\x0b,y\u2028,z", "b": "\x85,"}
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_without_multiline_a_bare_carriage_return_in_quotes_belongs_to_its_cell(tmp_path: Path, clean: bool) -> None:
+    path = write(tmp_path, 'a,b\n"x\ry",1\nz,2\n' + ("" if clean else '"open,3\n'))
+    loaded = load(path, multiline=False)
+    assert loaded.rows == [{"a": "x\ry", "b": 1}, {"a": "z", "b": 2}]
+    assert loaded.positions == [2, 3]
+    assert loaded.bad_lines == ([] if clean else [4])
+
+
+def test_without_multiline_carriage_returns_do_not_make_up_for_line_ends_in_quotes(tmp_path: Path) -> None:
+    path = write(tmp_path, 'a,b\n"x\ny",1\nz,2\rw,3\n')
+    loaded = load(path, multiline=False)
+    assert [row["a"] for row in loaded.rows] == ['y"', "z", "w"]
+    assert loaded.bad_lines == [2]
 
 
 def test_metadata_columns_say_where_each_row_came_from(tmp_path: Path) -> None:
@@ -228,6 +251,22 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], message: st
     with pytest.raises(ValidationError) as caught:
         CsvConnector(source_path="x.csv", **options)
     assert message in str(caught.value)
+
+
+def test_a_bad_byte_in_a_ragged_row_is_a_matter_of_encoding_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, b"a,b\n1,\xc3\xa5\n2,x\n3,\xe5,z\n")
+    with pytest.raises(DataError, match=r"line 4: byte 0xE5 at position 3 is not utf-8"):
+        load(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_ragged_rows_beyond_ascii_are_rejected_as_written(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, "a,b\n1,å\n2,ö,z\n\n3,x\n"))
+    assert [row["a"] for row in loaded.rows] == [1, 3]
+    assert [(row["position"], row["payload"]) for row in loaded.rejects] == [(3, "2,ö,z")]
+    assert loaded.removed == {"blank_row": 1}
 
 
 def test_small_files_are_told_apart_whatever_one_of_them_holds(tmp_path: Path) -> None:

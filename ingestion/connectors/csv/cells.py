@@ -57,29 +57,53 @@ def read_cells(block: Block, names: list[str], dialect: Dialect, label: str) -> 
         if dialect.comment is not None and _has_comment(block.data, dialect.comment):
             return _lexed(block, names, dialect, label)
         read = _arrow(block.data, names, dialect)
-    except pa.ArrowInvalid as error:
+        if read is None or not _is_counted(read, block, dialect):
+            return _lexed(block, names, dialect, label)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise _refused(block, label, error) from error
-    if read is None or (read.total != block.lines and (read.invalid or not dialect.multiline)):
-        return _lexed(block, names, dialect, label)
     if read.total == block.lines:
         return _cells(read, range(block.first_line, block.first_line + block.lines), label)
     lines = _lines(read.rows, block)
     return Cells(read.rows, lines, []) if lines is not None else _lexed(block, names, dialect, label)
 
 
+def _is_counted(read: _Read, block: Block, dialect: Dialect) -> bool:
+    """Whether the lines of the rows can be told by counting line ends."""
+    if dialect.multiline:
+        return read.total == block.lines or not read.invalid
+    data = bytes(block.data)
+    return read.total == block.lines and data.count(b"\r") == data.count(b"\r\n")
+
+
 def _arrow(data: memoryview | bytes, names: list[str], dialect: Dialect) -> _Read | None:
-    """What Arrow reads; None where *data* ends inside quotes.
+    """What Arrow reads; None where *data* ends inside quotes. Raises UnicodeDecodeError or ArrowInvalid.
 
     A row of nothing but delimiters is put at the end: quotes that are still open swallow it.
     """
+    text = b"".join((data, dialect.delimiter.encode() * (len(names) - 1), b"\n"))
     invalid: list[pa_csv.InvalidRow] = []
+    try:
+        table = _table(text, names, dialect, invalid if text.isascii() else None)
+    except pa.ArrowInvalid:
+        text.decode()  # Arrow hands over no row that is not UTF-8, and says so on stderr alone
+        table = _table(text, names, dialect, invalid)
+    total = table.num_rows + len(invalid)
+    swallowed = not table.num_rows or (invalid and invalid[-1].number == total) or table.columns[-1][-1].as_py()
+    if swallowed:
+        return None
+    (batch,) = table.combine_chunks().to_batches()  # one block is one chunk: nothing is copied
+    return _Read(batch.slice(0, batch.num_rows - 1), invalid)
+
+
+def _table(text: bytes, names: list[str], dialect: Dialect, invalid: list[pa_csv.InvalidRow] | None) -> pa.Table:
+    """*text* as Arrow reads it; rows of other lengths are added to *invalid*, or raise ArrowInvalid without it."""
 
     def note(row: pa_csv.InvalidRow) -> str:
-        invalid.append(row)
+        if invalid is not None:
+            invalid.append(row)
         return "skip"
 
-    text = b"".join((data, dialect.delimiter.encode() * (len(names) - 1), b"\n"))
-    table = pa_csv.read_csv(
+    return pa_csv.read_csv(
         pa.BufferReader(text),
         pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
         pa_csv.ParseOptions(
@@ -88,7 +112,7 @@ def _arrow(data: memoryview | bytes, names: list[str], dialect: Dialect) -> _Rea
             escape_char=dialect.escape or False,
             newlines_in_values=True,
             ignore_empty_lines=False,
-            invalid_row_handler=note,
+            invalid_row_handler=note if invalid is not None else None,
         ),
         pa_csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
@@ -97,12 +121,6 @@ def _arrow(data: memoryview | bytes, names: list[str], dialect: Dialect) -> _Rea
             null_values=list(dialect.null_values),
         ),
     )
-    total = table.num_rows + len(invalid)
-    swallowed = not table.num_rows or (invalid and invalid[-1].number == total) or table.columns[-1][-1].as_py()
-    if swallowed:
-        return None
-    (batch,) = table.combine_chunks().to_batches()  # one block is one chunk: nothing is copied
-    return _Read(batch.slice(0, batch.num_rows - 1), invalid)
 
 
 def _lexed(block: Block, names: list[str], dialect: Dialect, label: str) -> Cells:
@@ -171,11 +189,14 @@ def _has_comment(data: memoryview, comment: str) -> bool:
     return text.startswith(mark) or b"\n" + mark in text or b"\r" + mark in text
 
 
-def _refused(block: Block, label: str, error: pa.ArrowInvalid) -> DataError:
+def _refused(block: Block, label: str, error: Exception) -> DataError:
     data = bytes(block.data)
     try:
         data.decode()
     except UnicodeDecodeError as wrong:
         line = block.first_line + data.count(b"\n", 0, wrong.start)
         return wrong_encoding(label, "utf-8", wrong, line, wrong.start - data.rfind(b"\n", 0, wrong.start))
-    return DataError(f"{label}: lines {block.first_line} to {block.first_line + block.lines}: {error}")
+    return DataError(
+        f"{label}: lines {block.first_line} to {block.first_line + block.lines} cannot be read: {error}; "
+        f"check the quotes and line ends there, and source.quote_char and escape_char"
+    )

@@ -34,7 +34,7 @@ def records(data: bytes, dialect: Dialect) -> Iterator[Record]:
             yield Record(start, position, first, closed=True, comment=True)
             continue
         open_ = _open_after(line, dialect, open_=open_)
-        if open_ and dialect.multiline:
+        if open_ and (dialect.multiline or not line.endswith(b"\n")):  # a bare carriage return in quotes ends nothing
             continue
         yield Record(start, position, first, closed=not open_, comment=False)
         open_ = False
