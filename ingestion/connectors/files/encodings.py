@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ingestion.errors import DataError
 
-__all__ = ["decoder", "guess", "wrong_encoding"]
+__all__ = ["can_start_at_lines", "decoder", "guess", "wrong_encoding"]
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -38,6 +38,15 @@ def decoder(label: str, encoding: str, errors: str) -> Callable[[bytes], bytes]:
     if name in ("utf-8", "utf-8-sig") and errors == "strict":
         return _without_bom()
     return _Transcoder(label, name, errors)
+
+
+def can_start_at_lines(encoding: str) -> bool:
+    """Whether what follows any line feed byte can be decoded by itself: in UTF-8, and where a byte is a character."""
+    name = codecs.lookup(encoding).name
+    every = bytes(range(256))
+    return name in ("utf-8", "utf-8-sig") or (
+        "\n".encode(name) == b"\n" and len(every.decode(name, "replace")) == len(every)
+    )
 
 
 def _without_bom() -> Callable[[bytes], bytes]:

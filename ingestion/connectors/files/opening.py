@@ -1,7 +1,6 @@
 """The bytes of a file: hashed as stored, decompressed, and handed over as UTF-8 text."""
 
 import bz2
-import codecs
 import gzip
 import io
 import lzma
@@ -14,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from ingestion.connectors.files.encodings import decoder, guess
+from ingestion.connectors.files.encodings import can_start_at_lines, decoder, guess
 from ingestion.connectors.files.stored import Stored
 from ingestion.errors import DataError, TransientError
 
@@ -68,7 +67,7 @@ class Opening(NamedTuple):
             yield from self._members(stored)
             return
         with _damage(stored.path, compression):
-            raw = _decompressed(stored, compression)
+            raw = self._limited(_decompressed(stored, compression), stored)
         encoding = self._encoding(stored, None)
         yield Text(raw, self, stored, label=stored.path, compression=compression, encoding=encoding)
 
@@ -85,7 +84,8 @@ class Opening(NamedTuple):
                 encoding = self._encoding(stored, name)
                 with archive.open(name) as member:
                     label = stored.path if len(names) == 1 else f"{stored.path}!{name}"
-                    yield Text(member, self, stored, label=label, compression="zip", encoding=encoding)
+                    raw = self._limited(member, stored)
+                    yield Text(raw, self, stored, label=label, compression="zip", encoding=encoding)
 
     def _is_member(self, name: str) -> bool:
         base = name.rpartition("/")[2]
@@ -103,9 +103,32 @@ class Opening(NamedTuple):
             compression = self.compression_of(again)
             with _damage(stored.path, compression):
                 if member is None:
-                    return guess(_decompressed(again, compression))
+                    return guess(self._limited(_decompressed(again, compression), again))
                 with zipfile.ZipFile(stored.path) as archive, archive.open(member) as raw:
-                    return guess(raw)
+                    return guess(self._limited(raw, again))
+
+    def _limited(self, raw: Readable, stored: Stored) -> Readable:
+        return raw if self.max_bytes is None else _Limited(raw, stored, self.max_bytes)
+
+
+class _Limited:
+    """What a file holds, up to a limit that counts for all its members together."""
+
+    def __init__(self, raw: Readable, stored: Stored, limit: int) -> None:
+        self._raw = raw
+        self._stored = stored
+        self._limit = limit
+
+    def read(self, size: int = -1) -> bytes:
+        """At most *size* bytes; raises DataError beyond the limit."""
+        data = self._raw.read(size)
+        self._stored.unpacked += len(data)
+        if self._stored.unpacked > self._limit:
+            raise DataError(
+                f"{self._stored.path} is larger than source.max_decompressed_bytes ({self._limit:,}); "
+                f"raise it, or split the file"
+            )
+        return data
 
 
 class Text:
@@ -120,14 +143,12 @@ class Text:
         self.encoding = encoding
         self._raw = raw
         self._decode = decoder(label, encoding, how.errors)
-        self._limit = how.max_bytes
-        self._size = 0
         self._ended = False
 
     @property
     def seekable(self) -> bool:
         """Whether a part in the middle of the file can be read by itself."""
-        return self.compression == "none" and codecs.lookup(self.encoding).name not in ("utf-16", "utf-32")
+        return self.compression == "none" and can_start_at_lines(self.encoding)
 
     def read(self, size: int) -> bytes:
         """About *size* bytes; none only at the end. Raises DataError for damaged data or a wrong encoding."""
@@ -135,12 +156,6 @@ class Text:
             with _damage(self.label, self.compression):
                 data = self._raw.read(size)
             self._ended = not data
-            self._size += len(data)
-            if self._limit is not None and self._size > self._limit:
-                raise DataError(
-                    f"{self.label} is larger than source.max_decompressed_bytes ({self._limit:,}); "
-                    f"raise it, or split the file"
-                )
             text = self._decode(data)
             if text:
                 return text

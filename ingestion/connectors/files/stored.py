@@ -21,6 +21,7 @@ class Stored(io.RawIOBase):
     def __init__(self, path: str) -> None:
         super().__init__()
         self.path = path
+        self.unpacked = 0  # bytes that came out of it, counted by those who limit them
         self._count = self._counted = 0
         self._hash = xxh3_128()
         try:
