@@ -397,9 +397,9 @@ def test_a_required_column_must_be_there(project, loader):
     ) as catalog:
         catalog.create_namespace("default")
         catalog.create_table("default.t", Schema(NestedField(1, "a", LongType(), required=True)))
-    with pytest.raises(DataError, match="'a' is required and the data lacks it"):
+    with pytest.raises(DataError, match="'a' is required and the data lacks it; bring it"):
         land(loader, [batch({"b": [1]})])
-    with pytest.raises(DataError, match="'a' is required and the data has 1 nulls"):
+    with pytest.raises(DataError, match="'a' is required and the data has 1 nulls in it; fill them"):
         land(loader, [batch({"a": [1, None]})])
     land(loader, [batch({"a": [1]})])
     assert project.table("default.t")["a"].to_pylist() == [1]

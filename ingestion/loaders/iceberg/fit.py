@@ -80,6 +80,7 @@ class Fit:
             ) from error
         if not wanted.nullable and values.null_count:
             raise DataError(
-                f"table {self.table}: column {name!r} is required and the data has {values.null_count} nulls in it"
+                f"table {self.table}: column {name!r} is required and the data has {values.null_count} nulls in it; "
+                f"fill them in the source, make it optional in the table, or load into another table"
             )
         return values

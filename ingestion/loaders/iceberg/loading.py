@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ingestion.errors import DataError, Superseded
-from ingestion.loaders.iceberg.catalog import find_table, translated
+from ingestion.loaders.iceberg.catalog import translated
 from ingestion.loaders.iceberg.commit import append, replace_all
 from ingestion.loaders.iceberg.cursors import stored
 from ingestion.loaders.iceberg.history import CONFIG, ENTRY, JOB, LOAD, RUN, Entry, all_entries, entry_of
@@ -36,15 +36,7 @@ class Loading:
         self._options = options
         self._load = load
         self._cursor: Cursor = None
-        self._target = Target(
-            catalog,
-            identifier,
-            find_table(catalog, identifier),
-            load.load_id,
-            target_file_size=options.target_file_size,
-            partition_by=options.partition_by,
-            properties=options.table_properties,
-        )
+        self._target = Target(catalog, identifier, options, load.load_id)
         self._quarantine = Quarantine(catalog, identifier, load)
 
     def run(self, batches: Iterator[Batch]) -> LoadResult:

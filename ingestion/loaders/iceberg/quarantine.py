@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ingestion.errors import IngestionError, OutcomeUnknown
+from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.loaders.iceberg.catalog import find_table, translated
 from ingestion.loaders.iceberg.commit import Landing, NotSent, staged
 from ingestion.loaders.iceberg.history import CONFIG, JOB, LOAD, RUN, find_load, in_summary, known_since
@@ -45,8 +46,8 @@ class Quarantine:
     def write(self, rejected: pa.RecordBatch) -> None:
         """Take rows of schema REJECTED."""
         if self._rows is None:
-            table = find_table(self._catalog, self._identifier)
-            self._rows = Target(self._catalog, self._identifier, table, self._load.load_id, target_file_size=_FILE_SIZE)
+            options = IcebergLoader(target_file_size=_FILE_SIZE)
+            self._rows = Target(self._catalog, self._identifier, options, self._load.load_id)
         self.rows += rejected.num_rows
         self._rows.write(self._stamped(rejected))
 

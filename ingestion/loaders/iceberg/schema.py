@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ingestion.errors import ConfigError, DataError
-from ingestion.loaders.iceberg.catalog import make_namespace
+from ingestion.errors import DataError
 from ingestion.loaders.iceberg.fit import Fit
-from ingestion.loaders.iceberg.partitions import PartitionField, check_spec, spec_for
+from ingestion.loaders.iceberg.partitions import check_spec
+from ingestion.loaders.iceberg.staging import (
+    SchemaMoved,
+    check_unmoved,
+    creation,
+    stage_columns,
+    stage_properties,
+    staged_table,
+)
 from ingestion.loaders.iceberg.types import (
     TEXT_DICTIONARY,
     file_schema,
@@ -25,11 +32,9 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table, Transaction
 
-__all__ = ["Evolution", "SchemaMoved"]
+    from ingestion.loaders.iceberg import IcebergLoader
 
-
-class SchemaMoved(Exception):
-    """Another commit took field ids or changed the partitioning that files were written with."""
+__all__ = ["Evolution"]
 
 
 @dataclass
@@ -39,8 +44,7 @@ class Evolution:
     catalog: "Catalog"
     identifier: tuple[str, ...]
     table: "Table | None"
-    partition_by: Sequence[PartitionField]
-    properties: Mapping[str, str]
+    options: "IcebergLoader"
     planned: "Schema | None" = None
     generation: int = 0
     untyped: dict[str, None] = field(default_factory=dict)  # columns that so far hold nothing but nulls
@@ -92,57 +96,26 @@ class Evolution:
         if self.table is None:
             if table is not None:
                 raise SchemaMoved(f"table {self.name} was created meanwhile")
-            transaction = self._creation()
+            transaction = creation(self.home)
         elif table is None or table.metadata.table_uuid != self.table.metadata.table_uuid:
             raise SchemaMoved(f"table {self.name} was replaced meanwhile")
         else:
             transaction = table.transaction()
-            self._stage(transaction)
-        self._check(transaction)
-        return transaction
-
-    def _check(self, transaction: "Transaction") -> None:
-        """Files refer to field ids and are laid out by one partition spec: both must be what they were."""
-        if transaction.table_metadata.default_spec_id != self.home.metadata.default_spec_id:
-            raise SchemaMoved(f"table {self.name}: its partitioning changed meanwhile")
-        now = transaction.table_metadata.schema()
-        planned = self.settle()
-        for field_id, path in planned._lazy_id_to_name.items():  # noqa: SLF001 - the only list of nested fields by id
-            mine = planned.find_field(field_id).field_type
-            if now.find_column_name(field_id) != path or (
-                mine.is_primitive and now.find_field(field_id).field_type != mine
-            ):
-                raise SchemaMoved(f"table {self.name}: field {field_id} ({path}) was taken meanwhile")
-
-    def _creation(self) -> "Transaction":
-        from pyiceberg.table import CreateTableTransaction, StagedTable
-
-        staged = self.home
-        assert isinstance(staged, StagedTable)  # noqa: S101 - there is no table, so home is the staged one
-        transaction = CreateTableTransaction(staged)
         self._stage(transaction)
+        check_unmoved(transaction, self.home, self.settle(), self.name)
         return transaction
 
     def _stage(self, transaction: "Transaction") -> None:
-        from pyiceberg.exceptions import ResolveError, ValidationError
-
-        changes = self._changes if self.table is not None else self._changes[1:]
-        try:
-            for change in changes:
-                with transaction.update_schema() as update:
-                    update.union_by_name(change)
-        except (ResolveError, ValidationError, ValueError) as error:
-            raise SchemaMoved(f"table {self.name}: {error}") from error
-        if self.table is not None:
-            current = transaction.table_metadata.properties
-            news = {key: value for key, value in self.properties.items() if current.get(key) != value}
-            if news:
-                transaction.set_properties(news)
+        if self.table is None:
+            stage_columns(transaction, self._changes[1:], self.name)
+        else:
+            stage_columns(transaction, self._changes, self.name)
+            stage_properties(transaction, self.options)
 
     def _plan(self, incoming: pa.Schema) -> None:
         if self.table is not None and self.planned is None:
             self.planned = self.table.schema()
-            check_spec(self.table, self.partition_by, self.name)
+            check_spec(self.table, self.options.partition_by, self.name)
         present = {item.name: item for item in file_schema(self.planned)} if self.planned else {}
         self._check_names(incoming.names, present)
         needed = []
@@ -169,43 +142,24 @@ class Evolution:
         return how == "wider"
 
     def _partitions(self, name: str) -> bool:
-        return any(item.column == name for item in self.partition_by)
+        return any(item.column == name for item in self.options.partition_by)
 
     def _grow(self, columns: list[pa.Field]) -> None:
         change = pa.schema(columns)
         self._changes.append(change)
         if self.table is None and self._staged is None:
-            self._staged = self._create(change)
+            self._staged = staged_table(self.catalog, self.identifier, self.options, change)
             self.planned = self._staged.schema()
         else:
             try:
-                transaction = self.table.transaction() if self.table is not None else self._creation()
-                if self.table is not None:
-                    self._stage(transaction)
+                transaction = self.table.transaction() if self.table is not None else creation(self.home)
+                self._stage(transaction)
             except SchemaMoved as error:
                 raise DataError(
                     f"table {self.name}: the data does not fit its schema: {error}; load into another table"
                 ) from error
             self.planned = transaction.table_metadata.schema()
         self.generation += 1
-
-    def _create(self, columns: pa.Schema) -> "Table":
-        from pyiceberg.table import Transaction
-
-        schema = _with_ids(columns)
-        spec = spec_for(schema, self.partition_by, self.name)
-        try:
-            make_namespace(self.catalog, self.identifier[:-1])
-            transaction: Transaction = self.catalog.create_table_transaction(
-                self.identifier, schema, partition_spec=spec, properties=dict(self.properties)
-            )
-            _ = transaction.table_metadata  # worked out only now, and refused where pyiceberg cannot write it
-        except (ValueError, NotImplementedError) as error:
-            raise ConfigError(
-                f"table {self.name} cannot be created: {error}; "
-                f"correct loader.database, loader.table, loader.table_properties or loader.catalog"
-            ) from error
-        return transaction._table  # noqa: SLF001 - the staged table, from which every attempt starts
 
     def _check_names(self, names: Sequence[str], present: Mapping[str, pa.Field]) -> None:
         by_case = {name.lower(): name for name in present}
@@ -223,42 +177,39 @@ class Evolution:
                 )
 
     def _fit(self, incoming: pa.Schema) -> Fit:
-        from pyiceberg.schema import sanitize_column_names
-
         planned = self.planned
         if planned is None:  # nothing but untyped columns so far
             planned = self.settle()
         places = {name: place for place, name in enumerate(incoming.names)}
         missing = [item.name for item in planned.fields if item.required and item.name not in places]
         if missing:
-            raise DataError(f"table {self.name}: column {missing[0]!r} is required and the data lacks it")
-        dictionaries = {item.name for item in incoming if is_text_dictionary(item.type)}
-        if not dictionaries <= self._dictionaries:
-            self._dictionaries |= dictionaries
-            self.generation += 1
-        target = [
-            item.with_type(TEXT_DICTIONARY) if own.name in self._dictionaries and item.type == pa.string() else item
-            for own, item in zip(planned.fields, file_schema(sanitize_column_names(planned)), strict=True)
-        ]
-        sources = [places.get(item.name, -1) for item in planned.fields]
+            raise DataError(
+                f"table {self.name}: column {missing[0]!r} is required and the data lacks it; bring it in the source "
+                f"or name it by transformer.column_mapping, make it optional in the table, or load into another table"
+            )
+        target = self._file_columns(incoming, planned)  # before the generation is read: this may begin one
         home = self.home.metadata
         return Fit(
             table=self.name,
             generation=self.generation,
             schema=planned,
             spec=home.spec(),
-            target=pa.schema(target),
-            sources=sources,
+            target=target,
+            sources=[places.get(item.name, -1) for item in planned.fields],
             location=home.location,
             properties=home.properties,
         )
 
+    def _file_columns(self, incoming: pa.Schema, planned: "Schema") -> pa.Schema:
+        """The columns of the files; a text that came as a dictionary once stays one, in files of a new generation."""
+        from pyiceberg.schema import sanitize_column_names
 
-def _with_ids(columns: pa.Schema) -> "Schema":
-    """An Iceberg schema as a table creation numbers it."""
-    from pyiceberg.io.pyarrow import _ConvertToIcebergWithoutIDs, visit_pyarrow
-    from pyiceberg.schema import Schema, assign_fresh_schema_ids
-
-    schema = visit_pyarrow(columns, _ConvertToIcebergWithoutIDs())
-    assert isinstance(schema, Schema)  # noqa: S101 - the visitor's result for a schema
-    return assign_fresh_schema_ids(schema)
+        dictionaries = {item.name for item in incoming if is_text_dictionary(item.type)}
+        if not dictionaries <= self._dictionaries:
+            self._dictionaries |= dictionaries
+            self.generation += 1
+        plain_columns = file_schema(sanitize_column_names(planned))
+        return pa.schema(
+            item.with_type(TEXT_DICTIONARY) if own.name in self._dictionaries and item.type == pa.string() else item
+            for own, item in zip(planned.fields, plain_columns, strict=True)
+        )

@@ -1,15 +1,16 @@
 """One table as one load sees it: rows in, files written, one commit at the end."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion.errors import TransientError
+from ingestion.loaders.iceberg.catalog import find_table
 from ingestion.loaders.iceberg.commit import Landing, NotSent, append
-from ingestion.loaders.iceberg.partitions import PartitionField
-from ingestion.loaders.iceberg.schema import Evolution, SchemaMoved
+from ingestion.loaders.iceberg.schema import Evolution
+from ingestion.loaders.iceberg.staging import SchemaMoved
 from ingestion.loaders.iceberg.writer import StreamWriter, remove
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
+    from ingestion.loaders.iceberg import IcebergLoader
+
 __all__ = ["Target"]
 
 Stage = Callable[["Transaction", "Sequence[DataFile]"], "_SnapshotProducer[Any]"]
@@ -28,17 +31,7 @@ Stage = Callable[["Transaction", "Sequence[DataFile]"], "_SnapshotProducer[Any]"
 class Target:
     """Collects rows for a table, which the commit creates where it does not exist."""
 
-    def __init__(
-        self,
-        catalog: "Catalog",
-        identifier: tuple[str, ...],
-        table: "Table | None",
-        load_id: str,
-        *,
-        target_file_size: int,
-        partition_by: Sequence[PartitionField] = (),
-        properties: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader", load_id: str) -> None:
         self.identifier = identifier
         self.name = ".".join(identifier)
         self.rows = 0
@@ -47,10 +40,10 @@ class Target:
         self.in_doubt = False  # a request is on its way, or was lost: nothing that it refers to may be deleted
         self._catalog = catalog
         self._load_id = load_id
-        self._target_file_size = target_file_size
+        self._target_file_size = options.target_file_size
         self._brought: dict[str, None] = {}  # names of the columns, in the order of the data
-        self._evolution = Evolution(catalog, identifier, table, partition_by, properties or {})
-        self._writer = StreamWriter(load_id, target_file_size)
+        self._evolution = Evolution(catalog, identifier, find_table(catalog, identifier), options)
+        self._writer = StreamWriter(load_id, self._target_file_size)
         self._used: dict[int, list[DataFile]] = {}  # by the snapshot that was to hold them
 
     @property
