@@ -374,6 +374,9 @@ def test_a_column_of_the_table_whose_name_was_given_away_is_not_asked_for():
     ({"date_columns": {"a": ["%d/%m/%Y", "%d/%m/%Y %z"]}}, "format '%d/%m/%Y' has no offset"),
     ({"date_columns": {"a": "%d/%m/%Y %z"}, "types": {"a": "timestamp"}}, "only type timestamptz keeps it"),
     ({"column_mapping": {"a": "x", "b": "x"}}, "2 columns would become 'x'"),
+    ({"types": {"t": "timestamp"}, "timezone": "UTC"}, "types: column 't' is a timestamp, which has no zone, but timezone is set; make it timestamptz"),
+    ({"types": {"t": "timestamp"}, "date_columns": {"t": "%d/%m/%Y %H:%M"}, "timezone": "UTC"}, "make it timestamptz"),
+    ({"date_format": "%d/%m/%Y"}, "date_format: there are no date_columns for it; name them"),
     ({"on_conversion_error": "ignore"}, "'quarantine', 'null' or 'fail'"),
     ({"filters": ["a > 0"]}, "unknown key 'filters'"),
 ])  # fmt: skip

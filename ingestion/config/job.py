@@ -97,7 +97,7 @@ class JobConfig(Model):
     retry_policy: RetryPolicy = RetryPolicy()
     """When a run that failed for a passing reason is started again."""
     max_bad_rows: int | None = Field(None, ge=0)
-    """More bad rows than this fail the run before its commit."""
+    """More bad rows than this, quarantined or dropped, fail the run before its commit."""
     max_bad_ratio: float = Field(0.05, ge=0, le=1)
     """A greater share of bad rows fails the run before its commit; judged beyond 100 bad rows."""
 

@@ -75,7 +75,8 @@ class BaseTransformer(Transformer):
     date_format: Formats | None = None
     """The strptime format, or several to be tried in turn, of all date_columns that have none of their own."""
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
-    """The zone of times that are written without an offset; they are then stored as timestamptz."""
+    """The zone of times that are written without an offset: columns of type timestamptz, and date_columns whose format
+    has a time of day, which are then timestamptz too."""
     numeric_columns: list[str] = []
     """Columns to convert to numbers: double, unless types says otherwise; what the source gives as numbers stays as
     it is."""
@@ -170,9 +171,17 @@ class BaseTransformer(Transformer):
                 yield f"column {name!r} stands {count} times in date_, numeric_ and boolean_columns; keep one"
         if self.decimal_separator == self.thousands_separator != "auto":
             yield f"decimal_separator and thousands_separator are both {self.decimal_separator!r}; change one"
+        if self.date_format and not self.date_columns:
+            yield "date_format: there are no date_columns for it; name them, or take it out"
         yield from self._wrong_types()
 
     def _wrong_types(self) -> Iterator[str]:
+        for column, name in self.types.items():
+            if self.timezone and type_name(parse_type(name)) == "timestamp":
+                yield (
+                    f"types: column {column!r} is a timestamp, which has no zone, but timezone is set; "
+                    f"make it timestamptz, or take timezone out"
+                )
         kinds = {
             "date_columns": (self.date_columns, ("date", "timestamp", "timestamptz")),
             "numeric_columns": (self.numeric_columns, ("int", "long", "float", "double", "decimal")),
