@@ -273,7 +273,7 @@ def test_an_empty_folder_has_no_rows(tmp_path: Path) -> None:
 def test_a_header_alone_gives_the_columns_and_is_remembered(tmp_path: Path) -> None:
     write(tmp_path, "id,name\n")
     loaded = load(tmp_path, known=pa.schema([("id", pa.int64())]))
-    assert loaded.types == {"id": "int64", "name": "string"}
+    assert loaded.types == {"id": "int64", "name": "null"}
     assert loaded.rows == []
     assert loaded.cursor.num_rows == 1
 
@@ -396,6 +396,17 @@ def test_a_bomb_stops_at_its_limit(tmp_path: Path) -> None:
         load(path, max_decompressed_bytes=1_000_000)
 
 
+def test_the_limit_holds_for_all_members_of_an_archive_together_and_for_the_guess_at_encodings(tmp_path: Path) -> None:
+    row = "1,some text\n"
+    path = write(tmp_path, zipped(a_csv=SMALL + row * 1000, b_csv=SMALL + row * 1000))
+    assert len(load(path, max_decompressed_bytes=30_000).rows) == 2004
+    with pytest.raises(DataError, match=r"data.csv is larger than source.max_decompressed_bytes \(20,000\)"):
+        load(path, max_decompressed_bytes=20_000)
+    damaged = write(tmp_path, gzip.compress(b"id\n" + b"1\n" * 5_000_000)[:-9], "damaged.csv")
+    with pytest.raises(DataError, match=r"is larger than source.max_decompressed_bytes"):
+        load(damaged, max_decompressed_bytes=1_000_000, encoding="auto")
+
+
 TEXT = "id,näme\n1,Ångström €\n2,plain\n"
 
 
@@ -415,6 +426,14 @@ def test_encodings_hold_across_blocks(tmp_path: Path) -> None:
     assert len(loaded.records) >= 2
     assert loaded.table["t"].unique().to_pylist() == ["Å€ and some more text"]
     assert loaded.positions == list(range(2, 400_002))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "cp037", "shift_jis", "cp1252"])
+def test_a_sample_from_the_middle_is_never_misread(tmp_path: Path, encoding: str) -> None:
+    text = "id\n" + "".join(f"{number}\n" for number in range(300_000))
+    loaded = load(write(tmp_path, text.encode(encoding)), encoding=encoding, sample_rows=100)
+    assert loaded.restarts == []
+    assert loaded.types == {"id": "int64"}
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -19,11 +19,15 @@ _EXACT_IN_DOUBLE = float(1 << 53)
 
 @dataclass(frozen=True)
 class Column:
-    """A column and its type: hinted by the job, known from the target, or free to become wider."""
+    """A column and its type: hinted by the job, known from the target, or free to become wider.
+
+    A free one of which no value was seen is text where there are rows, and of no type yet where there are none.
+    """
 
     name: str
     dtype: pa.DataType
     settled: Literal["free", "known", "hinted"]
+    seen: bool = True
 
 
 class Misfit(NamedTuple):

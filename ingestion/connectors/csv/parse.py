@@ -15,7 +15,7 @@ from ingestion.connectors.csv.dialect import Dialect
 from ingestion.connectors.csv.inference import Rules
 from ingestion.connectors.files import Found
 from ingestion.errors import DataError
-from ingestion.plugins import REJECTED, Batch, Origin
+from ingestion.plugins import BAD_ROW, REJECTED, Batch, Origin
 
 __all__ = ["Layout", "Parsed", "complete", "empty", "parse", "tidy"]
 
@@ -86,7 +86,7 @@ def parse(block: Block, layout: Layout) -> Parsed:
     if rejected is not None and layout.on_bad_row != "quarantine":
         if layout.on_bad_row == "fail":
             raise _failed(rejected)
-        removed["bad_row"], rejected = rejected.num_rows, None
+        removed[BAD_ROW], rejected = rejected.num_rows, None
     records = layout.with_metadata(records, origin)
     return Parsed(Batch(records, origin, rejected, removed, None, block.stored))
 
@@ -132,12 +132,14 @@ def _blank(rows: pa.RecordBatch, *, empty_is_null: bool) -> pa.BooleanArray | No
 
 
 def complete(columns: list[pa.Array], layout: Layout) -> pa.RecordBatch:
-    """The columns of a text, and nulls for those that it lacks."""
+    """The columns of a text, and nulls for those that it lacks; without rows, unseen ones have no type."""
     count = len(columns[0])
     nulls = [pa.nulls(count, column.dtype) for column in layout.missing]
     every = (*layout.columns, *layout.missing)
-    schema = pa.schema([pa.field(column.name, column.dtype) for column in every])
-    return pa.RecordBatch.from_arrays([*columns, *nulls], schema=schema)
+    arrays = [
+        array if count or column.seen else pa.nulls(0) for array, column in zip([*columns, *nulls], every, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in every])
 
 
 def _bad_lines(bad: list[BadLine], label: str) -> pa.RecordBatch | None:

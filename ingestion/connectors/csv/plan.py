@@ -27,7 +27,8 @@ _MORE_THAN_ENOUGH = 1.2
 class Plan:
     """The columns of a load in the order of their first appearance; only the reading thread changes it."""
 
-    def __init__(self, hints: Mapping[str, str], known: pa.Schema | None) -> None:
+    def __init__(self, hints: Mapping[str, str], known: pa.Schema | None, *, infer: bool) -> None:
+        self._infer = infer
         self._settled: dict[str, Column] = {}
         for field in known or []:
             self._settled[field.name] = Column(field.name, _plain(field.type), "known")
@@ -73,7 +74,8 @@ class Plan:
             )
 
     def _free_column(self, name: str) -> Column:
-        return Column(name, self._free.get(name) or pa.string(), "free")
+        dtype = self._free.get(name)
+        return Column(name, dtype or pa.string(), "free", seen=dtype is not None or not self._infer)
 
 
 def _plain(dtype: pa.DataType) -> pa.DataType:

@@ -32,7 +32,7 @@ class Reading:
     def __init__(self, how: How, files: Sequence[Chosen], known: pa.Schema | None) -> None:
         self._how = how
         self._files = files
-        self._plan = Plan(how.hints, known)
+        self._plan = Plan(how.hints, known, infer=how.infer != "none")
         self._care: dict[str, Care] = {}
         self._restarts = 0
 
