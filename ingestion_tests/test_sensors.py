@@ -1,5 +1,6 @@
 """When jobs run on their own, and which runs count as being in flight."""
 
+import builtins
 import os
 import signal
 import subprocess
@@ -8,11 +9,14 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import pytest
 
+from ingestion import errors
+from ingestion.connectors import ConnectorFactory
+from ingestion.connectors.csv import CsvConnector
 from ingestion.orchestration.build import build_definitions
 from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.launch import run_job
@@ -154,6 +158,99 @@ def test_the_sensor_asks_once_for_the_same_files_and_again_when_the_job_changed(
     orders.file("data/b.csv", "id,name\n2,Bo\n")
     (fourth,) = look(instance).run_requests
     assert fourth.run_key != third.run_key
+
+
+@pytest.fixture
+def moody(orders, monkeypatch) -> Iterator[str]:
+    """A source whose reading raises what a variable names, so that the job file stays the same; the variable."""
+
+    class Moody(CsvConnector):
+        type: Literal["moody"] = "moody"  # type: ignore[assignment]  # a type of its own
+
+        def read(self, cursor, known):
+            mood = os.environ.get("MOOD")
+            if mood:
+                raise getattr(builtins, mood, None) or getattr(errors, mood)("not today")
+            yield from super().read(cursor, known)
+
+    ConnectorFactory.register("moody", Moody)
+    orders.job(
+        "orders", {**ORDERS, "source": {"type": "moody", "source_path": "data"}, "retry_policy": {"max_retries": 0}}
+    )
+    yield "MOOD"
+    ConnectorFactory.unregister("moody")
+
+
+def run_key(instance: dg.DagsterInstance) -> str | None:
+    """The key of the run that a tick asks for, if any."""
+    requests = look(instance).run_requests
+    return requests[0].run_key if requests else None
+
+
+def long_ago(instance: dg.DagsterInstance, run_id: str, seconds: float) -> None:
+    """Let a run that failed or was cancelled have ended earlier."""
+    status = instance.get_run_by_id(run_id).status
+    kind = {"FAILURE": "PIPELINE_FAILURE", "CANCELED": "PIPELINE_CANCELED"}[status.value]
+    event = dg.DagsterEvent(event_type_value=kind, job_name=INGEST_JOB)
+    instance.report_dagster_event(event, run_id, timestamp=time.time() - seconds)
+
+
+@pytest.mark.parametrize("mood", ["TransientError", "OutcomeUnknown", "ZeroDivisionError"])
+def test_files_of_a_run_that_failed_for_a_passing_reason_are_asked_for_again(moody, instance, monkeypatch, mood):
+    keys = [run_key(instance)]
+    monkeypatch.setenv(moody, mood)
+    for pause in (60, 120, 240):
+        report = run_job("orders")
+        assert report.status == "failed"
+        long_ago(instance, report.run_id, pause - 5)
+        assert report.run_id in look(instance).skip_message
+        long_ago(instance, report.run_id, pause + 1)
+        keys.append(run_key(instance))
+        assert keys[-1] == run_key(instance)
+    assert len({*keys, None}) == 5
+
+
+@pytest.mark.parametrize("mood", ["ConfigError", "DataError", "BudgetSpent"])
+def test_files_of_a_run_that_failed_for_good_are_not_asked_for_again(moody, instance, monkeypatch, mood):
+    first = run_key(instance)
+    monkeypatch.setenv(moody, mood)
+    assert run_job("orders").status == "failed"
+    assert run_key(instance) == first is not None
+
+
+def test_a_failure_for_good_after_one_that_passed_is_not_asked_for_again(moody, instance, monkeypatch):
+    monkeypatch.setenv(moody, "TransientError")
+    long_ago(instance, run_job("orders").run_id, 100)
+    again = run_key(instance)
+    monkeypatch.setenv(moody, "DataError")
+    run_job("orders")
+    assert run_key(instance) == again
+
+
+@pytest.mark.parametrize("end", ["report_run_failed", "report_run_canceled"])
+def test_files_of_a_run_that_was_lost_or_cancelled_are_asked_for_again(orders, instance, end):
+    first = run_key(instance)
+    run = started(instance, tags={JOB_TAG: "orders"})
+    getattr(instance, end)(run)
+    assert "1 of 1 files new" in look(instance).skip_message
+    assert run.run_id in look(instance).skip_message
+    long_ago(instance, run.run_id, 61)
+    assert run_key(instance) not in {first, None}
+
+
+def test_files_of_a_load_that_was_rolled_back_are_asked_for_again(orders, instance):
+    run_job("orders")
+    before = orders.iceberg("default.orders").current_snapshot().snapshot_id
+    orders.file("data/b.csv", "id,name\n2,Bo\n")
+    keys = []
+    for _ in range(3):
+        keys += [run_key(instance), run_key(instance)]
+        assert run_job("orders").rows_loaded == 1
+        assert run_key(instance) is None
+        table = orders.iceberg("default.orders")
+        table.manage_snapshots().rollback_to_snapshot(before).commit()
+    assert keys[::2] == keys[1::2]
+    assert len({*keys, None}) == 4
 
 
 def test_the_sensor_says_why_it_skips(orders, instance):

@@ -9,10 +9,11 @@ import dagster as dg
 from pydantic import Field
 
 from ingestion.config import JobConfig, LoadedJob
+from ingestion.errors import ConfigError
 from ingestion.orchestration.failures import failures_told
 from ingestion.orchestration.io_managers import Attempt
 from ingestion.orchestration.liveness import hold
-from ingestion.orchestration.names import INVALID_GROUP, JOB_TAG, io_manager_key, source_key
+from ingestion.orchestration.names import ERROR_CLASS, INVALID_GROUP, JOB_TAG, io_manager_key, source_key
 from ingestion.orchestration.resources import source_resource, with_source
 from ingestion.pipeline import Stream
 from ingestion.secrets import mask, redact
@@ -79,7 +80,7 @@ def broken_asset(job_id: str, path: str, reason: str) -> dg.AssetsDefinition:
 
     @dg.op(name=f"{job_id}_broken")
     def explain() -> None:
-        raise dg.Failure(description=reason, metadata={"error_class": "ConfigError"}, allow_retries=False)
+        raise dg.Failure(description=reason, metadata={ERROR_CLASS: ConfigError.__name__}, allow_retries=False)
 
     return dg.AssetsDefinition.from_op(
         explain,

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from ingestion import errors
 from ingestion.config import JobConfig
-from ingestion.errors import IngestionError, TransientError
-from ingestion.orchestration.names import REPORT
+from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
+from ingestion.orchestration.names import ERROR_CLASS, REPORT
 from ingestion.report import RunReport
 
-__all__ = ["failures_told", "reason_of"]
+__all__ = ["failures_told", "is_lasting", "reason_of"]
 
 
 @contextmanager
@@ -44,6 +45,17 @@ def reason_of(event: dg.DagsterEvent) -> str:
     return error.message.strip() if error is not None else "the step failed"
 
 
+def is_lasting(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run failed because of its configuration or its data, so that the same run would fail again."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        failure = entry.get_dagster_event().step_failure_data.user_failure_data
+        named = failure.metadata.get(ERROR_CLASS) if failure is not None else None
+        cls = getattr(errors, str(named.value), Exception) if named is not None else Exception
+        if issubclass(cls, ConfigError | DataError):
+            return True
+    return False
+
+
 def _delay(job: JobConfig, earlier: int) -> float:
     policy = job.retry_policy
     factor = {"constant": 1, "linear": earlier + 1, "exponential": 2**earlier}[policy.backoff]
@@ -51,7 +63,7 @@ def _delay(job: JobConfig, earlier: int) -> float:
 
 
 def _failure(error: IngestionError, report: RunReport | None) -> dg.Failure:
-    metadata: dict[str, dg.MetadataValue] = {"error_class": dg.MetadataValue.text(type(error).__name__)}
+    metadata: dict[str, dg.MetadataValue] = {ERROR_CLASS: dg.MetadataValue.text(type(error).__name__)}
     if report is not None:
         metadata[REPORT] = dg.MetadataValue.json(report.as_json())
     return dg.Failure(description=str(error), metadata=metadata, allow_retries=False)

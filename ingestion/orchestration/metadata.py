@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from ingestion.orchestration.names import REPORT
+from ingestion.orchestration.names import LOAD_ID, REPORT, SNAPSHOT_ID
 from ingestion.report import RunReport
 
 __all__ = ["materialization_metadata", "preview_markdown"]
@@ -27,7 +27,7 @@ def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) 
         "files": value.int(report.files),
         "duration_seconds": value.float(report.duration_seconds),
         "rows_per_second": value.float(report.rows_per_second),
-        "load_id": value.text(report.load_id),
+        LOAD_ID: value.text(report.load_id),
         "cursor": value.json(report.cursor),
         "source_files": value.json(report.sources),
         "stages": value.json(report.stages),
@@ -37,7 +37,7 @@ def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) 
         if found := getattr(report, name):
             metadata[name] = value.json(found)
     if report.snapshot is not None:  # text: snapshot ids have 64 bits, GraphQL integers 32
-        metadata["snapshot_id"] = value.text(report.snapshot)
+        metadata[SNAPSHOT_ID] = value.text(report.snapshot)
     if report.table is not None:
         metadata["dagster/table_name"] = value.text(report.table)
     if report.location is not None:

@@ -1,12 +1,15 @@
 """What things are called in Dagster; whoever drives it from outside uses the same names."""
 
 __all__ = [
+    "ERROR_CLASS",
     "INGEST_JOB",
     "INVALID_GROUP",
     "JOB_TAG",
+    "LOAD_ID",
     "LOCATION",
     "OVERRIDES",
     "REPORT",
+    "SNAPSHOT_ID",
     "io_manager_key",
     "run_config",
     "schedule_name",
@@ -24,6 +27,12 @@ JOB_TAG = "ingestion/job"
 """The tag of a run that names our job."""
 REPORT = "report"
 """The metadata of a materialization, or of a failure, that holds the whole run report."""
+LOAD_ID = "load_id"
+"""The metadata of a materialization that holds the id of its load."""
+SNAPSHOT_ID = "snapshot_id"
+"""The metadata of a materialization that names what was committed; missing where nothing was."""
+ERROR_CLASS = "error_class"
+"""The metadata of a failure that names the class of our error."""
 OVERRIDES = "overrides"
 """The parameter of a run that is merged over the job file."""
 

@@ -1,12 +1,15 @@
 """When jobs run on their own: a schedule for a cron expression, a sensor for new files."""
 
 import hashlib
+import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 
 import dagster as dg
 
 from ingestion.config import JobConfig
 from ingestion.errors import IngestionError
+from ingestion.orchestration.attempts import Unfinished, newest_landed, unfinished
 from ingestion.orchestration.liveness import in_flight
 from ingestion.orchestration.names import INGEST_JOB, JOB_TAG, schedule_name, sensor_name
 from ingestion.secrets import redact
@@ -67,11 +70,20 @@ def _look(job: JobConfig) -> Callable[[dg.SensorEvaluationContext], dg.RunReques
             return dg.SkipReason(f"cannot look: {redact(str(error))}")
         if not watched.items:
             return dg.SkipReason(watched.summary)
-        # A run that failed is not requested again for the same files, unless the job or its table has changed since.
-        seen = f"{watched.key} {state.load_id} {job.config_hash}"
-        return run_request(job.id, hashlib.sha256(seen.encode()).hexdigest())
+        lost = unfinished(context.instance, job.id)
+        if lost and time.time() < lost.again_at:
+            return dg.SkipReason(_waiting(watched.summary, lost))
+        # Dagster runs a key once. Files that failed a run are thus not asked for again, unless that may have passed,
+        # or the job or its table has changed since; a table that was rolled back is as it was, but the landing is new.
+        seen = (watched.key, state.load_id, newest_landed(context.instance, job.id), lost and lost.run_id)
+        return run_request(job.id, hashlib.sha256(f"{seen} {job.config_hash}".encode()).hexdigest())
 
     return tick
+
+
+def _waiting(summary: str, lost: Unfinished) -> str:
+    again = datetime.fromtimestamp(lost.again_at, timezone.utc)
+    return f"{summary}; run {lost.run_id} came to nothing and is made up for after {again:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _busy(job_id: str, run_id: str) -> str:
