@@ -134,6 +134,9 @@ def _stamped(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:
     ingested_at = pa.scalar(report.start_time, pa.timestamp("us", "UTC"))
     for batch in batches:
         records, count = batch.records, batch.records.num_rows
+        if not count and all(pa.types.is_null(column.type) for column in records.schema):
+            yield batch  # a header alone: our columns would make a table of it
+            continue
         clash = sorted({RUN_ID, INGESTED_AT}.intersection(records.schema.names))
         if clash:
             raise DataError(

@@ -128,6 +128,38 @@ def test_a_column_of_nulls_waits_for_its_type_and_is_text_in_the_end(loader):
     assert loader.to_table()["x"].to_pylist().count(None) == 1
 
 
+NOTHING = pa.array([], pa.null())
+
+
+def test_a_column_of_an_empty_batch_whose_type_nobody_knows_waits_for_rows(project, loader):
+    header = batch({"a": NOTHING, "b": NOTHING}, cursor=1)
+    result = land(loader, [header])
+    assert (result.snapshot, result.schema) == (None, None)
+    assert loader.state("a") == State()
+    land(loader, [batch({"a": pa.array([], pa.int64()), "b": NOTHING}, cursor=1)])
+    assert loader.state("a").schema == pa.schema([("a", pa.int64())])
+    land(loader, [header._replace(cursor=2)])
+    assert loader.state("a").cursor == 2
+    result = land(loader, [header, batch({"a": [1], "b": [1.5]})])
+    assert (result.added, result.absent) == (("b",), ())
+    assert loader.to_table().to_pylist() == [{"a": 1, "b": 1.5}]
+
+
+def test_a_partitioned_table_waits_until_its_partition_column_has_a_type(project):
+    loader = IcebergLoader(table="t", partition_by=[{"column": "day", "transform": "month"}])
+    assert land(loader, [batch({"n": pa.array([], pa.int64()), "day": NOTHING}, cursor=1)]).snapshot is None
+    land(loader, [batch({"n": [1], "day": [dt.date(2024, 1, 1)]})])
+    assert project.table("default.t").num_rows == 1
+
+
+def test_where_all_rows_are_bad_columns_without_a_type_are_text(project, loader):
+    result = land(loader, [batch({"a": NOTHING, "b": NOTHING}, cursor=1, bad=2)])
+    assert (result.rows, result.quarantined) == (0, 2)
+    assert loader.state("a").schema == pa.schema([("a", pa.string()), ("b", pa.string())])
+    assert loader.state("a").cursor == 1
+    assert project.table("default.t__quarantine").num_rows == 2
+
+
 def test_types_widen_and_never_narrow(loader):
     land(loader, [batch({"i": pa.array([1], pa.int32()), "f": pa.array([0.5], pa.float32()), "d": [Decimal("1.25")]})])
     land(loader, [batch({"i": [2**40], "f": [0.1], "d": [Decimal("12345.25")]})])

@@ -128,6 +128,17 @@ def test_a_moved_header_makes_a_run_partial_and_says_so(project: Project) -> Non
     assert report.as_json()["warnings"] == [warning]
 
 
+def test_a_header_alone_makes_no_table_of_the_runs_own_columns(job: JobConfig, project: Project) -> None:
+    header = Batch(pa.record_batch({"id": pa.nulls(0)}), Origin("a.csv"), cursor={"at": 1})
+    Script.plays["orders"] = [header]
+    report = run(job.merged({"loader": {"type": "iceberg"}}), "run-1")
+    assert (report.status, report.snapshot, report.rows_read) == ("success", None, 0)
+    Script.plays["orders"] = [header, batch(7)]
+    run(job.merged({"loader": {"type": "iceberg"}}), "run-2")
+    assert project.table("default.orders").schema.names == ["id", RUN_ID, INGESTED_AT]
+    assert project.table("default.orders")["id"].to_pylist() == [7]
+
+
 def test_every_row_carries_its_run_and_time(job: JobConfig) -> None:
     Script.plays["orders"] = [batch(1, 2)]
     report = run(job, "run-1")

@@ -65,6 +65,7 @@ class Loading:
         started = time.perf_counter()
         if not self._has_something_to_say():
             return self._result(None, None, started)
+        self._target.begin()
         self._quarantine.land()
         self._quarantine.survey()
         kept = stored(self._cursor, self._cursor_folder(), self._target.home.io)

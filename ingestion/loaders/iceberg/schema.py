@@ -48,6 +48,7 @@ class Evolution:
     planned: "Schema | None" = None
     generation: int = 0
     untyped: dict[str, None] = field(default_factory=dict)  # columns that so far hold nothing but nulls
+    undecided: dict[str, None] = field(default_factory=dict)  # columns of batches without rows that have no type
     _changes: list[pa.Schema] = field(default_factory=list)
     _staged: "Table | None" = None
     _fits: dict[pa.Schema, Fit] = field(default_factory=dict)
@@ -81,6 +82,23 @@ class Evolution:
             self._plan(incoming)
             found = self._fits[incoming] = self._fit(incoming)
         return found
+
+    def decided(self, incoming: pa.Schema) -> pa.Schema:
+        """What a batch without rows says: nothing of columns whose type nobody knows yet.
+
+        It says nothing at all where one of them is to partition a table that does not exist.
+        """
+        unknown = [item.name for item in incoming if pa.types.is_null(item.type)]
+        self.undecided.update(dict.fromkeys(unknown))
+        if self.table is None and self.planned is None and any(map(self._partitions, unknown)):
+            return pa.schema([])
+        return pa.schema([item for item in incoming if item.name not in unknown])
+
+    def begin(self) -> None:
+        """Have something to create the table from, if only text columns whose type nobody knows."""
+        if self.table is None and self.planned is None and self.undecided:
+            self.untyped |= self.undecided
+            self.settle()
 
     def settle(self) -> "Schema":
         """The final plan; columns without any value become text."""

@@ -62,11 +62,12 @@ class Target:
         return sum(int(file.file_size_in_bytes) for file in self.files)
 
     def write(self, records: pa.RecordBatch) -> None:
-        """Take rows; a batch without rows still adds its columns."""
-        if not records.num_columns:
-            return
+        """Take rows; a batch without rows still adds those of its columns that have a type."""
         self._brought.update(dict.fromkeys(records.schema.names))
-        fit = self._evolution.fit(records.schema)
+        schema = records.schema if records.num_rows else self._evolution.decided(records.schema)
+        if not schema.names:
+            return
+        fit = self._evolution.fit(schema)
         if records.num_rows:
             self.rows += records.num_rows
             self._writer.write(records, fit, self._evolution.home)
@@ -74,8 +75,10 @@ class Target:
     @property
     def added(self) -> tuple[str, ...]:
         """Columns of the data that the table, which was there already, did not have."""
-        before = self._columns_before
-        return tuple(name for name in self._brought if name not in before) if before else ()
+        planned, before = self._evolution.planned, self._columns_before
+        if planned is None or not before or not self.landed:
+            return ()
+        return tuple(column.name for column in planned.fields if column.name not in before)
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -90,6 +93,10 @@ class Target:
     def finish(self) -> None:
         """Have all rows in closed files."""
         self.files = self._writer.finish()
+
+    def begin(self) -> None:
+        """Have a table to commit to, even where no row says what it should look like."""
+        self._evolution.begin()
 
     def abort(self) -> None:
         """Stop; remove the files unless a commit refers to them or may do so."""
