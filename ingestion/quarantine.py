@@ -52,20 +52,9 @@ def reject(
     *reasons*, *columns* and *values* have one entry per rejected row, or are one text for all.
     """
     rows = pc.cast(rows, pa.int64())  # an empty list of indices has the type null
-    count = len(rows)
-    return pa.RecordBatch.from_arrays(
-        [
-            _column(stage, count),
-            _column(rule, count),
-            _column(columns, count),
-            _column(values, count),
-            _column(reasons, count),
-            _column(origin.source, count),
-            pc.cast(origin.at(rows), pa.int64()),
-            as_payload(records.take(rows)),
-        ],
-        schema=REJECTED,
-    )
+    texts = [_column(text, len(rows)) for text in (stage, rule, columns, values, reasons, origin.source)]
+    places = [pc.cast(origin.at(rows), pa.int64()), as_payload(records.take(rows))]
+    return pa.RecordBatch.from_arrays([*texts, *places], schema=REJECTED)
 
 
 def _column(value: pa.Array | str | None, count: int) -> pa.Array:

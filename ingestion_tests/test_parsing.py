@@ -183,6 +183,12 @@ def test_values_fit_or_are_misfits(name):
     assert cast(texts, parse_type(name)) == expected
 
 
+@pytest.mark.parametrize("dtype", [pa.string(), pa.large_string()])
+@pytest.mark.parametrize("option", [{}, {"decimal_separator": ","}, {"thousands_separator": "'"}, {"formats": ["%Y"]}])
+def test_text_stays_as_it_is_whatever_numbers_and_dates_look_like(dtype, option):
+    assert cast([" 1,5 ", "x", "", None], dtype, **option) == [" 1,5 ", "x", "", None]
+
+
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name in CASES for text in CASES[name]])
 def test_a_value_means_the_same_alone_and_among_misfits(name, text):
     dtype = parse_type(name)

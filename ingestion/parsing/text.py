@@ -6,6 +6,7 @@ values are judged by their shape: those of the right shape are cast, the others 
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +22,7 @@ __all__ = ["FALSE_VALUES", "TRUE_VALUES", "cast_text"]
 TRUE_VALUES = ("true", "1")
 FALSE_VALUES = ("false", "0")
 _PROBE = 64
-
+_UNREAD = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 _FLOAT = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:nan|inf|infinity))$"
 _LEAP_YEAR = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
 _DATE = (
@@ -50,29 +51,51 @@ def cast_text(
     binary. *formats* are strptime formats, tried in turn, in place of ISO 8601; *timezone* is the zone of
     values without offset where *dtype* has a zone. True and false words are compared without case.
     """
-    if dtype in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary()):
-        return pc.cast(values, dtype), _no_misfits(values)
-    localised = decimal_separator != "." or bool(thousands_separator)
-    whole = None if formats or localised else _whole(values, dtype)
+    words = (true_values, false_values)
+    notation = _Notation(decimal_separator, thousands_separator, words, formats or (), timezone)
+    whole, text = (None, _trimmed(values)) if notation.is_special(dtype) else _at_once(values, dtype)
     if whole is not None:
-        return whole, _no_misfits(values)
-    text = _trimmed(values)
-    if not (formats or localised) and pc.sum(pc.binary_length(text)) != pc.sum(pc.binary_length(values)):
-        whole = _whole(text, dtype)  # blanks alone may have been in the way
-        if whole is not None:
-            return whole, _no_misfits(values)
-    if formats:
-        typed = _by_formats(text, dtype, formats, timezone)
-    elif pa.types.is_boolean(dtype):
-        typed = _booleans(text, true_values, false_values)
-    else:
-        plain = _plain_numbers(text, decimal_separator, thousands_separator) if localised else text
-        typed = _by_shape(plain, dtype, timezone)
+        return whole, pa.repeat(pa.scalar(value=False), len(values))
+    typed = notation.read(text, dtype)
     return typed, pc.and_(pc.is_valid(text), pc.is_null(typed))
 
 
-def _no_misfits(values: pa.Array) -> pa.BooleanArray:
-    return pa.repeat(pa.scalar(value=False), len(values))
+class _Notation(NamedTuple):
+    """How values are written."""
+
+    decimal: str
+    thousands: str | None
+    words: tuple[Sequence[str], Sequence[str]]  # true ones, false ones
+    formats: Sequence[str]
+    timezone: str | None
+
+    def is_special(self, dtype: pa.DataType) -> bool:
+        """Whether Arrow's own cast to *dtype* may read the values in another sense."""
+        return dtype not in _UNREAD and (self.is_localised or bool(self.formats))
+
+    @property
+    def is_localised(self) -> bool:
+        """Whether numbers are not written as programs do."""
+        return self.decimal != "." or bool(self.thousands)
+
+    def read(self, text: pa.Array, dtype: pa.DataType) -> pa.Array:
+        """The values of *text* one by one; null for those that do not fit."""
+        if self.formats:
+            return _by_formats(text, dtype, self.formats, self.timezone)
+        if pa.types.is_boolean(dtype):
+            return _booleans(text, *self.words)
+        plain = _plain_numbers(text, self.decimal, self.thousands) if self.is_localised else text
+        return _by_shape(plain, dtype, self.timezone)
+
+
+def _at_once(values: pa.Array, dtype: pa.DataType) -> tuple[pa.Array | None, pa.Array]:
+    """The column cast as a whole, if it can be; else its text without the blanks that may have been in the way."""
+    whole = _whole(values, dtype)
+    if whole is not None:
+        return whole, values
+    text = _trimmed(values)
+    has_blanks = pc.sum(pc.binary_length(text)) != pc.sum(pc.binary_length(values))
+    return _whole(text, dtype) if has_blanks else None, text
 
 
 def _trimmed(values: pa.Array) -> pa.Array:
@@ -83,6 +106,8 @@ def _trimmed(values: pa.Array) -> pa.Array:
 
 def _whole(values: pa.Array, dtype: pa.DataType) -> pa.Array | None:
     """The column cast at once; None where it has to be looked at value by value."""
+    if dtype in _UNREAD:
+        return pc.cast(values, dtype)
     if (
         pa.types.is_boolean(dtype)
         or pa.types.is_time(dtype)
