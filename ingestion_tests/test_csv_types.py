@@ -37,7 +37,9 @@ UTC = pa.timestamp("us", "UTC")
         (["1.23456789012345678"], pa.string()),
         (["0.00000000000000000012"], pa.float64()),
         (["9007199254740993", "0.5"], pa.string()),
-        (["9007199254740992", "0.5"], pa.float64()),
+        (["9007199254740991", "0.5"], pa.float64()),
+        (["1e999", "0.5"], pa.float64()),
+        (["9007199254740993.0"], pa.string()),
         (["9223372036854775808", "0.5"], pa.string()),
         (["1.5", "NaN", "-INF"], pa.float64()),
         (["nan"], pa.string()),
@@ -154,6 +156,10 @@ def test_a_late_wider_value_starts_the_read_over_with_its_type(
         ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00", "string"),
         ("2024-01-01T00:00:00", "2024-01-01T00:00:00.1234567", "string"),
         ("12345678901234567890", "1.5", "string"),
+        ("1.5", "0.12345678901234567890123", "string"),
+        ("1.5", "-1.23456789012345678", "string"),
+        ("1.5", "123456789012345678e-5", "string"),
+        ("1.5", "9007199254740993.0", "string"),
     ],
 )
 def test_no_late_value_is_bent_to_fit(tmp_path: Path, column: str, late: str, expected: str) -> None:
@@ -214,6 +220,64 @@ def test_a_known_type_rejects_what_does_not_fit_and_never_starts_over(tmp_path: 
     assert loaded.positions == [2, 6]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "text", "fits"),
+    [
+        (pa.float64(), "9007199254740993", False),
+        (pa.float64(), "9007199254740993.0", False),
+        (pa.float64(), "-9007199254740993", False),
+        (pa.float64(), "9007199254740994", True),
+        (pa.float64(), "9223372036854775808", True),
+        (pa.float64(), "12345678901234567890", False),
+        (pa.float64(), "0.12345678901234567890123", False),
+        (pa.float64(), "0.1234567890123456", True),
+        (pa.float64(), "-0.00012345678901234567", True),
+        (pa.float64(), "0.10000000000000000000", True),
+        (pa.float64(), "1e300", True),
+        (pa.float64(), "123456789012345678e5", False),
+        (pa.float64(), " 9007199254740993 ", False),
+        (pa.float64(), "-inf", True),
+        (pa.float64(), "NaN", True),
+        (pa.float32(), "16777217", False),
+        (pa.float32(), "0.1", True),
+        (pa.float32(), "3.14159265358979", False),
+    ],
+)
+def test_a_known_column_rejects_numbers_that_it_would_round(
+    tmp_path: Path, dtype: pa.DataType, text: str, fits: bool
+) -> None:
+    loaded = load(write(tmp_path, f"v,w\n1.5,1\n{text},2\n"), known=pa.schema([("v", dtype)]))
+    assert [row["w"] for row in loaded.rows] == ([1, 2] if fits else [1])
+    if not fits:
+        kind = "double" if dtype == pa.float64() else "float"
+        assert [row["reason"] for row in loaded.rejects] == [f"'{text}' has more digits than a {kind} keeps"]
+
+
+def test_a_hint_takes_numbers_that_it_rounds(tmp_path: Path) -> None:
+    path = write(tmp_path, "v\n9007199254740993\n")
+    assert load(path, schema_hints={"v": "double"}).rows == [{"v": 9007199254740992.0}]
+
+
+def test_numbers_with_separators_are_not_rounded_either(tmp_path: Path) -> None:
+    path = write(tmp_path, "v;w\n1,5;1\n9.007.199.254.740.993;2\n9.007.199.254.740.992,0;3\n")
+    known = pa.schema([("v", pa.float64())])
+    loaded = load(path, delimiter=";", decimal_separator=",", thousands_separator=".", known=known)
+    assert [row["w"] for row in loaded.rows] == [1, 3]
+
+
+@pytest.mark.parametrize("content", ["a,b\n", "a,b\n\n,\n"])
+def test_columns_without_any_value_in_a_file_without_rows_have_no_type_yet(tmp_path: Path, content: str) -> None:
+    path = write(tmp_path, content)
+    assert load(path).types == {"a": "null", "b": "null"}
+    assert load(path, infer="full").types == {"a": "null", "b": "null"}
+    assert load(path, infer="none").types == {"a": "string", "b": "string"}
+    assert load(path, schema_hints={"a": "date"}).types == {"a": "date32[day]", "b": "null"}
+    write(tmp_path, "b,c\n5,\n", "more.csv")
+    loaded = load(tmp_path, order_by="name")
+    assert loaded.types == {"a": "null", "b": "int64", "c": "string"} or loaded.types["a"] == "string"
+    assert loaded.types["b"] == "int64"
+
+
 def test_a_column_known_as_text_arrives_as_written(tmp_path: Path) -> None:
     path = write(tmp_path, "n,d\n007, 2024-01-01 \n1.50,x\n")
     loaded = load(path, known=pa.schema([("n", pa.string()), ("d", pa.large_string())]))
@@ -231,7 +295,7 @@ def test_a_column_known_as_text_arrives_as_written(tmp_path: Path) -> None:
         (pa.time64("us"), "10:11:12", datetime(2024, 1, 1, 10, 11, 12, tzinfo=timezone.utc).time()),
         (UTC, "2024-01-01T01:00:00+01:00", datetime(2024, 1, 1, tzinfo=timezone.utc)),
         (pa.date32(), "2024-01-01", date(2024, 1, 1)),
-        (pa.float64(), "12345678901234567890", 12345678901234567890.0),
+        (pa.float64(), "10000000000000000000", 1e19),
         (pa.float64(), "+5", 5.0),
     ],
 )

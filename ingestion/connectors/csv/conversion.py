@@ -7,14 +7,14 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.connectors.csv.inference import Rules, exact_as_double, infer, join
-from ingestion.parsing import expectation, misfit_reasons
+from ingestion.connectors.csv.inference import Rules, infer, join
+from ingestion.connectors.csv.rounding import inexact, rounded, scattered, suspects
+from ingestion.parsing import expectation, misfit_reasons, type_name
 
 __all__ = ["Column", "Misfit", "Typed", "typed"]
 
 _ZERO = r"^\s*-?0\d|^\s*-0\s*$"
 _ZERO_OF_DOUBLE = r"^\s*-?0\d"
-_EXACT_IN_DOUBLE = float(1 << 53)
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,12 @@ class Misfit(NamedTuple):
     reasons: pa.Array
 
 
+class _Cast(NamedTuple):
+    values: pa.Array
+    misfits: pa.BooleanArray | None
+    rounded: pa.BooleanArray | None  # those of the misfits that are numbers with too many digits
+
+
 class Typed(NamedTuple):
     """The columns of a block, typed; *wider* names the types that free columns need instead."""
 
@@ -54,23 +60,37 @@ def typed(texts: list[pa.Array], columns: tuple[Column, ...], rules: Rules) -> T
         if column.dtype == pa.string():
             result.columns.append(text)
             continue
-        values, mask = _cast(text, column, rules)
+        values, mask, rounds = _cast(text, column, rules)
         result.columns.append(values)
         if mask is None:
             continue
         if column.settled == "free":
             wider[column.name] = _wider(column.dtype, text.filter(mask), rules)
         else:
-            result.misfits.append(Misfit(column.name, mask, _reasons(text, column)))
+            result.misfits.append(Misfit(column.name, mask, _reasons(text, column, rounds)))
     return result._replace(wider=wider)
 
 
-def _cast(text: pa.Array, column: Column, rules: Rules) -> tuple[pa.Array, pa.BooleanArray | None]:
+def _cast(text: pa.Array, column: Column, rules: Rules) -> _Cast:
     values, mask = rules.cast(text, column.dtype, free=column.settled == "free")
-    bent = _bent(text, values, column, rules)
-    if bent is not None:
-        mask = pc.or_(mask, pc.fill_null(bent, fill_value=False))
-    return values, mask if pc.any(mask).as_py() else None
+    bent = rounds = None
+    if column.settled != "hinted" and _is_number(column.dtype):
+        bent = _leading_zeros(text, values.type) if rules.leading_zeros else None
+        if column.settled == "free":
+            bent = _either(bent, _signed(text))
+        rounds = _rounded(text, values, column, rules)
+    for found in (bent, rounds):
+        if found is not None:
+            mask = pc.or_(mask, pc.fill_null(found, fill_value=False))
+    return _Cast(values, mask if pc.any(mask).as_py() else None, rounds)
+
+
+def _is_number(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype))
+
+
+def _either(one: pa.BooleanArray | None, other: pa.BooleanArray | None) -> pa.BooleanArray | None:
+    return other if one is None else one if other is None else pc.or_(one, other)
 
 
 def _wider(dtype: pa.DataType, misfits: pa.Array, rules: Rules) -> pa.DataType:
@@ -78,46 +98,42 @@ def _wider(dtype: pa.DataType, misfits: pa.Array, rules: Rules) -> pa.DataType:
     return pa.string() if found is None or found == dtype else found
 
 
-def _bent(text: pa.Array, values: pa.Array, column: Column, rules: Rules) -> pa.BooleanArray | None:
-    """Which texts would come back otherwise than they went in, though they are numbers."""
-    dtype = values.type
-    if not (pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)):
-        return None
-    if column.settled == "hinted":
-        return None
-    bent = None
-    if rules.leading_zeros:
-        bent = _leading_zeros(text, dtype)
-    if column.settled == "known":
-        return bent
+def _signed(text: pa.Array) -> pa.BooleanArray | None:
+    """Which texts have a plus that a number would lose."""
     signed = pc.starts_with(text, "+")
-    if pc.any(signed).as_py():
-        bent = signed if bent is None else pc.or_(bent, signed)
-    if pa.types.is_floating(dtype):
-        large = pc.and_(pc.greater_equal(pc.abs(values), _EXACT_IN_DOUBLE), pc.is_finite(values))
-        if pc.any(large).as_py() and not exact_as_double(pc.utf8_trim_whitespace(text.filter(large))):
-            bent = large if bent is None else pc.or_(bent, large)
-    return bent
+    return signed if pc.any(signed).as_py() else None
+
+
+def _rounded(text: pa.Array, values: pa.Array, column: Column, rules: Rules) -> pa.BooleanArray | None:
+    """Which texts have more digits than their values: than is certain to be kept, or in known columns than were."""
+    found = suspects(text, values) if pa.types.is_floating(values.type) else None
+    if found is None:
+        return None
+    judge = rounded if column.settled == "known" else inexact
+    return scattered(found, judge(rules.plain(pc.utf8_trim_whitespace(text.filter(found))), values.filter(found)))
 
 
 def _leading_zeros(text: pa.Array, dtype: pa.DataType) -> pa.BooleanArray | None:
     """Which texts have zeros that a number would lose; the regular expression sees only the few that may."""
     whole = pa.types.is_integer(dtype)
-    suspects = None
+    found = None
     for start in ("0", "-0", " "):
-        found = pc.starts_with(text, start)
-        if pc.any(found).as_py():
-            found = found if whole else pc.and_(found, pc.invert(pc.starts_with(text, f"{start}.")))
-            suspects = found if suspects is None else pc.or_(suspects, found)
-    if suspects is None or not pc.any(suspects).as_py():
+        here = pc.starts_with(text, start)
+        if pc.any(here).as_py():
+            here = here if whole else pc.and_(here, pc.invert(pc.starts_with(text, f"{start}.")))
+            found = _either(found, here)
+    if found is None or not pc.any(found).as_py():
         return None
-    suspects = pc.fill_null(suspects, fill_value=False)
-    verdicts = pc.match_substring_regex(text.filter(suspects), _ZERO if whole else _ZERO_OF_DOUBLE)
-    return pc.replace_with_mask(pa.repeat(pa.scalar(value=False), len(text)), suspects, verdicts)
+    found = pc.fill_null(found, fill_value=False)
+    verdicts = pc.match_substring_regex(text.filter(found), _ZERO if whole else _ZERO_OF_DOUBLE)
+    return scattered(found, verdicts)
 
 
-def _reasons(text: pa.Array, column: Column) -> pa.Array:
+def _reasons(text: pa.Array, column: Column, rounds: pa.BooleanArray | None) -> pa.Array:
     plain = misfit_reasons(text, expectation(column.dtype))
+    if rounds is not None:
+        digits = f"' has more digits than a {type_name(column.dtype)} keeps"
+        plain = pc.if_else(rounds, pc.binary_join_element_wise("'", text, digits, ""), plain)
     if pa.types.is_temporal(column.dtype) or pa.types.is_boolean(column.dtype):
         return plain
     zeros = pc.binary_join_element_wise("'", text, "' would lose its leading zeros as a number", "")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.connectors.csv.rounding import inexact
 from ingestion.parsing import FALSE_VALUES, TRUE_VALUES, cast_text
 
-__all__ = ["Rules", "exact_as_double", "infer", "join"]
+__all__ = ["Rules", "infer", "join"]
 
 BIG = pa.decimal128(38, 0)
 """Whole numbers beyond 64 bits."""
@@ -24,8 +25,6 @@ _DATE = r"^\d{4}-\d{2}-\d{2}$"
 _CLOCK = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?"
 _TIMESTAMP = rf"^\d{{4}}-\d{{2}}-\d{{2}}(?:{_CLOCK})?$"
 _ZONED = rf"^\d{{4}}-\d{{2}}-\d{{2}}{_CLOCK}(?:Z|[+-]\d{{2}}(?::?\d{{2}})?)$"
-_DOUBLE_DIGITS = 17
-_EXACT_IN_DOUBLE = 1 << 53
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,17 @@ class Rules:
             true_values=true_values,
             false_values=false_values,
         )
+
+    def plain(self, text: pa.Array) -> pa.Array:
+        """Numbers with these separators written with a point alone; other texts are not numbers any more."""
+        decimal, thousands = self.decimal_separator, self.thousands_separator
+        if decimal == "." and not thousands:
+            return text
+        groups = rf"\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+|" if thousands else ""
+        shape = rf"^[+-]?(?:{groups}\d*)(?:{re.escape(decimal)}\d*)?(?:[eE][+-]?\d{{1,3}})?$"
+        bare = pc.replace_substring(text, thousands, "") if thousands else text
+        plain = pc.replace_substring(bare, decimal, ".")
+        return pc.if_else(pc.match_substring_regex(text, shape), plain, "x")
 
 
 def _true_or_false(values: pa.Array) -> pa.Array | None:
@@ -114,7 +124,7 @@ def _fits(text: pa.Array, dtype: pa.DataType, rules: Rules) -> bool:
 
 
 def _number(text: pa.Array, rules: Rules) -> pa.DataType | None:
-    plain = _plain(text, rules)
+    plain = rules.plain(text)
     if _all(plain, _INTEGER if rules.leading_zeros else _ANY_INTEGER):
         return _integer(plain)
     number = _NUMBER if rules.leading_zeros else _ANY_NUMBER
@@ -123,7 +133,7 @@ def _number(text: pa.Array, rules: Rules) -> pa.DataType | None:
     finite = plain.filter(pc.invert(pc.match_substring_regex(plain, _NOT_FINITE)))
     if not len(finite) or not _all(finite, number):
         return None
-    return pa.float64() if exact_as_double(finite) else None
+    return None if pc.any(inexact(finite, pc.cast(finite, pa.float64()))).as_py() else pa.float64()
 
 
 def _integer(plain: pa.Array) -> pa.DataType | None:
@@ -134,30 +144,6 @@ def _integer(plain: pa.Array) -> pa.DataType | None:
             continue
         return dtype
     return None
-
-
-def exact_as_double(numbers: pa.Array) -> bool:
-    """Whether a double keeps every digit of these number texts."""
-    digits = pc.replace_substring_regex(numbers, r"^-?[0.]*|[eE].*$", "")
-    lengths = pc.binary_length(pc.replace_substring(digits, ".", ""))
-    if pc.max(lengths).as_py() > _DOUBLE_DIGITS:
-        return False
-    whole = numbers.filter(pc.match_substring_regex(numbers, _ANY_INTEGER))
-    if not len(whole):
-        return True
-    return bool(pc.all(pc.less_equal(pc.abs(pc.cast(whole, BIG)), pa.scalar(_EXACT_IN_DOUBLE).cast(BIG))).as_py())
-
-
-def _plain(text: pa.Array, rules: Rules) -> pa.Array:
-    """Numbers written with the rules' separators, written with a point alone; other texts are not numbers any more."""
-    decimal, thousands = rules.decimal_separator, rules.thousands_separator
-    if decimal == "." and not thousands:
-        return text
-    groups = rf"\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+|" if thousands else ""
-    shape = rf"^-?(?:{groups}\d*)(?:{re.escape(decimal)}\d*)?(?:[eE][+-]?\d{{1,3}})?$"
-    bare = pc.replace_substring(text, thousands, "") if thousands else text
-    plain = pc.replace_substring(bare, decimal, ".")
-    return pc.if_else(pc.match_substring_regex(text, shape), plain, "x")
 
 
 def _boolean(text: pa.Array, rules: Rules) -> pa.DataType | None:
