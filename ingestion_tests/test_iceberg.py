@@ -576,6 +576,29 @@ def test_a_full_disk_is_transient_and_says_so(project, loader):
         file.write(b"x")
 
 
+def full_descriptors():
+    return sum(os.readlink(item) == "/dev/full" for item in Path("/proc/self/fd").iterdir() if item.is_symlink())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("rows", [1, 200_000], ids=["at the end", "on the way"])
+@pytest.mark.parametrize("columns", ["same", "changing"])
+def test_a_full_disk_leaves_no_file_open(project, rows, columns):
+    loader = IcebergLoader(table="t", partition_by=["p"])
+    land(loader, [batch({"p": [0], "n": [0.5]})])
+    data = project.path / "metadata" / "warehouse" / "default" / "t" / "data"
+    for part in range(4):
+        (data / f"p={part}").mkdir(exist_ok=True)
+        for number in range(20):
+            (data / f"p={part}" / f"full-{number:05d}.parquet").symlink_to("/dev/full")
+    noise = pa.array(int.from_bytes(os.urandom(8), "big") / 2**64 for _ in range(rows))
+    parts = [{"p": pa.repeat(part, rows), "n": noise} for part in range(4)]
+    more = [{**part, "late": noise} for part in parts] if columns == "changing" else parts
+    with pytest.raises(TransientError, match="no space left") as error:
+        land(loader, [batch(part) for part in [*parts, *more]], load_id="full")
+    assert full_descriptors() == 0, error
+
+
 def test_a_warehouse_that_must_not_be_written_is_a_config_error(project, loader):
     land(loader, [batch({"a": [1]})])
     blocked = project.path / "metadata" / "warehouse" / "default" / "t" / "data"

@@ -42,6 +42,7 @@ class StreamWriter:
         self._shelf = Shelf()
         self._files: list[DataFile] = []
         self._paths: list[str] = []
+        self._unclosed: set[DataFileWriter] = set()  # on the shelf, being written, or left behind by a failure
         self._options: dict[int, dict[str, Any]] = {}  # Parquet's, by generation, from its first rows
         self._successor: StreamWriter | None = None
         self._stopped = False
@@ -84,7 +85,7 @@ class StreamWriter:
         self._stopped = True
         self._pending.clear()
         self._pool.shutdown(cancel_futures=True)
-        for file in self._shelf.take_files():
+        for file in self._unclosed:
             file.discard()
         if self._successor is not None:
             self._successor.abort(keep=keep)
@@ -140,11 +141,7 @@ class StreamWriter:
             self._close(other)
         if file is None:
             file = self._open(fit, key, rows)
-        try:
-            file.write(rows)
-        except BaseException:
-            file.discard()
-            raise
+        file.write(rows)
         if file.size >= self._target_file_size:
             self._close(file)
         else:
@@ -160,11 +157,15 @@ class StreamWriter:
             options = self._options.setdefault(fit.generation, {})
             if not options:
                 options |= writer_options(rows)
-        return DataFileWriter(fit, key, path, table, options)
+        file = DataFileWriter(fit, key, path, table, options)
+        with self._lock:
+            self._unclosed.add(file)
+        return file
 
     def _close(self, file: "DataFileWriter") -> None:
         described = file.close()
         with self._lock:
+            self._unclosed.remove(file)
             self._files.append(described)
 
 
