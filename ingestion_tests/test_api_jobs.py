@@ -5,11 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
+import dagster as dg
 import pytest
 import yaml
 
 from ingestion.errors import TransientError
 from ingestion.orchestration.graphql import GraphqlDagster
+from ingestion.orchestration.names import INGEST_JOB, JOB_TAG
 from ingestion_tests.dagster_server import Service
 
 pytestmark = pytest.mark.xdist_group("service")  # one worker, one service
@@ -213,3 +215,15 @@ def test_health_of_the_whole_service(service):
 
 def _seconds(text: str) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def test_why_a_run_failed_is_found_behind_everything_that_it_logged(service: Service) -> None:
+    config = {"source": {"type": "csv", "source_path": "nowhere"}, "enabled": False}
+    assert service.post("/jobs", {"job_id": "talkative", "job_config": config}).status_code == 201
+    with dg.DagsterInstance.from_config(str(service.project.path / "metadata" / "dagster")) as instance:
+        job = dg.Definitions(jobs=[dg.GraphDefinition(name=INGEST_JOB).to_job()]).resolve_job_def(INGEST_JOB)
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={JOB_TAG: "talkative"})
+        for number in range(2100):
+            instance.report_engine_event(f"line {number}", run)
+        instance.report_run_failed(run, "the last word")
+    assert service.finished("talkative", run.run_id)["error"] == "the last word"

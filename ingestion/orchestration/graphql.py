@@ -91,7 +91,19 @@ class GraphqlDagster:
         """Reports of the last *limit* runs of *job*, the newest first; failed runs carry their error."""
         tagged = {"tags": [{"key": JOB_TAG, "value": job}]}
         runs = _results(self._ask(queries.HISTORY, filter=tagged, limit=limit)["runsOrError"])
-        return [run_report(job, run) for run in runs]
+        return [run_report(job, self._to_the_end(run)) for run in runs]
+
+    def _to_the_end(self, run: dict[str, Any]) -> dict[str, Any]:
+        """A failed run with all of its events: why it failed stands last, behind whatever it logged."""
+        found = run["eventConnection"]
+        events = list(found["events"])
+        while run["status"] == "FAILURE" and found["hasMore"]:
+            answer = self._ask(queries.EVENTS, run=run["runId"], after=found["cursor"])["runOrError"]
+            if "eventConnection" not in answer:
+                break  # deleted meanwhile
+            found = answer["eventConnection"]
+            events += found["events"]
+        return {**run, "eventConnection": {"events": events}}
 
     def reload(self, job: str | None = None) -> str | None:
         """Load the definitions anew; why they, or *job* among them, did not load, or None."""

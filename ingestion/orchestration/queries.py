@@ -1,6 +1,6 @@
 """The GraphQL texts that the sidecar sends to Dagster where its client has no method."""
 
-__all__ = ["ASSET", "HISTORY", "LOCATIONS", "ONE", "OVERVIEW", "PENDING"]
+__all__ = ["ASSET", "EVENTS", "HISTORY", "LOCATIONS", "ONE", "OVERVIEW", "PENDING"]
 
 _REPORT = "metadataEntries { label ... on JsonMetadataEntry { jsonString } }"
 
@@ -63,6 +63,27 @@ query One($pending: RunsFilter!, $keys: [AssetKeyInput!]!, $schedule: ScheduleSe
 }}
 """
 
+_EVENTS = f"""
+  cursor hasMore
+  events {{
+    ... on ExecutionStepFailureEvent {{
+      failureMetadata {{ {_REPORT} }}
+      error {{ className message errorChain {{ error {{ className message }} }} }}
+    }}
+    ... on RunFailureEvent {{ message error {{ className message }} }}
+  }}
+"""
+
+EVENTS = f"""
+query Events($run: ID!, $after: String!) {{
+  runOrError(runId: $run) {{
+    __typename
+    ... on Run {{ eventConnection(afterCursor: $after, limit: 1000) {{ {_EVENTS} }} }}
+    ... on PythonError {{ message }}
+  }}
+}}
+"""
+
 HISTORY = f"""
 query History($filter: RunsFilter!, $limit: Int!) {{
   runsOrError(filter: $filter, limit: $limit) {{
@@ -71,15 +92,7 @@ query History($filter: RunsFilter!, $limit: Int!) {{
       results {{
         runId status creationTime startTime endTime
         assetMaterializations {{ assetKey {{ path }} {_REPORT} }}
-        eventConnection(limit: 1000) {{
-          events {{
-            ... on ExecutionStepFailureEvent {{
-              failureMetadata {{ {_REPORT} }}
-              error {{ className message errorChain {{ error {{ className message }} }} }}
-            }}
-            ... on RunFailureEvent {{ message error {{ className message }} }}
-          }}
-        }}
+        eventConnection(limit: 1000) {{ {_EVENTS} }}
       }}
     }}
     ... on PythonError {{ message }}
