@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ingestion.orchestration.graphql import JobState
+from ingestion.orchestration.job_state import JobState
 
 __all__ = ["Dagster", "JobState"]
 

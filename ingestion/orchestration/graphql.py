@@ -3,41 +3,27 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
 from ingestion.errors import ConfigError, TransientError
 from ingestion.orchestration import queries
-from ingestion.orchestration.history import moment, report_in, run_report, status_of
+from ingestion.orchestration.history import run_report
+from ingestion.orchestration.job_state import JobState, job_state
 from ingestion.orchestration.names import INGEST_JOB, INVALID_GROUP, JOB_TAG, LOCATION, run_config, schedule_name
 
 if TYPE_CHECKING:
     from dagster_graphql import DagsterGraphQLClient
 
-__all__ = ["GraphqlDagster", "JobState"]
+__all__ = ["GraphqlDagster"]
 
 _REPOSITORY = "__repository__"  # Dagster's name for what a Definitions object holds
 _PENDING = {"statuses": ["NOT_STARTED", "QUEUED", "STARTING", "STARTED", "MANAGED", "CANCELING"]}
 _SECONDS = 60.0
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class JobState:
-    """What Dagster knows of one job; None where there is nothing to know."""
-
-    running: tuple[str, ...] = ()  # ids of the runs that have not ended, the newest first
-    last_run: datetime | None = None
-    last_successful_run: datetime | None = None
-    last_status: str | None = None  # success, partial, failed, canceled, running, queued
-    last_run_rows: int | None = None
-    schedule: Literal["running", "stopped"] | None = None
-    next_run: datetime | None = None
 
 
 class GraphqlDagster:
@@ -70,7 +56,7 @@ class GraphqlDagster:
         pending = _by_job(found["pending"])
         latest = {info["assetKey"]["path"][-1]: info for info in found["assetsLatestInfo"]}
         on = {item["name"]: item for item in schedules if item}
-        return {job: _state(pending.get(job, ()), latest.get(job) or {}, on.get(schedule_name(job))) for job in jobs}
+        return {job: job_state(pending.get(job, ()), latest.get(job) or {}, on.get(schedule_name(job))) for job in jobs}
 
     def _states(self, jobs: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """What Dagster answers about *jobs*, and the schedules that may be theirs."""
@@ -205,27 +191,6 @@ def _by_job(runs: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         for job in selected | {tag["value"] for tag in run["tags"] if tag["key"] == JOB_TAG}:
             found[job] = (*found.get(job, ()), run["runId"])
     return found
-
-
-def _state(running: tuple[str, ...], info: Mapping[str, Any], schedule: Mapping[str, Any] | None) -> JobState:
-    run, landed = info.get("latestRun") or {}, info.get("latestMaterialization") or {}
-    report = report_in(landed) or {}
-    current = landed and run.get("runId", landed["runId"]) == landed["runId"]
-    status = report.get("status", "success") if current else status_of(run.get("status"))
-    started = run.get("startTime") or run.get("creationTime")
-    landed_at = datetime.fromtimestamp(int(landed["timestamp"]) / 1000, timezone.utc) if landed else None
-    ended = status in {"success", "partial", "failed", "canceled"}
-    ticks = (schedule or {}).get("futureTicks", {}).get("results", [])
-    on = schedule is not None and schedule["scheduleState"]["status"] == "RUNNING"
-    return JobState(
-        running=running,
-        last_run=moment(started) or landed_at,
-        last_successful_run=landed_at,
-        last_status=status,
-        last_run_rows=report.get("rows_loaded") if current else 0 if ended else None,
-        schedule=None if schedule is None else "running" if on else "stopped",
-        next_run=moment(ticks[0]["timestamp"]) if on and ticks else None,
-    )
 
 
 def _words(values: Sequence[Any]) -> str:
