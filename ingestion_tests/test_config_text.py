@@ -97,6 +97,7 @@ CRON = {
     "*/0 * * * *": "a step that is not a number above 0",
     "*/x * * * *": "a step that is not a number above 0",
     "*/90 * * * *": "the minute '*/90' steps over its whole range; it would run at 0 alone",
+    "* * * * 0-0": "it would run at 0 alone, so write that",
     "5-1 * * * *": "runs backwards",
     "* * * *": "has 4 fields; write five (minute, hour, day of month, month, day of week)",
     "0 0 5 * * *": "has 6 fields",
