@@ -43,25 +43,13 @@ def job_asset(loaded: LoadedJob, started: Callable[[Stream], None] = lambda _: N
     job = loaded.job
     if job is None:
         raise ValueError(f"{loaded.id} did not load")
-    key = source_key(job.id)
-
-    def ingest(context: dg.AssetExecutionContext) -> Attempt:
-        run_id = context.run.run_id
-        _tag_run(context, job.id)
-        with failures_told(job):
-            changed = with_source(job, getattr(context.resources, key).options)
-            stream = Stream(changed.merged(RunParameters(**context.op_execution_context.op_config).overrides), run_id)
-        hold(run_id)
-        started(stream)
-        return Attempt(stream, context.retry_number)
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # resource_defs is marked beta; the version is pinned
         return dg.asset(
             name=job.id,
             group_name=loaded.group,
             # Bound here: definitions would match every one of their resources with every asset.
-            resource_defs={key: source_resource(job).get_resource_definition()},
+            resource_defs={source_key(job.id): source_resource(job).get_resource_definition()},
             io_manager_key=io_manager_key(job.loader.type),
             description=job.description,
             owners=_owners(job),
@@ -71,7 +59,23 @@ def job_asset(loaded: LoadedJob, started: Callable[[Stream], None] = lambda _: N
             pool=job.id,
             code_version=job.config_hash,
             config_schema=_PARAMETERS,
-        )(ingest)
+        )(_reading(job, started))
+
+
+def _reading(job: JobConfig, started: Callable[[Stream], None]) -> Callable[[dg.AssetExecutionContext], Attempt]:
+    """What a run of the asset of *job* computes: its rows, unread."""
+
+    def ingest(context: dg.AssetExecutionContext) -> Attempt:
+        run_id = context.run.run_id
+        _tag_run(context, job.id)
+        with failures_told(job):
+            changed = with_source(job, getattr(context.resources, source_key(job.id)).options)
+            stream = Stream(changed.merged(RunParameters(**context.op_execution_context.op_config).overrides), run_id)
+        hold(run_id)
+        started(stream)
+        return Attempt(stream, context.retry_number)
+
+    return ingest
 
 
 def broken_asset(job_id: str, path: str, reason: str) -> dg.AssetsDefinition:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from ingestion.config import LoadedJob, load_all
+from ingestion.config import JobConfig, LoadedJob, load_all
 from ingestion.errors import ConfigError
 from ingestion.orchestration.assets import broken_asset, job_asset
 from ingestion.orchestration.io_managers import io_manager
@@ -43,31 +43,24 @@ def definitions_of(loaded: list[LoadedJob], started: Callable[[Stream], None] = 
     All share one Dagster job, whose runs select assets: a job for each asset takes time that grows with
     the square of their number.
     """
-    assets: list[dg.AssetsDefinition] = []
-    kinds: set[str] = set()
-    schedules: list[dg.ScheduleDefinition] = []
-    sensors: list[dg.SensorDefinition] = [alert_on_failure, find_lost_runs]
-    good: list[str] = []
-    for item in loaded:
-        try:
-            if item.job is None:
-                raise item.error or ConfigError(f"{item.path}: does not load")
-            assets.append(job_asset(item, started))
-        except (ConfigError, dg.DagsterInvalidDefinitionError) as error:
-            assets.append(broken_asset(item.id, str(item.path), str(error)))
-            continue
-        good.append(item.id)
-        kinds.add(item.job.loader.type)
-        if item.job.cron_expression:
-            schedules.append(job_schedule(item.job))
-        if item.job.source.watchable:
-            sensors.append(job_sensor(item.job))
-    jobs = [dg.define_asset_job(INGEST_JOB, selection=dg.AssetSelection.assets(*good))] if good else []
+    found = [_asset(item, started) for item in loaded]
+    good = [job for _, job in found if job is not None]
+    selection = dg.AssetSelection.assets(*(job.id for job in good))
     return dg.Definitions(
-        assets=assets,
-        resources={io_manager_key(kind): io_manager(kind) for kind in kinds},
-        schedules=schedules,
-        sensors=sensors,
-        jobs=jobs,
+        assets=[asset for asset, _ in found],
+        resources={io_manager_key(kind): io_manager(kind) for kind in {job.loader.type for job in good}},
+        schedules=[job_schedule(job) for job in good if job.cron_expression],
+        sensors=[alert_on_failure, find_lost_runs, *(job_sensor(job) for job in good if job.source.watchable)],
+        jobs=[dg.define_asset_job(INGEST_JOB, selection=selection)] if good else [],
         executor=dg.in_process_executor,
     )
+
+
+def _asset(item: LoadedJob, started: Callable[[Stream], None]) -> tuple[dg.AssetsDefinition, JobConfig | None]:
+    """The asset of a job, and the job; where that does not load, an asset that says why."""
+    try:
+        if item.job is None:
+            raise item.error or ConfigError(f"{item.path}: does not load")
+        return job_asset(item, started), item.job
+    except (ConfigError, dg.DagsterInvalidDefinitionError) as error:
+        return broken_asset(item.id, str(item.path), str(error)), None

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import dagster as dg
 
@@ -23,13 +23,12 @@ from ingestion.secrets import redact
 
 __all__ = ["run_job"]
 
+Started: TypeAlias = Callable[[Stream], None]
 _POLL_SECONDS = 1.0
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def run_job(
-    job_id: str, overrides: dict[str, Any] | None = None, started: Callable[[Stream], None] = lambda _: None
-) -> RunReport:
+def run_job(job_id: str, overrides: dict[str, Any] | None = None, started: Started = lambda _: None) -> RunReport:
     """Materialize the asset of *job_id* here and now; the report says how it went, also where it could not start.
 
     The run is in Dagster's history; *started* learns of the stream of each try. While another run of the
@@ -60,11 +59,7 @@ def _overlap(instance: dg.DagsterInstance, job: JobConfig) -> str | None:
 
 
 def _materialize(
-    instance: dg.DagsterInstance,
-    job: JobConfig,
-    run_id: str,
-    overrides: dict[str, Any],
-    started: Callable[[Stream], None],
+    instance: dg.DagsterInstance, job: JobConfig, run_id: str, overrides: dict[str, Any], started: Started
 ) -> RunReport:
     streams: list[Stream] = []
 
@@ -72,10 +67,9 @@ def _materialize(
         streams.append(stream)
         started(stream)
 
-    loaded = LoadedJob(job.id, "ingestion", Path(), job, None)
-    dagster_job = definitions_of([loaded], note).resolve_job_def(INGEST_JOB)
+    definitions = definitions_of([LoadedJob(job.id, "ingestion", Path(), job, None)], note)
     try:
-        result = dagster_job.execute_in_process(
+        result = definitions.resolve_job_def(INGEST_JOB).execute_in_process(
             run_config={**_QUIET, **run_config(job.id, overrides)},
             instance=instance,
             asset_selection=[dg.AssetKey(job.id)],
@@ -87,11 +81,16 @@ def _materialize(
         let_go(run_id)
     report = streams[-1].report if streams else RunReport(job.id, run_id, "", datetime.now(timezone.utc))
     if not result.success:
-        if report.status != "failed":
-            reasons = [reason_of(event) for event in result.all_events if event.is_step_failure]
-            report.finish(IngestionError(redact(reasons[-1]) if reasons else "Dagster could not record the run"))
+        _finish_failed(report, result)
         alert_failure(job, run_id, str(report.error))
     return report
+
+
+def _finish_failed(report: RunReport, result: dg.ExecuteInProcessResult) -> None:
+    """Dagster failed the run, so its report says so too, also where the load itself went well."""
+    if report.status != "failed":
+        reasons = [reason_of(event) for event in result.all_events if event.is_step_failure]
+        report.finish(IngestionError(redact(reasons[-1]) if reasons else "Dagster could not record the run"))
 
 
 def _not_started(job_id: str, run_id: str, reason: str) -> RunReport:
