@@ -79,6 +79,7 @@ class FaultyCatalog(SqlCatalog):
         super().close()
 
     def load_table(self, identifier: Any) -> Any:
+        self.hooks.get("load", int)()
         loads = self._loads = getattr(self, "_loads", 0) + 1
         if getattr(self, "_silent", False) or loads > int(self.properties.get("silent-after", "1000")):
             raise OperationalError("SELECT", {}, TimeoutError("timed out"))

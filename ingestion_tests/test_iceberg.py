@@ -18,7 +18,9 @@ from pydantic import ValidationError
 from ingestion.errors import ConfigError, DataError, TransientError
 from ingestion.loaders import LoaderFactory
 from ingestion.loaders.iceberg import IcebergLoader
-from ingestion.loaders.iceberg.catalog import catalog_properties, translated
+from ingestion.loaders.iceberg.catalog import catalog_properties, opened, translated
+from ingestion.loaders.iceberg.history import LOAD
+from ingestion.loaders.iceberg.target import Target
 from ingestion.plugins import Batch, Origin, State
 from ingestion.testing import check_loader
 from ingestion_tests.iceberg_support import batch, land
@@ -78,6 +80,19 @@ def test_a_new_cursor_without_rows_is_committed(loader):
     assert land(loader, [batch({"a": pa.array([], pa.int64())}, cursor=7)]).snapshot is not None
     assert loader.state("a").cursor == 7
     assert loader.to_table().num_rows == 0
+
+
+def test_files_that_hold_fewer_rows_than_were_given_are_not_committed(project):
+    options = IcebergLoader(table="t", target_file_size="1 MiB")
+    with opened({}) as catalog:
+        target = Target(catalog, ("default", "t"), options, "l1")
+        target.write(batch({"a": [1, 2, 3]}).records)
+        target.finish()
+        target.rows += 1
+        with pytest.raises(DataError, match=r"table default\.t: 4 rows were to be written and its files hold 3"):
+            target.land(lambda _: None, target.add({LOAD: "l1"}))
+        target.abort()
+    assert files_below(project) == []
 
 
 def test_a_ledger_is_a_file_outside_the_table_and_comes_back_as_it_was(project, loader):
@@ -577,7 +592,7 @@ def test_a_full_disk_is_transient_and_says_so(project, loader):
 
 
 def full_descriptors():
-    return sum(os.readlink(item) == "/dev/full" for item in Path("/proc/self/fd").iterdir() if item.is_symlink())
+    return sum(str(item.readlink()) == "/dev/full" for item in Path("/proc/self/fd").iterdir() if item.is_symlink())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ingestion.errors import IngestionError, OutcomeUnknown
+from ingestion.errors import OutcomeUnknown
 from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.loaders.iceberg.catalog import find_table, translated
 from ingestion.loaders.iceberg.commit import Landing, NotSent, staged
 from ingestion.loaders.iceberg.history import CONFIG, JOB, LOAD, RUN, find_load, in_summary, known_since
 from ingestion.loaders.iceberg.target import Target
 from ingestion.plugins import Load
+from ingestion.secrets import redact
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -117,12 +118,13 @@ class Quarantine:
         )
 
     def _remove(self, doomed: set[str]) -> None:
-        """Take out the files of these loads of the job; where that fails they stay, uncounted."""
+        """Take out the files of these loads of the job; where that fails, for whatever reason, they stay."""
         try:
             with translated(f"table {'.'.join(self._identifier)}"):
                 self._try_remove(doomed)
-        except IngestionError as error:
-            _log.warning("%s: quarantined rows of loads that never landed are still there: %s", self._load.job, error)
+        except Exception as error:  # noqa: BLE001 - how the load itself went is settled, and not to be hidden by this
+            reason = redact(f"{type(error).__name__}: {error}")
+            _log.warning("%s: quarantined rows of loads that never landed are still there: %s", self._load.job, reason)
 
     def _try_remove(self, doomed: set[str]) -> None:
         table = find_table(self._catalog, self._identifier)

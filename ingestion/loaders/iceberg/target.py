@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.errors import TransientError
+from ingestion.errors import DataError, TransientError
 from ingestion.loaders.iceberg.catalog import find_table
 from ingestion.loaders.iceberg.commit import Landing, NotSent, append
 from ingestion.loaders.iceberg.schema import Evolution
@@ -108,6 +108,7 @@ class Target:
         def staged(table: "Table | None") -> "tuple[Transaction, _SnapshotProducer[Any]]":
             expect(table)
             transaction = self._transaction(table)
+            self._prove_whole()
             producer = stage(transaction, self.files)
             self._used[producer.snapshot_id] = self.files
             self.in_doubt = True
@@ -136,6 +137,14 @@ class Target:
             return self._evolution.transaction(table)
         except SchemaMoved as error:
             raise TransientError(f"{error}; run again") from error
+
+    def _prove_whole(self) -> None:
+        held = sum(int(file.record_count) for file in self.files)
+        if held != self.rows:
+            raise DataError(
+                f"table {self.name}: {self.rows} rows were to be written and its files hold {held}; nothing was "
+                f"loaded. This is a bug of the loader: please report it, with the job and the data that show it"
+            )
 
     def _rewrite(self, table: "Table | None") -> None:
         """Write the files once more, as the table's present schema and partitioning want them."""
