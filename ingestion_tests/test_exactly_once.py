@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.transforms import TruncateTransform
@@ -286,6 +287,31 @@ def test_rolling_the_table_back_rolls_the_cursor_back(project, loader):
     assert rows(project) == list(range(300))
 
 
+def ledgers(project):
+    """What is left of cursor files, by how many entries they hold."""
+    return sorted(pq.read_metadata(path).num_rows for path in (project.path / "metadata").rglob("_cursors/*/*"))
+
+
+def test_the_ledger_of_a_superseded_run_goes_and_that_of_the_landed_one_stays(project, loader):
+    def ledger(*paths):
+        return pa.table({"path": pa.array(paths, pa.string())})
+
+    state = loader.state("a")
+    land(loader, [batch({"n": [1]}, cursor=ledger("1"))])
+    for late in (ledger("1"), ledger("1", "2")):  # the same one, too: it is another run's file
+        with pytest.raises(Superseded):
+            land(loader, [batch({"n": [1]}, cursor=late)], since=state)
+    assert ledgers(project) == [1]
+    assert loader.state("a").cursor == ledger("1")
+
+
+@pytest.mark.parametrize("fault", ["lost_reply", "late"])
+def test_the_ledger_of_a_run_whose_answer_was_lost_stays(project, loader, fault):
+    ledger = pa.table({"path": ["1"]})
+    land(faulty(project.path, fault), [batch({"n": [1]}, cursor=ledger)])
+    assert loader.state("a").cursor == ledger
+
+
 def test_a_rollback_while_a_run_reads_makes_it_give_way(project, loader):
     land(loader, numbers(0, 100))
     first = project.iceberg("default.t").current_snapshot().snapshot_id
@@ -475,6 +501,26 @@ def test_quarantined_rows_of_a_run_that_began_after_a_landing_survive_its_bookke
     next_run.join()
     assert rows(project) == list(range(200))
     assert project.table("default.t__quarantine").num_rows == 2
+
+
+def test_a_load_that_has_landed_is_a_success_whatever_ails_its_bookkeeping(project, caplog):
+    killed(project, "kill_after@0", 1000)
+
+    def breaks():
+        raise RuntimeError("a bug of the driver")
+
+    def found():  # the look at what became of the commit, and no later one
+        FaultyCatalog.hooks = {"load": breaks}
+
+    FaultyCatalog.hooks = {"after": lambda: FaultyCatalog.hooks.update(load=found)}
+    try:
+        result = land(faulty(project.path, "after", 1), numbers(0, 1000))
+    finally:
+        FaultyCatalog.hooks = {}
+    assert result.rows == 1000
+    assert rows(project) == list(range(1000))
+    assert "a bug of the driver" in caplog.text
+    assert project.table("default.t__quarantine").num_rows == 20
 
 
 def test_quarantined_rows_of_an_expired_landing_stay_although_an_older_snapshot_is_kept(project, loader):

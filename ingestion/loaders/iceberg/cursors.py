@@ -1,4 +1,4 @@
-"""Cursors as a commit holds them: JSON in place, a table as an immutable file that is named by its content."""
+"""Cursors as a commit holds them: JSON in place, a table as an immutable file of the load that wrote it."""
 
 import hashlib
 import os
@@ -10,25 +10,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion.errors import DataError
+from ingestion.loaders.iceberg.writer import remove
 from ingestion.plugins import Cursor
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
 
-__all__ = ["restored", "stored"]
+__all__ = ["discard", "restored", "stored"]
 
 _FILE = "ingestion.cursor-file"
 
 
-def stored(cursor: Cursor, folder: str, io: "FileIO") -> Any:
-    """The JSON form of *cursor*; a table is on disk under *folder* when this returns."""
+def stored(cursor: Cursor, folder: str, load_id: str, io: "FileIO") -> Any:
+    """The JSON form of *cursor*; a table is on disk under *folder* when this returns, in a file of this load alone."""
     if not isinstance(cursor, pa.Table):
         return cursor
     content = _encoded(cursor)
-    digest = hashlib.sha256(content).hexdigest()
-    path = f"{folder}/{digest}.parquet"
+    path = f"{folder}/{load_id}.parquet"
     _write(path, content, io)
-    return {_FILE: path, "sha256": digest, "rows": cursor.num_rows}
+    return {_FILE: path, "sha256": hashlib.sha256(content).hexdigest(), "rows": cursor.num_rows}
+
+
+def discard(kept: Any, io: "FileIO") -> None:
+    """Delete the file of what `stored` gave, if it has one; to be called only when no commit refers to it."""
+    if isinstance(kept, dict) and _FILE in kept:
+        remove(io, [kept[_FILE]])
 
 
 def restored(value: Any, io: "FileIO") -> Cursor:
@@ -74,8 +80,6 @@ def _write(path: str, content: pa.Buffer, io: "FileIO") -> None:
             file.write(content.to_pybytes())
         return
     target = Path(local)
-    if target.exists():
-        return
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{uuid.uuid4().hex}")
     try:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from ingestion.errors import DataError, Superseded
 from ingestion.loaders.iceberg.catalog import translated
 from ingestion.loaders.iceberg.commit import append, replace_all
-from ingestion.loaders.iceberg.cursors import stored
+from ingestion.loaders.iceberg.cursors import discard, stored
 from ingestion.loaders.iceberg.history import CONFIG, ENTRY, JOB, LOAD, RUN, Entry, all_entries, entry_of
 from ingestion.loaders.iceberg.quarantine import Quarantine
 from ingestion.loaders.iceberg.target import Target
@@ -36,6 +36,7 @@ class Loading:
         self._options = options
         self._load = load
         self._cursor: Cursor = None
+        self._kept: Any = None  # the cursor as the commit holds it
         self._target = Target(catalog, identifier, options, load.load_id)
         self._quarantine = Quarantine(catalog, identifier, load)
 
@@ -68,10 +69,8 @@ class Loading:
         self._target.begin()
         self._quarantine.land()
         self._quarantine.survey()
-        kept = stored(self._cursor, self._cursor_folder(), self._target.home.io)
-        table, snapshot = self._target.land(
-            self._refuse_if_superseded, lambda transaction, files: self._stage(transaction, files, kept)
-        )
+        self._kept = stored(self._cursor, self._cursor_folder(), self._load.load_id, self._target.home.io)
+        table, snapshot = self._target.land(self._refuse_if_superseded, self._stage)
         self._quarantine.clean(table.metadata)
         return self._result(table, snapshot, started)
 
@@ -111,10 +110,10 @@ class Loading:
                 f"nothing of this run was loaded, run again"
             )
 
-    def _stage(self, transaction: "Transaction", files: "Sequence[DataFile]", kept: Any) -> "_SnapshotProducer[Any]":
+    def _stage(self, transaction: "Transaction", files: "Sequence[DataFile]") -> "_SnapshotProducer[Any]":
         load, metadata = self._load, transaction.table_metadata
         io = transaction._table.io  # noqa: SLF001 - the table that the transaction is on
-        cursor = entry_of(metadata, load.job, io).cursor if kept is None else kept
+        cursor = entry_of(metadata, load.job, io).cursor if self._kept is None else self._kept
         entry = Entry(load.load_id, cursor)
         summary = {
             **all_entries(metadata, io),
@@ -136,6 +135,8 @@ class Loading:
             self._quarantine.leave()
         else:
             self._quarantine.abort()
+            if self._kept is not None:
+                discard(self._kept, self._target.home.io)
 
     def _result(self, table: "Table | None", snapshot: "Snapshot | None", started: float) -> LoadResult:
         target = self._target
