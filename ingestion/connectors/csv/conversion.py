@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.connectors.csv.inference import Rules, infer, join
-from ingestion.connectors.csv.rounding import inexact, rounded, scattered, suspects
+from ingestion.connectors.csv.rounding import inexact, rounded, scattered
 from ingestion.parsing import expectation, misfit_reasons, type_name
 
 __all__ = ["Column", "Misfit", "Typed", "typed"]
@@ -78,7 +78,8 @@ def _cast(text: pa.Array, column: Column, rules: Rules) -> _Cast:
         bent = _leading_zeros(text, values.type) if rules.leading_zeros else None
         if column.settled == "free":
             bent = _either(bent, _signed(text))
-        rounds = _rounded(text, values, column, rules)
+        if pa.types.is_floating(values.type):
+            rounds = (rounded if column.settled == "known" else inexact)(text, values, rules.plain)
     for found in (bent, rounds):
         if found is not None:
             mask = pc.or_(mask, pc.fill_null(found, fill_value=False))
@@ -102,15 +103,6 @@ def _signed(text: pa.Array) -> pa.BooleanArray | None:
     """Which texts have a plus that a number would lose."""
     signed = pc.starts_with(text, "+")
     return signed if pc.any(signed).as_py() else None
-
-
-def _rounded(text: pa.Array, values: pa.Array, column: Column, rules: Rules) -> pa.BooleanArray | None:
-    """Which texts have more digits than their values: than is certain to be kept, or in known columns than were."""
-    found = suspects(text, values) if pa.types.is_floating(values.type) else None
-    if found is None:
-        return None
-    judge = rounded if column.settled == "known" else inexact
-    return scattered(found, judge(rules.plain(pc.utf8_trim_whitespace(text.filter(found))), values.filter(found)))
 
 
 def _leading_zeros(text: pa.Array, dtype: pa.DataType) -> pa.BooleanArray | None:

@@ -133,7 +133,8 @@ def _number(text: pa.Array, rules: Rules) -> pa.DataType | None:
     finite = plain.filter(pc.invert(pc.match_substring_regex(plain, _NOT_FINITE)))
     if not len(finite) or not _all(finite, number):
         return None
-    return None if pc.any(inexact(finite, pc.cast(finite, pa.float64()))).as_py() else pa.float64()
+    exact = inexact(finite, pc.cast(finite, pa.float64()), lambda numbers: numbers) is None
+    return pa.float64() if exact else None
 
 
 def _integer(plain: pa.Array) -> pa.DataType | None:
