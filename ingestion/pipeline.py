@@ -55,9 +55,13 @@ class Stream:
             while True:
                 self.report.cursor = describe_cursor(state.cursor)
                 try:
-                    return job.loader.load(load, self._stages(job, source))
+                    result = job.loader.load(load, self._stages(job, source))
                 except _StartOver as restart:
                     self.report = self.report.begin_anew(str(restart))
+                    continue
+                if result.snapshot is None:  # what was read last is not remembered
+                    self.report.cursor = describe_cursor(state.cursor)
+                return result
 
     def _stages(self, job: JobConfig, source: Iterator[Batch | Restart]) -> Iterator[Batch]:
         report = self.report
@@ -134,7 +138,7 @@ def _stamped(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:
     ingested_at = pa.scalar(report.start_time, pa.timestamp("us", "UTC"))
     for batch in batches:
         records, count = batch.records, batch.records.num_rows
-        if not count and all(pa.types.is_null(column.type) for column in records.schema):
+        if not count and batch.rejected is None and all(pa.types.is_null(column.type) for column in records.schema):
             yield batch  # a header alone: our columns would make a table of it
             continue
         clash = sorted({RUN_ID, INGESTED_AT}.intersection(records.schema.names))

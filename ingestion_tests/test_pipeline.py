@@ -132,11 +132,22 @@ def test_a_header_alone_makes_no_table_of_the_runs_own_columns(job: JobConfig, p
     header = Batch(pa.record_batch({"id": pa.nulls(0)}), Origin("a.csv"), cursor={"at": 1})
     Script.plays["orders"] = [header]
     report = run(job.merged({"loader": {"type": "iceberg"}}), "run-1")
-    assert (report.status, report.snapshot, report.rows_read) == ("success", None, 0)
+    assert (report.status, report.snapshot, report.rows_read, report.cursor) == ("success", None, 0, None)
     Script.plays["orders"] = [header, batch(7)]
     run(job.merged({"loader": {"type": "iceberg"}}), "run-2")
     assert project.table("default.orders").schema.names == ["id", RUN_ID, INGESTED_AT]
     assert project.table("default.orders")["id"].to_pylist() == [7]
+
+
+def test_a_first_file_of_bad_rows_alone_settles_no_types(project: Project) -> None:
+    project.file("data/1.csv", "a,b\n1,2,3\n")
+    job = parse_job("orders", {"source": {"type": "csv", "source_path": "data"}, "loader": {"type": "iceberg"}})
+    assert run(job, "run-1").rows_quarantined == 1
+    assert project.table("default.orders").num_rows == 0
+    project.file("data/2.csv", "a,b\n4,5\n")
+    assert run(job, "run-2").columns_added == ["a", "b"]
+    assert project.table("default.orders").select(["a", "b"]).to_pylist() == [{"a": 4, "b": 5}]
+    assert project.table("default.orders__quarantine").num_rows == 1
 
 
 def test_every_row_carries_its_run_and_time(job: JobConfig) -> None:
