@@ -44,7 +44,7 @@ class FileConnector(Connector):
     source_path: str = Field(min_length=1)
     """The file, the folder or the glob to read; relative paths start at the folder that holds config/."""
     file_pattern: str | None = None
-    """A glob for the names of a folder's files; by default those of the source's type."""
+    """A glob for the names of a folder's files, by default those of the source's type; a file named outright must fit too."""
     exclude_pattern: str | None = None
     """A glob for the names of files to leave out."""
     recursive: bool = False
@@ -64,7 +64,7 @@ class FileConnector(Connector):
     on_bad_row: Literal["quarantine", "fail", "drop"] = "quarantine"
     """What a row does that does not fit: go to quarantine, fail the run, or be left out and counted."""
     max_decompressed_bytes: int | None = Field(default=None, ge=1)
-    """The most bytes that one file may decompress to."""
+    """The most bytes that one file, with all its members, may decompress to."""
     include_metadata: bool = Field(
         default=False, validation_alias=AliasChoices("include_metadata", "add_file_metadata")
     )
