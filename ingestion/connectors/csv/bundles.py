@@ -68,7 +68,7 @@ def _parse_together(parts: list[Part]) -> list[Parsed] | None:
         return None
     if cells.lines is not None or cells.bad or cells.blank:
         return None
-    result = typed(cells.rows.columns, layout.columns, layout.rules)
+    result = typed(cells.rows.columns, layout.columns, layout.source.rules)
     if result.wider or result.misfits:
         return None
     records = complete(result.columns, layout)

@@ -10,7 +10,6 @@ from typing_extensions import Self
 from ingestion.connectors.csv.dialect import Dialect
 from ingestion.connectors.csv.inference import Rules
 from ingestion.connectors.csv.reading import Reading
-from ingestion.connectors.csv.texts import How
 from ingestion.connectors.files import Chosen, FileConnector
 from ingestion.errors import ConfigError
 from ingestion.parsing import parse_type
@@ -113,33 +112,22 @@ class CsvConnector(FileConnector):
 
     def rows(self, files: Sequence[Chosen], known: pa.Schema | None) -> Iterator[Batch | Restart]:
         """Yield the rows of *files*; once more from the start where a free column turns out wider than it seemed."""
-        return Reading(self._how, files, known).rows()
+        return Reading(self, files, known).rows()
 
     @property
-    def _how(self) -> How:
-        return How(
-            opening=self.opening,
-            dialect=self._dialect,
-            sniff=self.delimiter == "auto",
-            header=self.header if isinstance(self.header, bool) else tuple(self.header),
-            skip_rows=self.skip_rows,
-            skip_footer=self.skip_footer,
-            hints=self.schema_hints,
-            infer=self.infer,
-            sample_rows=self.sample_rows,
-            rules=Rules(
-                self.preserve_leading_zeros,
-                self.decimal_separator,
-                self.thousands_separator,
-                tuple(self.true_values) if self.true_values is not None else None,
-                tuple(self.false_values) if self.false_values is not None else None,
-            ),
-            on_bad_row=self.on_bad_row,
-            metadata=self.include_metadata,
+    def rules(self) -> Rules:
+        """How words and numbers are to be understood."""
+        return Rules(
+            self.preserve_leading_zeros,
+            self.decimal_separator,
+            self.thousands_separator,
+            tuple(self.true_values) if self.true_values is not None else None,
+            tuple(self.false_values) if self.false_values is not None else None,
         )
 
     @property
-    def _dialect(self) -> Dialect:
+    def dialect(self) -> Dialect:
+        """How the files are written; where the delimiter is to be found, that of each text is."""
         return Dialect(
             delimiter="," if self.delimiter == "auto" else self.delimiter,
             quote=self.quote_char or None,

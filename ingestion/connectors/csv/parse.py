@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,10 +12,12 @@ from ingestion.connectors.csv.blocks import Block
 from ingestion.connectors.csv.cells import BadLine, Cells, StrayQuoteError, read_cells
 from ingestion.connectors.csv.conversion import Column, Misfit, typed
 from ingestion.connectors.csv.dialect import Dialect
-from ingestion.connectors.csv.inference import Rules
 from ingestion.connectors.files import Found
 from ingestion.errors import DataError
 from ingestion.plugins import BAD_ROW, REJECTED, Batch, Origin
+
+if TYPE_CHECKING:
+    from ingestion.connectors.csv.connector import CsvConnector
 
 __all__ = ["Layout", "Parsed", "complete", "empty", "parse", "tidy"]
 
@@ -28,10 +30,8 @@ class Layout:
     file: Found
     columns: tuple[Column, ...]  # as the text has them
     missing: tuple[Column, ...]  # those that only other files have: null here
-    dialect: Dialect
-    rules: Rules
-    on_bad_row: Literal["quarantine", "fail", "drop"]
-    metadata: bool
+    dialect: Dialect  # with the delimiter of this text
+    source: "CsvConnector"
 
     @property
     def names(self) -> list[str]:
@@ -44,7 +44,7 @@ class Layout:
 
     def with_metadata(self, records: pa.RecordBatch, origin: Origin) -> pa.RecordBatch:
         """*records* with the columns that tell where each row came from, if they are wanted."""
-        if not self.metadata:
+        if not self.source.include_metadata:
             return records
         count = records.num_rows
         same = pa.repeat(pa.scalar(0, pa.int8()), count)
@@ -73,7 +73,7 @@ def parse(block: Block, layout: Layout) -> Parsed:
         cells = tidy(read_cells(block, layout.names, layout.dialect, layout.label), layout.dialect, block.first_line)
     except StrayQuoteError:
         return Parsed(None, stray_quote=True)
-    result = typed(cells.rows.columns, layout.columns, layout.rules)
+    result = typed(cells.rows.columns, layout.columns, layout.source.rules)
     if result.wider:
         return Parsed(None, result.wider)
     origin = Origin(layout.label, block.first_line, cells.lines, layout.file.modified_at)
@@ -83,8 +83,8 @@ def parse(block: Block, layout: Layout) -> Parsed:
     if result.misfits:
         kept = pc.indices_nonzero(pc.invert(_any(result.misfits)))
         records, origin = records.take(kept), origin.take(kept)
-    if rejected is not None and layout.on_bad_row != "quarantine":
-        if layout.on_bad_row == "fail":
+    if rejected is not None and layout.source.on_bad_row != "quarantine":
+        if layout.source.on_bad_row == "fail":
             raise _failed(rejected)
         removed[BAD_ROW], rejected = rejected.num_rows, None
     records = layout.with_metadata(records, origin)

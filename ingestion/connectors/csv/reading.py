@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -12,11 +13,14 @@ from ingestion.connectors.csv.cells import StrayQuoteError, read_cells
 from ingestion.connectors.csv.inference import Rules, infer
 from ingestion.connectors.csv.parse import Layout, Parsed, tidy
 from ingestion.connectors.csv.plan import Plan, sample_of
-from ingestion.connectors.csv.texts import How, headed
+from ingestion.connectors.csv.texts import headed
 from ingestion.connectors.files import Chosen
 from ingestion.connectors.files.window import in_order
 from ingestion.errors import DataError
 from ingestion.plugins import Batch, Restart
+
+if TYPE_CHECKING:
+    from ingestion.connectors.csv.connector import CsvConnector
 
 __all__ = ["Reading"]
 
@@ -29,10 +33,10 @@ _Types = dict[str, pa.DataType | None]
 class Reading:
     """The rows of *files*, from as many passes over them as their types need."""
 
-    def __init__(self, how: How, files: Sequence[Chosen], known: pa.Schema | None) -> None:
-        self._how = how
+    def __init__(self, source: "CsvConnector", files: Sequence[Chosen], known: pa.Schema | None) -> None:
+        self._source = source
         self._files = files
-        self._plan = Plan(how.hints, known, infer=how.infer != "none")
+        self._plan = Plan(source.schema_hints, known, infer=source.infer != "none")
         self._care: dict[str, Care] = {}
         self._restarts = 0
 
@@ -54,25 +58,25 @@ class Reading:
             yield Restart(reason)
 
     def _prepare(self) -> None:
-        how, plan = self._how, self._plan
+        source, plan = self._source, self._plan
         for chosen in _spread(self._files):
-            with how.opening.open(chosen.file.path) as (_, texts):
-                for blocks, names in headed(texts, how, self._care):
+            with source.opening.open(chosen.file.path) as (_, texts):
+                for blocks, names in headed(texts, source, self._care):
                     plan.note(names)
                     self._sample(blocks, names, chosen, plan.undecided(names))
         plan.check_hints()
-        if how.infer == "full":
+        if source.infer == "full":
             self._look_at_everything()
 
     def _sample(self, blocks: Blocks, names: list[str], chosen: Chosen, undecided: list[str]) -> None:
-        how = self._how
-        if undecided and how.infer != "none":
-            types = sample_of(blocks, chosen.file, names, undecided, count=how.sample_rows, rules=how.rules)
+        source = self._source
+        if undecided and source.infer != "none":
+            types = sample_of(blocks, chosen.file, names, undecided, count=source.sample_rows, rules=source.rules)
             self._plan.learn(types)
 
     def _start_over(self) -> None:
         self._restarts += 1
-        if self._restarts == _RESTARTS_BEFORE_FULL and self._how.infer != "none":
+        if self._restarts == _RESTARTS_BEFORE_FULL and self._source.infer != "none":
             self._look_at_everything()
         for chosen in self._files:
             if not chosen.touched:
@@ -98,18 +102,18 @@ class Reading:
 
     def _parts(self) -> Iterator[Part]:
         for chosen in self._files:
-            with self._how.opening.open(chosen.file.path) as (stored, texts):
+            with self._source.opening.open(chosen.file.path) as (stored, texts):
                 if not chosen.touched:
                     chosen.file = stored.found
                 any_ = False
-                for blocks, names in headed(texts, self._how, self._care):
+                for blocks, names in headed(texts, self._source, self._care):
                     any_ = True
                     yield from _parts_of(blocks, self._layout(blocks, names, chosen), chosen)
                 if any_ and not chosen.touched:
                     chosen.hash = stored.digest()
 
     def _layout(self, blocks: Blocks, names: list[str], chosen: Chosen) -> Layout:
-        how, plan = self._how, self._plan
+        plan = self._plan
         fresh = plan.note(names)
         if fresh:
             self._sample(blocks, names, chosen, plan.undecided(fresh))
@@ -120,9 +124,7 @@ class Reading:
             columns=plan.columns_of(names),
             missing=tuple(column for column in plan.columns if column.name not in present),
             dialect=blocks.dialect,
-            rules=how.rules,
-            on_bad_row=how.on_bad_row,
-            metadata=how.metadata,
+            source=self._source,
         )
 
     def _look_at_everything(self) -> None:
@@ -140,12 +142,12 @@ class Reading:
 
     def _looks(self) -> Iterator[Callable[[], tuple[str, _Types | None]]]:
         for chosen in self._files:
-            with self._how.opening.open(chosen.file.path) as (_, texts):
-                for blocks, names in headed(texts, self._how, self._care):
+            with self._source.opening.open(chosen.file.path) as (_, texts):
+                for blocks, names in headed(texts, self._source, self._care):
                     self._plan.note(names)
                     undecided = self._plan.undecided(names)
                     for block in blocks if undecided and not chosen.touched else ():
-                        yield partial(_look, block, blocks, names, undecided, self._how.rules)
+                        yield partial(_look, block, blocks, names, undecided, self._source.rules)
 
 
 def _parts_of(blocks: Blocks, layout: Layout, chosen: Chosen) -> Iterator[Part]:

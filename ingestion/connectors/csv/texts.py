@@ -1,53 +1,38 @@
 """The texts of a load's files, opened, with their column names read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from ingestion.connectors.csv.blocks import Blocks, Care
-from ingestion.connectors.csv.dialect import Dialect, unique
-from ingestion.connectors.csv.inference import Rules
-from ingestion.connectors.files import Opening, Text, wrong_encoding
+from ingestion.connectors.csv.dialect import unique
+from ingestion.connectors.files import Text, wrong_encoding
 from ingestion.errors import DataError
 
-__all__ = ["How", "headed"]
+if TYPE_CHECKING:
+    from ingestion.connectors.csv.connector import CsvConnector
+
+__all__ = ["headed"]
 
 _SNIFFED = 1 << 16
 
 
-@dataclass(frozen=True)
-class How:
-    """The options of a CSV source, settled."""
-
-    opening: Opening
-    dialect: Dialect
-    sniff: bool
-    header: bool | tuple[str, ...]
-    skip_rows: int
-    skip_footer: int
-    hints: Mapping[str, str]
-    infer: Literal["sample", "full", "none"]
-    sample_rows: int
-    rules: Rules
-    on_bad_row: Literal["quarantine", "fail", "drop"]
-    metadata: bool
-
-
-def headed(texts: Iterator[Text], how: How, care: Mapping[str, Care]) -> Iterator[tuple[Blocks, list[str]]]:
+def headed(
+    texts: Iterator[Text], source: "CsvConnector", care: Mapping[str, Care]
+) -> Iterator[tuple[Blocks, list[str]]]:
     """The blocks of each text, behind its header, and its column names; texts of blanks alone are left out."""
     for text in texts:
-        blocks = Blocks(text, how.dialect, care=care.get(text.label, "lines"), skip_footer=how.skip_footer)
-        blocks.skip(how.skip_rows)
-        if how.sniff:
-            blocks.dialect = how.dialect.sniffed(blocks.head(_SNIFFED)[:_SNIFFED])
-        first = blocks.header(take=how.header is True)
+        blocks = Blocks(text, source.dialect, care=care.get(text.label, "lines"), skip_footer=source.skip_footer)
+        blocks.skip(source.skip_rows)
+        if source.delimiter == "auto":
+            blocks.dialect = source.dialect.sniffed(blocks.head(_SNIFFED)[:_SNIFFED])
+        first = blocks.header(take=source.header is True)
         if not first:
             continue
-        names = list(how.header) if isinstance(how.header, tuple) else _names(blocks, first)
-        if len(names) == 1 and how.header is True:
+        names = list(source.header) if isinstance(source.header, list) else _names(blocks, first)
+        if len(names) == 1 and source.header is True:
             _check_delimiter(blocks, first)
         blocks.width = len(names)
-        yield blocks, names if how.header else unique([""] * len(names))
+        yield blocks, names if source.header else unique([""] * len(names))
 
 
 def _names(blocks: Blocks, first: bytes) -> list[str]:
