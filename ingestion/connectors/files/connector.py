@@ -44,7 +44,7 @@ class FileConnector(Connector):
     source_path: str = Field(min_length=1)
     """The file, the folder or the glob to read; relative paths start at the folder that holds config/."""
     file_pattern: str | None = None
-    """A glob for files' names, by default those of the source's type; a file named outright needs none, but must fit it."""
+    """A glob for files' names, by default those of the source's type; a file named outright must fit a given one."""
     exclude_pattern: str | None = None
     """A glob for the names of files to leave out."""
     recursive: bool = False
