@@ -81,7 +81,7 @@ class Stream:
     def _record(self, result: LoadResult, seconds: float) -> None:
         report = self.report
         report.bytes_written, report.snapshot = result.bytes_written, result.snapshot
-        report.table, report.location = result.table, result.location
+        report.table, report.location, report.table_rows = result.table, result.location, result.table_rows
         report.compare(_without_ours(result.added), _without_ours(result.absent))
         if result.schema is not None:
             report.schema = {column.name: str(column.type) for column in result.schema}

@@ -135,6 +135,7 @@ class LoadResult(NamedTuple):
     location: str | None = None
     added: tuple[str, ...] = ()  # columns that a table which was there already got by this load
     absent: tuple[str, ...] = ()  # columns of the table that no batch brought, although rows were loaded
+    table_rows: int | None = None  # all rows of the table afterwards, where it knows without counting
 
 
 class Watched(NamedTuple):

@@ -39,6 +39,7 @@ class RunReport:
     sources: list[str] = field(default_factory=list)  # the first of the files, pages or tables that were read
     restarts: list[str] = field(default_factory=list)  # why reading began anew
     table: str | None = None
+    table_rows: int | None = None  # all rows of the table afterwards, where it knows without counting
     location: str | None = None
     snapshot: str | None = None
     schema: dict[str, str] = field(default_factory=dict)

@@ -71,6 +71,14 @@ def test_materializing_an_asset_loads_its_rows_and_says_what_it_did(orders):
     assert shown[REPORT]["status"] == "success"
 
 
+def test_the_row_count_is_that_of_the_table_whatever_one_run_loaded(orders):
+    materialize()
+    assert metadata_of(materialize())["dagster/row_count"] == 3
+    orders.file("data/b.csv", "id,name\n4,Cy\n")
+    shown = metadata_of(materialize())
+    assert (shown["rows_loaded"], shown["dagster/row_count"]) == (1, 4)
+
+
 def test_the_run_id_of_dagster_is_the_run_id_of_the_rows(orders):
     result = materialize()
     assert set(orders.table("shop.orders")["_ingestion_run_id"].to_pylist()) == {result.run_id}

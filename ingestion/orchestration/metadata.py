@@ -17,7 +17,6 @@ def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) 
     """Everything that a run says of itself, under Dagster's own names where it has them."""
     value = dg.MetadataValue
     metadata: dict[str, Any] = {
-        "dagster/row_count": value.int(report.rows_loaded),
         "rows_read": value.int(report.rows_read),
         "rows_loaded": value.int(report.rows_loaded),
         "rows_quarantined": value.int(report.rows_quarantined),
@@ -38,6 +37,8 @@ def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) 
             metadata[name] = value.json(found)
     if report.snapshot is not None:  # text: snapshot ids have 64 bits, GraphQL integers 32
         metadata[SNAPSHOT_ID] = value.text(report.snapshot)
+    if report.table_rows is not None:  # Dagster shows it as the rows of the whole table
+        metadata["dagster/row_count"] = value.int(report.table_rows)
     if report.table is not None:
         metadata["dagster/table_name"] = value.text(report.table)
     if report.location is not None:

@@ -12,6 +12,7 @@ from ingestion.errors import ConfigError
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
+    from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.snapshots import Snapshot
 
@@ -27,6 +28,7 @@ __all__ = [
     "find_load",
     "in_summary",
     "known_since",
+    "rows_of",
 ]
 
 LOAD = "ingestion.load-id"
@@ -56,6 +58,16 @@ class Entry(NamedTuple):
 def in_summary(snapshot: "Snapshot", key: str) -> str | None:
     """One value of a snapshot's summary."""
     return snapshot.summary.additional_properties.get(key) if snapshot.summary is not None else None
+
+
+def rows_of(table: "Table | None") -> int | None:
+    """How many rows *table* has, as its newest snapshot counts them; None where it does not say."""
+    snapshot = table.current_snapshot() if table is not None else None
+    if snapshot is None:
+        return None
+    total = in_summary(snapshot, "total-records")
+    deleted = in_summary(snapshot, "total-position-deletes") or "0"
+    return int(total) - int(deleted) if total is not None else None
 
 
 def find_load(metadata: "TableMetadata", load_id: str) -> "Snapshot | None":

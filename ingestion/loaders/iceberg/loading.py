@@ -10,7 +10,7 @@ from ingestion.errors import DataError, Superseded
 from ingestion.loaders.iceberg.catalog import translated
 from ingestion.loaders.iceberg.commit import append, replace_all
 from ingestion.loaders.iceberg.cursors import discard, stored
-from ingestion.loaders.iceberg.history import CONFIG, ENTRY, JOB, LOAD, RUN, Entry, all_entries, entry_of
+from ingestion.loaders.iceberg.history import CONFIG, ENTRY, JOB, LOAD, RUN, Entry, all_entries, entry_of, rows_of
 from ingestion.loaders.iceberg.quarantine import Quarantine
 from ingestion.loaders.iceberg.target import Target
 from ingestion.loaders.iceberg.types import file_schema
@@ -153,4 +153,5 @@ class Loading:
             location=table.location() if table is not None else None,
             added=target.added,
             absent=target.absent,
+            table_rows=rows_of(table or target.found),
         )

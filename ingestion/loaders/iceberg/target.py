@@ -52,6 +52,11 @@ class Target:
         return self._evolution.home
 
     @property
+    def found(self) -> "Table | None":
+        """The table as it was before the load."""
+        return self._evolution.table
+
+    @property
     def has_schema(self) -> bool:
         """Whether the table exists or the data has said what it will look like."""
         return self._evolution.table is not None or self._evolution.planned is not None
