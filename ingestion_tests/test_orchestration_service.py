@@ -42,20 +42,25 @@ def reach(service: Any, run_id: str, statuses: set[str], seconds: float = 90) ->
 
 def waiting_job(service: Any, job_id: str, delay: float, **options: Any) -> None:
     """A job that fails for a passing reason and waits *delay* seconds before its second and last try."""
+    service.project.job(job_id, waiting(service, job_id, delay, **options))
+    service.graphql(RELOAD)
+
+
+def waiting(service: Any, job_id: str, delay: float, **options: Any) -> dict[str, Any]:
     service.project.file(f"{job_id}/a.csv", "id\n1\n")
-    config = {
+    return {
         "enabled": False,
         "source": {"type": "csv", "source_path": str(service.project.path / job_id)},
         "loader": {"type": "iceberg", "catalog": {"type": "rest", "uri": "http://127.0.0.1:9"}},
         "retry_policy": {"max_retries": 1, "delay_seconds": delay},
         **options,
     }
-    service.project.job(job_id, config)
-    service.graphql(RELOAD)
 
 
 def test_two_runs_of_one_job_take_turns(service):
-    waiting_job(service, "taking_turns", 6)
+    """The job is new: its pool has its limit before the first of them is queued."""
+    config = waiting(service, "taking_turns", 6)
+    assert service.post("/jobs", {"job_id": "taking_turns", "job_config": config}).status_code == 201
     first, second = launch(service, "taking_turns"), launch(service, "taking_turns", "ingest_job")
     reach(service, first, {"STARTED"})
     time.sleep(2)

@@ -97,7 +97,16 @@ class GraphqlDagster:
         info = self._call(lambda client: client.reload_repository_location(name))
         if info.status.name != "SUCCESS":
             return self.health() or f"the code location {name} did not load: {info.message}"
-        return self._refused(job) if job else None
+        if job is None:
+            return None
+        self._make_pool_known(job)
+        return self._refused(job)
+
+    def _make_pool_known(self, job: str) -> None:
+        """Dagster gives a pool its limit when it first dequeues a run of it, too late for a second one beside it."""
+        pool = self._ask(queries.POOL, pool=job)["instance"]["concurrencyLimit"]
+        if not pool["slotCount"] and pool["limit"] != 0:  # somebody may have stopped it with a limit of 0
+            self._ask(queries.SET_POOL, pool=job)
 
     def _refused(self, job: str) -> str | None:
         nodes = self._ask(queries.ASSET, key=[job])["assetNodes"]
@@ -116,6 +125,7 @@ class GraphqlDagster:
         reason = self._refused(job) and self.reload(job)  # a file that was put there, or mended, by hand
         if reason:
             raise ConfigError(reason)
+        self._make_pool_known(job)
         name = self._location()["name"]
         return self._call(
             lambda client: client.submit_job_execution(

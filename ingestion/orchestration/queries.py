@@ -1,6 +1,6 @@
 """The GraphQL texts that the sidecar sends to Dagster where its client has no method."""
 
-__all__ = ["ASSET", "EVENTS", "HISTORY", "LOCATIONS", "ONE", "OVERVIEW", "PENDING"]
+__all__ = ["ASSET", "EVENTS", "HISTORY", "LOCATIONS", "ONE", "OVERVIEW", "PENDING", "POOL", "SET_POOL"]
 
 _REPORT = "metadataEntries { label ... on JsonMetadataEntry { jsonString } }"
 
@@ -24,6 +24,10 @@ query Asset($key: [String!]!) {
   assetNodes(assetKeys: [{path: $key}]) { groupName metadataEntries { label ... on MarkdownMetadataEntry { mdStr } } }
 }
 """
+
+POOL = "query Pool($pool: String!) { instance { concurrencyLimit(concurrencyKey: $pool) { slotCount limit } } }"
+
+SET_POOL = "mutation SetPool($pool: String!) { setConcurrencyLimit(concurrencyKey: $pool, limit: 1) }"
 
 _PENDING = """
   pending: runsOrError(filter: $pending, limit: 1000) {
