@@ -1,5 +1,6 @@
 """Snapshots that pyiceberg has no producer for."""
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from pyiceberg.manifest import DataFileContent, ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
@@ -15,8 +16,9 @@ __all__ = ["RemoveFiles", "ReplaceAll"]
 class _Removing(_SnapshotProducer[Any]):
     """Takes files of the parent snapshot out by path, without looking at their rows."""
 
+    @abstractmethod
     def _doomed(self, path: str) -> bool:
-        raise NotImplementedError
+        """Whether the file at *path* goes."""
 
     def _build_delete_files_partition_predicate(self) -> None:
         """Files are named one by one; no predicate is needed to find them."""
