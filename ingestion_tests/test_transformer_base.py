@@ -72,8 +72,20 @@ def test_a_column_may_be_missing_from_some_files(config):
 def test_a_column_that_no_file_has_is_named_with_all_that_there_are():
     with pytest.raises(ConfigError, match=r"numeric_columns: the source has no column 'prise'; did you mean 'price'\?"):
         apply({"numeric_columns": ["prise"]}, batch({"a": ["1"]}), batch({"a": ["1"], "price": ["2.5"]}))
-    with pytest.raises(ConfigError, match=r"column_mapping: the source has no column 'zzz'; It has: a, b"):
+    with pytest.raises(ConfigError, match=r"column_mapping: the source has no column 'zzz'; it has: a, b"):
         apply({"column_mapping": {"zzz": "y"}}, batch({"a": ["1"]}), batch({"b": ["1"]}))
+
+
+@pytest.mark.parametrize("name", ["datum;menge", "datum,menge", "datum\tmenge", "datum|menge"])
+def test_a_source_of_one_column_that_looks_like_many_is_asked_for_its_delimiter(name):
+    with pytest.raises(ConfigError, match=r"menge; is source\.delimiter right\? auto finds it$"):
+        apply({"numeric_columns": ["menge"]}, batch({name: ["1"]}))
+
+
+@pytest.mark.parametrize("names", [["datum"], ["a;b", "c;d"]])
+def test_other_columns_raise_no_doubt_about_the_delimiter(names):
+    with pytest.raises(ConfigError, match=f"it has: {', '.join(names)}$"):
+        apply({"numeric_columns": ["menge"]}, batch({name: ["1"] for name in names}))
 
 
 def test_a_source_that_gives_nothing_lacks_nothing():
@@ -101,8 +113,8 @@ def test_other_options_use_the_new_names():
 
 
 @pytest.mark.parametrize(("config", "fragment"), [
-    ({"numeric_columns": ["revenu"]}, "transformer.numeric_columns: the source has no column 'revenu'; did you mean 'revenue'? It has: day, revenue"),
-    ({"types": {"zzz": "int"}}, "transformer.types: the source has no column 'zzz'; It has: day, revenue"),
+    ({"numeric_columns": ["revenu"]}, "transformer.numeric_columns: the source has no column 'revenu'; did you mean 'revenue'? it has: day, revenue"),
+    ({"types": {"zzz": "int"}}, "transformer.types: the source has no column 'zzz'; it has: day, revenue"),
     ({"column_mapping": {"Day": "d"}}, "transformer.column_mapping: the source has no column 'Day'; did you mean 'day'?"),
     ({"column_mapping": {"day": "d"}, "date_columns": ["day"]}, "transformer.date_columns: the source has no column 'day'"),
     ({"column_mapping": {"day": "revenue"}}, "column_mapping: the source has a column 'revenue' already; choose another new name"),

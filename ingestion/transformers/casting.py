@@ -119,7 +119,15 @@ def _require(column: str, option: str, names: Sequence[str]) -> None:
         return
     near = get_close_matches(column, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ConfigError(f"transformer.{option}: the source has no column {column!r}; {hint}It has: {', '.join(names)}")
+    raise ConfigError(
+        f"transformer.{option}: the source has no column {column!r}; {hint}it has: {', '.join(names)}{_doubt(names)}"
+    )
+
+
+def _doubt(names: Sequence[str]) -> str:
+    """A question where a single name looks like a whole line of a file that was not cut into columns."""
+    uncut = len(names) == 1 and any(character in names[0] for character in ";,\t|")
+    return "; is source.delimiter right? auto finds it" if uncut else ""
 
 
 def _schema(records: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.Schema:
