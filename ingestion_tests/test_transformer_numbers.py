@@ -143,7 +143,9 @@ def test_not_a_number_stays_one():
 )
 def test_a_column_that_contradicts_itself_is_refused_however_it_is_cut(texts):
     transformer = BaseTransformer(numeric_columns=["n"])
-    with pytest.raises(DataError, match=r"a decimal comma and also .*1.234.*; set decimal_separator"):
+    with pytest.raises(
+        DataError, match=r"a decimal comma and also .*1.234.*; set transformer\.decimal_separator: ','$"
+    ):
         list(transformer.apply(batch(part) for part in texts))
 
 
@@ -202,7 +204,7 @@ def test_types_name_an_exact_type():
 
 
 @pytest.mark.parametrize(("text", "reason"), [
-    ("1,234", "'1,234' is not clear: its separator may stand for decimals or for thousands; set decimal_separator"),
+    ("1,234", "'1,234' is not clear: its separator may stand for decimals or for thousands; set transformer.decimal_separator"),
     ("$4.00", "'$4.00' is not a number: it has a currency sign"),
     ("12345678901234567890", "'12345678901234567890' is not a number that a double holds exactly; give the column type long"),
     ("12abc", "'12abc' is not a number"),

@@ -33,7 +33,7 @@ _EXACT_IN_DOUBLES = float(2**53)  # all whole numbers below it
 _DIGITS_OF_DOUBLES = 15
 _SPECIAL_MISFITS = (
     (r"\p{Sc}", "a number: it has a currency sign; take it out at the source, or leave the column as text"),
-    (_LONE_GROUP, "clear: its separator may stand for decimals or for thousands; set decimal_separator"),
+    (_LONE_GROUP, "clear: its separator may stand for decimals or for thousands; set transformer.decimal_separator"),
 )
 
 
@@ -197,5 +197,6 @@ class NumberReader(TextReader):
         if self._comma is not None and self._lone_point is not None:
             raise DataError(
                 f"numeric_columns: column {self._column!r} has {self._comma!r} with a decimal comma and also "
-                f"{self._lone_point!r}, which may then mean a thousand times more; set decimal_separator"
+                f"{self._lone_point!r}, which may then mean a thousand times more; "
+                "set transformer.decimal_separator: ','"
             )
