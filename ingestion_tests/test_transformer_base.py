@@ -214,7 +214,9 @@ def test_dates_have_the_type_that_their_format_gives(options, texts, values, dty
 
 
 @pytest.mark.parametrize(("options", "text", "reason"), [
-    (["c"], "31/02/2024", "'31/02/2024' is not a date (YYYY-MM-DD)"),
+    (["c"], "31/02/2024", "'31/02/2024' is not a date (YYYY-MM-DD); name its format, as in transformer.date_columns: {c: \"%d.%m.%Y\"}"),
+    (["c"], "05.10.2024", "'05.10.2024' is not a date (YYYY-MM-DD); name its format"),
+    (["c"], "20241005", "'20241005' is not a date (YYYY-MM-DD); name its format"),
     (["c"], "2023-02-29", "'2023-02-29' is not a date (YYYY-MM-DD)"),
     (["c"], "2024-01-02 10:11:12", "'2024-01-02 10:11:12' is not a date: it has a time of day; give the column type timestamp in types, or a format"),
     (["c"], "2024-01-02T00:00:00Z", "'2024-01-02T00:00:00Z' is not a date: it has a time of day"),
@@ -224,6 +226,11 @@ def test_dates_have_the_type_that_their_format_gives(options, texts, values, dty
 def test_what_is_no_date_is_rejected_with_what_was_expected(options, text, reason):
     (found,) = reasons({"date_columns": options}, [text])
     assert found.startswith(reason)
+
+
+def test_what_no_format_could_read_is_rejected_without_advice_on_formats():
+    found = reasons({"date_columns": ["c"]}, ["x", "2023-02-29", "n/a"])
+    assert {reason.partition(" is not ")[2] for reason in found} == {"a date (YYYY-MM-DD)"}
 
 
 @pytest.mark.parametrize(("values", "config", "expected"), [
@@ -376,7 +383,7 @@ def test_a_column_of_the_table_whose_name_was_given_away_is_not_asked_for():
     ({"types": {"a": "lnog"}}, "did you mean 'long'"),
     ({"date_columns": {"a": "dd/mm/yyyy"}}, "write a strptime format"),
     ({"date_format": ["%d/%m/%Y", "%q"]}, "directive '%q' is not known"),
-    ({"date_columns": "a"}, "valid list"),
+    ({"date_columns": "a"}, "should be a list, or a map of column and format"),
     ({"timezone": "CET5"}, "time zone 'CET5' is not known"),
     ({"decimal_separator": ";"}, "'auto', '.' or ','"),
     ({"thousands_separator": "ab"}, "pattern"),

@@ -50,7 +50,11 @@ Formats: TypeAlias = Annotated[
 ]
 DateColumns: TypeAlias = Annotated[
     Annotated[dict[str, Formats | None], Tag("formats")] | Annotated[list[str], Tag("names")],
-    Discriminator(lambda value: "formats" if isinstance(value, dict) else "names"),
+    Discriminator(
+        lambda value: "formats" if isinstance(value, dict) else "names" if isinstance(value, list | tuple) else None,
+        custom_error_type="list_or_map",
+        custom_error_message="should be a list, or a map of column and format",
+    ),
 ]
 
 
@@ -151,7 +155,7 @@ class BaseTransformer(Transformer):
             natural = "timestamptz" if self.timezone else "timestamp"
         else:
             natural = "date"
-        return DateReader(parse_type(self.types.get(column, natural)), formats, self.timezone)
+        return DateReader(parse_type(self.types.get(column, natural)), formats, self.timezone, column)
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:

@@ -13,6 +13,7 @@ __all__ = ["BooleanReader", "DateReader", "PlainReader", "TextReader"]
 _TRUE_WORDS = ("yes", "true", "y", "1", "ja", "on")
 _FALSE_WORDS = ("no", "false", "n", "0", "nej", "off")
 _MIDNIGHT = r"[ T]00:00(?::00(?:\.0+)?)?\s*$"
+_OTHER_NOTATION = r"^\s*(?:\d{1,2}[./ -]|\d{4}[./ ]|\d{8}\s*$)"
 _TIME_OF_DAY = r"^\s*\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}"
 
 
@@ -72,6 +73,7 @@ class DateReader(TextReader):
     dtype: pa.DataType
     formats: tuple[str, ...] = ()
     timezone: str | None = None
+    column: str = "column"
 
     def read(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
         """The values as `dtype`, and a mask of the misfits."""
@@ -91,4 +93,7 @@ class DateReader(TextReader):
         timed = misfit_reasons(
             text, "a date: it has a time of day; give the column type timestamp in types, or a format"
         )
+        advice = f'; name its format, as in transformer.date_columns: {{{self.column}: "%d.%m.%Y"}}'
+        advised = misfit_reasons(text, expectation(self.dtype) + advice)
+        plain = pc.if_else(pc.match_substring_regex(text, _OTHER_NOTATION), advised, plain)
         return pc.if_else(pc.match_substring_regex(text, _TIME_OF_DAY), timed, plain)
