@@ -98,7 +98,7 @@ class RunReport:
     def sentence(self) -> str:
         """The outcome in one line for people."""
         if self.status == "failed":
-            return f"{self.job}: failed: {self.error}"
+            return f"{self.job}: failed: {str(self.error).removeprefix(f'{self.job}: ')}"
         if not self.rows_read:
             return f"{self.job}: nothing new, 0 rows"
         extra = "".join(
