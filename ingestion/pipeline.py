@@ -61,6 +61,8 @@ class Stream:
                     continue
                 if result.snapshot is None:  # what was read last is not remembered
                     self.report.cursor = describe_cursor(state.cursor)
+                    if not self.report.rows_read and job.source.watchable:
+                        self.report.waiting = job.source.watch(state.cursor).summary
                 return result
 
     def _stages(self, job: JobConfig, source: Iterator[Batch | Restart]) -> Iterator[Batch]:

@@ -37,6 +37,7 @@ class RunReport:
     rejected: Counter[str] = field(default_factory=Counter)  # quarantined rows by "column: rule"
     emptied: Counter[str] = field(default_factory=Counter)  # values that became null by "column: rule"
     sources: list[str] = field(default_factory=list)  # the first of the files, pages or tables that were read
+    waiting: str | None = None  # where nothing was read: what the source says of that
     restarts: list[str] = field(default_factory=list)  # why reading began anew
     table: str | None = None
     table_rows: int | None = None  # all rows of the table afterwards, where it knows without counting
@@ -100,7 +101,7 @@ class RunReport:
         if self.status == "failed":
             return f"{self.job}: failed: {str(self.error).removeprefix(f'{self.job}: ')}"
         if not self.rows_read:
-            return f"{self.job}: nothing new, 0 rows"
+            return f"{self.job}: nothing new, 0 rows{f' ({self.waiting})' if self.waiting else ''}"
         extra = "".join(
             f", {count:,} {word}"
             for count, word in ((self.rows_filtered, "filtered"), (self.rows_quarantined, "quarantined"))
@@ -108,6 +109,7 @@ class RunReport:
         )
         told = "".join(f"; {warning}" for warning in self.warnings)
         loaded = f"{self.rows_loaded:,} rows loaded into {self.table}"
+        loaded = f"partial: {loaded}" if self.status == "partial" else loaded
         return f"{self.job}: {loaded}{extra} in {self.duration_seconds:.1f} s{told}"
 
 

@@ -88,7 +88,7 @@ def test_a_bare_run_reports_what_it_loaded(project: Project, capsys: pytest.Capt
     assert json.loads(out)["rows_loaded"] == 2
     assert err.startswith("orders: 2 rows loaded into ")
     assert main(["run", "orders", "--bare"]) == 0
-    assert capsys.readouterr() == ("orders: nothing new, 0 rows\n", "")
+    assert capsys.readouterr() == ("orders: nothing new, 0 rows (1 file, loaded already)\n", "")
     assert main(["run", "orders", "--bare", "--set", "source.source_path=other", "--set", "loader.table=t2"]) == 0
     assert project.table("default.t2").num_rows == 1
 
@@ -214,3 +214,46 @@ def _ingestion(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "ingestion.cli", *arguments], capture_output=True, text=True, check=False
     )
+
+
+def test_json_has_the_reason_of_a_wrong_call(project, capsys):
+    assert main(["run", "nojob", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"] == err.strip()
+    assert "no job 'nojob'" in err
+
+
+def test_a_folder_of_jobs_that_is_not_there_is_a_mistake(project, capsys, monkeypatch):
+    monkeypatch.setenv("JOB_CONFIG_PATH", str(project.path / "nowhere"))
+    for command in ("validate", "serve"):
+        assert main([command]) == 2
+        assert "nowhere does not exist; create it, or set JOB_CONFIG_PATH" in capsys.readouterr().err
+
+
+def test_a_pattern_that_no_file_matches_is_told_apart_from_nothing_new(project, capsys):
+    project.file("data/a.csv", "id\n1\n")
+    project.job("orders", {"source": {"type": "csv", "source_path": "data"}})
+    assert main(["run", "orders", "--bare", "--set", "source.file_pattern=zzz*"]) == 0
+    assert f"nothing new, 0 rows (no file in {project.path / 'data'} matches zzz*)" in capsys.readouterr().out
+
+
+def test_what_starts_runs_cannot_be_set_for_one_run(project, capsys):
+    project.job("orders", {"source": {"type": "csv", "source_path": "data"}})
+    assert main(["run", "orders", "--bare", "--set", "cron_expression='0 1 * * *'"]) == 2
+    assert (
+        "orders: cron_expression says when or how runs are started; change it in the job file"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_partial_run_says_so(project, capsys):
+    project.file("data/a.csv", "id,name\n1,ann\n2\n")
+    project.job("orders", {"source": {"type": "csv", "source_path": "data"}})
+    assert main(["run", "orders", "--bare"]) == 0
+    assert "orders: partial: 1 rows loaded into default.orders, 1 quarantined" in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out.startswith("ingestion ")

@@ -324,7 +324,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_loaded(tmp_path: Path) -> N
 
 def test_watch_counts_what_read_would_find(tmp_path: Path) -> None:
     source = CsvConnector(source_path=str(tmp_path))
-    assert source.watch(None).summary == "no files"
+    assert source.watch(None).summary == f"no file in {tmp_path} matches *.csv or the like"
     for number in range(5):
         aged(write(tmp_path, SMALL, f"{number}.csv"), number)
     write(tmp_path, "", "empty.csv")
@@ -332,7 +332,7 @@ def test_watch_counts_what_read_would_find(tmp_path: Path) -> None:
     assert (waiting.items, waiting.summary) == (5, "5 of 5 files new: 0.csv, 1.csv, 2.csv and 2 more")
     assert source.watch(None) == waiting
     cursor = load(tmp_path).cursor
-    assert source.watch(cursor)[:2] == (0, "5 files, all loaded")
+    assert source.watch(cursor)[:2] == (0, "5 files, all loaded already")
     aged(write(tmp_path, SMALL, "5.csv"), 9)
     fresh = source.watch(cursor)
     assert (fresh.items, fresh.summary) == (1, "1 of 6 files new: 5.csv")

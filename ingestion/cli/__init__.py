@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from ingestion.cli import commands
 from ingestion.errors import ConfigError, IngestionError
@@ -33,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it closes stdout
         return 0
-    except ConfigError as error:
-        commands.say(redact(str(error)))
-        return commands.WRONG_CALL
     except IngestionError as error:
-        commands.say(redact(str(error)))
-        return commands.FAILED
+        text = redact(str(error))
+        commands.say(text)
+        if options.json:
+            commands.show_json({"status": "failed", "error": text})
+        return commands.WRONG_CALL if isinstance(error, ConfigError) else commands.FAILED
     except KeyboardInterrupt:
         commands.say("interrupted; nothing was committed that is not in the table's history")
         return 130
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Every command with its options."""
     top = argparse.ArgumentParser("ingestion", description="Jobs described in YAML, loaded into tables exactly once.")
+    top.add_argument("--version", action="version", version=f"ingestion {version('ingestion')}")
     subparsers = top.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: object, text: str) -> argparse.ArgumentParser:

@@ -65,7 +65,15 @@ def _counted(checked: list[dict[str, Any]]) -> str:
     return " and ".join(filter(None, [", ".join(told[:-1]), *told[-1:]])) or f"0 jobs in {current().job_config_path}"
 
 
+def require_jobs() -> None:
+    """Raise ConfigError where there is nothing at JOB_CONFIG_PATH to read jobs from."""
+    path = current().job_config_path
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist; create it, or set JOB_CONFIG_PATH")
+
+
 def _check_all() -> list[dict[str, Any]]:
+    require_jobs()
     jobs = [_outcome("job", item.id, item.path, item.error) for item in load_all()]
     sources = [_outcome("source", item.id, item.path, item.error) for item in list_sources()]
     return jobs + sources + [_outcome("template", path.stem, path, error) for path, error in check_templates()]
@@ -144,4 +152,5 @@ def serve(options: argparse.Namespace) -> int:
     from ingestion.orchestration import serve as service
 
     del options  # it has nothing to print
+    require_jobs()
     return service.main()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -27,6 +28,7 @@ from ingestion.transformers import TransformerFactory
 __all__ = ["JobConfig", "check_id", "validated"]
 
 P = TypeVar("P", bound=Plugin)
+_NOT_FOR_ONE_RUN = {"enabled", "cron_expression", "timezone", "on_overlap"}
 _ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -46,7 +48,9 @@ def _plugin(factory: Factory[P], default: str | None) -> Callable[[Any], Any]:
             return value
         name = value.get("type", default)
         if name is None:
-            raise _type_error(f"is missing; known types: {', '.join(factory.names())}", "missing_type")
+            raise _type_error(
+                f"is missing; known types: {', '.join(factory.names())}{_misspelt(value)}", "missing_type"
+            )
         if has_placeholder(name):
             raise _type_error("cannot be a placeholder; write the type itself")
         try:
@@ -55,6 +59,13 @@ def _plugin(factory: Factory[P], default: str | None) -> Callable[[Any], Any]:
             raise _type_error(str(error)) from error
 
     return build
+
+
+def _misspelt(options: Mapping[str, Any]) -> str:
+    """An ending that names the key that stands where 'type' was meant, if one does."""
+    texts = [key for key, value in options.items() if isinstance(value, str)]  # a mapping may well be called 'types'
+    near = get_close_matches("type", texts, n=1, cutoff=0.7)
+    return f"; did you mean 'type' where it says {near[0]!r}?" if near else ""
 
 
 def _type_error(text: str, kind: str = "unknown_type") -> ValidationError:
@@ -69,7 +80,7 @@ class JobConfig(Model):
 
     id: str = Field(exclude=True)
     enabled: bool = True
-    """Whether the job's schedule and sensor are on; it can be run by hand either way."""
+    """Whether the job's schedule, or without one its sensor, is on; it can be run by hand either way."""
     cron_expression: str | None = None
     """When to run: five cron fields, or @hourly, @daily, @weekly, @monthly, @yearly."""
     timezone: str = "UTC"
@@ -140,6 +151,9 @@ class JobConfig(Model):
         """The job with *overrides* merged over it for one run; raises InvalidConfig that names the wrong option."""
         if not overrides:
             return self
+        idle = sorted(_NOT_FOR_ONE_RUN.intersection(overrides))
+        if idle:
+            raise ConfigError(f"{self.id}: {idle[0]} says when or how runs are started; change it in the job file")
         base = self.as_written()
         return validated(type(self), self.id, deep_merge(base, canonical(overrides, overrides, base)))
 

@@ -139,10 +139,18 @@ class FileConnector(Connector):
         listed = sorted(f"{file.path}\0{file.size}\0{file.modified_us}" for file in fresh)
         key = xxh3_128("\n".join(listed).encode(errors="surrogateescape")).hexdigest()
         if not fresh:
-            return Watched(0, f"{len(seen)} files, all loaded" if seen else "no files", key)
+            loaded = "1 file, loaded already" if len(seen) == 1 else f"{len(seen)} files, all loaded already"
+            return Watched(0, loaded if seen else self._no_file(), key)
         names = ", ".join(file.path.rpartition("/")[2] for file in fresh[:_NAMES_SHOWN])
         more = f" and {len(fresh) - _NAMES_SHOWN} more" if len(fresh) > _NAMES_SHOWN else ""
         return Watched(len(fresh), f"{len(fresh)} of {len(seen)} files new: {names}{more}", key)
+
+    def _no_file(self) -> str:
+        path = settings.current().absolute(self.source_path)
+        if not Path(path).is_dir():
+            return f"no file matches {path}"
+        pattern = self.file_pattern or " or ".join([*self.default_patterns[:1], "the like"])
+        return f"no file in {path} matches {pattern}"
 
     def _ledger(self, cursor: Cursor) -> Ledger:
         relative = not Path(self.source_path).expanduser().is_absolute()
