@@ -95,6 +95,20 @@ def test_a_body_of_another_form_is_told_how_it_should_look(project, body, loc, w
     assert words in found[tuple(loc)]
 
 
+def test_a_body_that_is_no_json_is_told_what_to_send(project):
+    sent = {"content": '{"job_id": "orders"}', "headers": {"Content-Type": "text/plain"}}
+    for route in ("/jobs", "/jobs/execute"):
+        told = refusals(caller().post(route, **sent))["body",]
+        assert told.endswith("send JSON with Content-Type: application/json")
+    assert refusals(caller().post("/jobs", json=["orders"])) == {("body",): "the body should be a JSON object"}
+
+
+def test_malformed_json_is_told_with_its_line_and_column(project):
+    sent = {"content": '{\n  "job_id": orders}', "headers": {"Content-Type": "application/json"}}
+    (told,) = refusals(caller().post("/jobs", **sent)).values()
+    assert told == "the body is not valid JSON: Expecting value at line 2, column 13"
+
+
 @pytest.mark.parametrize(
     ("change", "path", "words"),
     [

@@ -1,10 +1,11 @@
 """The FastAPI application."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
+from json import JSONDecodeError
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -99,8 +100,21 @@ async def _refused(request: Request, error: Exception) -> Response:
 def _invalid(_request: Request, error: Exception) -> JSONResponse:
     """Path, words and kind of everything that is wrong with a body; never the values, which may be secrets."""
     lines: list[dict[str, Any]] = list(error.errors()) if isinstance(error, RequestValidationError) else []
-    shown = [{"type": line["type"], "loc": list(line["loc"]), "msg": redact(line["msg"])} for line in lines]
+    body = error.body if isinstance(error, RequestValidationError) else None
+    shown = [{"type": line["type"], "loc": list(line["loc"]), "msg": redact(_words(line, body))} for line in lines]
     return JSONResponse({"detail": shown}, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _words(line: Mapping[str, Any], body: Any) -> str:
+    """What is wrong with a value, or with the whole *body*, which is bytes where its type is not JSON."""
+    if line["type"] == "json_invalid" and isinstance(body, str):
+        found = JSONDecodeError(line["ctx"]["error"], body, line["loc"][-1])
+        return f"the body is not valid JSON: {found.msg} at line {found.lineno}, column {found.colno}"
+    if line["type"] != "dict_type":
+        return str(line["msg"])
+    if isinstance(body, bytes):
+        return "the body is not declared as JSON; send JSON with Content-Type: application/json"
+    return "the body should be a JSON object"
 
 
 def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
