@@ -56,6 +56,10 @@ MISTAKES = {
         "source:\n  source_path: data\n",
         "config/jobs/orders.yaml:1:1: source.type: is missing; known types: csv, stub",
     ),
+    "a misspelt type": (
+        "source:\n  typ: stub\n",
+        "config/jobs/orders.yaml:1:1: source.type: is missing; known types: csv, stub; did you mean 'type' where it says 'typ'?",
+    ),
     "an unknown type": (
         "source:\n  type: stup\n",
         "config/jobs/orders.yaml:2:3: source.type: unknown source type 'stup'; did you mean 'stub'? known types: csv, stub",
