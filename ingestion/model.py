@@ -28,14 +28,16 @@ SPELLED_OUT = "x-spelled-out"
 """Marks, in a JSON Schema, an option that takes no placeholder."""
 
 _MANY_KEYS = 30  # a longer list is no help
+_SHORTEST_START = 3  # letters that tell which longer name was meant
 
 
 def nearest(word: str, known: Iterable[str], label: str) -> str:
-    """A hint for a *word* that is not *known*: the nearest one, or all of them after *label*."""
+    """A hint for a *word* that is not *known*: the nearest one or the one that it starts, or all after *label*."""
     names = sorted(known)
     near = get_close_matches(word, names, n=1) or get_close_matches(word.lower(), names, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    longer = [name for name in names if len(word) >= _SHORTEST_START and name.startswith(word.lower())]
+    if near or len(longer) == 1:
+        return f"did you mean {[*near, *longer][0]!r}?"
     return f"{label}: {', '.join(names[:_MANY_KEYS])}{', ...' if len(names) > _MANY_KEYS else ''}"
 
 

@@ -60,6 +60,10 @@ MISTAKES = {
         "source:\n  typ: stub\n",
         "config/jobs/orders.yaml:1:1: source.type: is missing; known types: csv, stub; did you mean 'type' where it says 'typ'?",
     ),
+    "the start of a key": (
+        f"cron: 0 5 * * *\n{SOURCE}",
+        "config/jobs/orders.yaml:1:1: cron: unknown key 'cron'; did you mean 'cron_expression'?",
+    ),
     "an unknown type": (
         "source:\n  type: stup\n",
         "config/jobs/orders.yaml:2:3: source.type: unknown source type 'stup'; did you mean 'stub'? known types: csv, stub",
