@@ -158,7 +158,9 @@ def test_templates_that_miss_or_go_round_name_the_chain(stubs: Project) -> None:
         "config/templates/d.yaml:1:1: inherits: no template 'nowhere' in config/templates; known templates: a, b, c, d"
         in refusal("returns")
     )
-    assert "(asked for by d -> nowhere)" in refusal("returns")
+    assert "(asked for by config/templates/d.yaml, inherited by config/jobs/returns.yaml)" in refusal("returns")
+    stubs.job("sales", f"inherits: nigthly\n{SOURCE}")
+    assert refusal("sales").endswith("(asked for by config/jobs/sales.yaml)")
 
 
 def test_two_sources_with_one_id_are_refused_where_they_are_used(stubs: Project) -> None:

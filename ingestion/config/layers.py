@@ -162,7 +162,8 @@ class Workspace:
             paths = self.templates.get(name, [])
             trail = " -> ".join([*names, name])
             if len(paths) != 1:
-                raise ConfigError(f"{place}: {self._no_template(name, paths)} (asked for by {trail})")
+                askers = ", inherited by ".join(layer.name for layer in chain)
+                raise ConfigError(f"{place}: {self._no_template(name, paths)} (asked for by {askers})")
             chain.insert(0, self.document(paths[0]))
             if any(chain[0] is layer for layer in chain[1:]):
                 raise ConfigError(f"{place}: templates go round in a circle: {trail}; remove one {key}")
