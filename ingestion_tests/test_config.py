@@ -163,6 +163,12 @@ def test_templates_that_miss_or_go_round_name_the_chain(stubs: Project) -> None:
     assert refusal("sales").endswith("(asked for by config/jobs/sales.yaml)")
 
 
+def test_a_file_in_place_of_a_job_is_told_the_id(stubs: Project) -> None:
+    stubs.job("orders", SOURCE)
+    with pytest.raises(ConfigError, match=r"give the job's id: orders$"):
+        load_job("config/jobs/orders.yaml")
+
+
 def test_two_sources_with_one_id_are_refused_where_they_are_used(stubs: Project) -> None:
     stubs.source("a/shop", {"source": stub()})
     stubs.source("b", {"source_id": "shop", "source": stub()})

@@ -241,5 +241,8 @@ def _no_job(workspace: Workspace, job_id: str, known: Iterable[str]) -> ConfigEr
     path, ids = workspace.settings.job_config_path, set(known)
     if not path.exists():
         return ConfigError(f"no job {job_id!r}: {path} does not exist; create it, or set JOB_CONFIG_PATH")
+    given = Path(job_id)
+    if given.suffix in (".yaml", ".yml"):
+        return ConfigError(f"no job {job_id!r}: that is a file; give the job's id: {given.stem}")
     hint = nearest(job_id, ids, "known jobs") if ids else "it holds no jobs yet"
     return ConfigError(f"no job {job_id!r} in {path}; {hint}")
