@@ -569,6 +569,22 @@ def test_a_catalog_that_cannot_be_is_a_config_error(project, catalog):
         IcebergLoader(table="t", catalog=catalog).state("a")
 
 
+def test_an_unknown_catalog_type_is_told_the_known_ones(project, monkeypatch):
+    monkeypatch.setenv("ICEBERG_CATALOG_TYPE", "rst")
+    with pytest.raises(ConfigError, match=r"unknown catalog type 'rst', not one of rest, hive, .*sql.*; check loader"):
+        IcebergLoader(table="t").state("a")
+
+
+def test_a_rest_catalog_that_does_not_answer_is_named_by_its_address(project):
+    catalog = {"type": "rest", "uri": "http://eva:hunter2@127.0.0.1:1"}
+    with pytest.raises(TransientError) as error:
+        IcebergLoader(table="t", catalog=catalog).state("a")
+    assert str(error.value) == (
+        "catalog 'default': http://127.0.0.1:1/v1/config does not answer; "
+        "check that the catalog is up and reachable, then run again"
+    )
+
+
 def test_a_catalog_without_its_driver_is_a_config_error(project):
     with pytest.raises(ConfigError, match="catalog 'default'"):
         IcebergLoader(table="t", catalog={"type": "sql", "uri": "nosuchdb://x"}).state("a")

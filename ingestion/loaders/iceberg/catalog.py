@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ingestion import settings
 from ingestion.errors import ConfigError, IngestionError, TransientError
@@ -12,6 +13,7 @@ from ingestion.secrets import redact
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
+    from requests import RequestException
 
 __all__ = ["catalog_properties", "find_table", "make_namespace", "opened", "translated"]
 
@@ -62,9 +64,12 @@ def opened(given: Mapping[str, Any]) -> "Iterator[Catalog]":
 
 
 def _open(name: str, options: dict[str, str]) -> "Catalog":
-    from pyiceberg.catalog import load_catalog
+    from pyiceberg.catalog import CatalogType, load_catalog
     from sqlalchemy.exc import OperationalError
 
+    kinds = [kind.value for kind in CatalogType]
+    if options.get("type") and options["type"].lower() not in kinds:
+        raise ValueError(f"unknown catalog type {options['type']!r}, not one of {', '.join(kinds)}")
     uri = options.get("uri", "")
     if not uri.startswith("sqlite"):
         return load_catalog(name, **options)
@@ -133,9 +138,19 @@ _ADVICE: dict[type[IngestionError], str] = {
 def _os_sentence(what: str, error: OSError) -> str:
     import errno
 
+    from requests import exceptions as http
+
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{what}: no space left ({_first_line(error)}); free some and run again, nothing was loaded"
+    if isinstance(error, http.ConnectionError | http.Timeout) and not isinstance(error, http.SSLError):
+        return f"{what}: {_address(error)} does not answer; {_ADVICE[TransientError]}"
     return f"{what}: {_first_line(error)}; check that the storage is reachable, then run again"
+
+
+def _address(error: "RequestException") -> str:
+    """The URL that was asked, without user, password and query."""
+    parts = urlsplit(str(error.request.url) if error.request is not None else "")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else "the server"
 
 
 def _first_line(error: BaseException) -> str:
