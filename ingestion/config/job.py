@@ -28,6 +28,7 @@ from ingestion.transformers import TransformerFactory
 __all__ = ["JobConfig", "check_id", "validated"]
 
 P = TypeVar("P", bound=Plugin)
+_NOT_FOR_ONE_RUN = {"enabled", "cron_expression", "timezone", "on_overlap"}
 _ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -150,6 +151,9 @@ class JobConfig(Model):
         """The job with *overrides* merged over it for one run; raises InvalidConfig that names the wrong option."""
         if not overrides:
             return self
+        idle = sorted(_NOT_FOR_ONE_RUN.intersection(overrides))
+        if idle:
+            raise ConfigError(f"{self.id}: {idle[0]} says when or how runs are started; change it in the job file")
         base = self.as_written()
         return validated(type(self), self.id, deep_merge(base, canonical(overrides, overrides, base)))
 
