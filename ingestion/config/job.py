@@ -28,7 +28,7 @@ from ingestion.transformers import TransformerFactory
 __all__ = ["JobConfig", "check_id", "validated"]
 
 P = TypeVar("P", bound=Plugin)
-_NOT_FOR_ONE_RUN = {"enabled", "cron_expression", "timezone", "on_overlap"}
+_NOT_FOR_ONE_RUN = {"enabled", "cron_expression", "timezone"}
 _ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -153,7 +153,7 @@ class JobConfig(Model):
             return self
         idle = sorted(_NOT_FOR_ONE_RUN.intersection(overrides))
         if idle:
-            raise ConfigError(f"{self.id}: {idle[0]} says when or how runs are started; change it in the job file")
+            raise ConfigError(f"{self.id}: {idle[0]} says when runs are started; change it in the job file")
         base = self.as_written()
         return validated(type(self), self.id, deep_merge(base, canonical(overrides, overrides, base)))
 
