@@ -55,7 +55,7 @@ class Stream:
             while True:
                 self.report.cursor = describe_cursor(state.cursor)
                 try:
-                    result = job.loader.load(load, self._stages(job, source))
+                    result = job.loader.load(load, self._stages(job, source, _own_columns(state.schema)))
                 except _StartOver as restart:
                     self.report = self.report.begin_anew(str(restart))
                     continue
@@ -65,10 +65,11 @@ class Stream:
                         self.report.waiting = job.source.watch(state.cursor).summary
                 return result
 
-    def _stages(self, job: JobConfig, source: Iterator[Batch | Restart]) -> Iterator[Batch]:
+    def _stages(self, job: JobConfig, source: Iterator[Batch | Restart], known: pa.Schema | None) -> Iterator[Batch]:
         report = self.report
         read = _Tap(_until_restart(source))
-        transformed = _Tap(job.transformer.apply(counted_in(read, report)))
+        changed = job.transformer.apply(counted_in(read, report))
+        transformed = _Tap(job.loader.admit(changed, known))
         ready = self._previewed(counted_out(transformed, report, job))
         yield from _stamped(ready, report) if job.loader.add_ingestion_metadata else ready
         report.stages = {"read": read.seconds, "transform": max(transformed.seconds - read.seconds, 0.0)}
@@ -85,6 +86,7 @@ class Stream:
         report.bytes_written, report.snapshot = result.bytes_written, result.snapshot
         report.table, report.location, report.table_rows = result.table, result.location, result.table_rows
         report.compare(_without_ours(result.added), _without_ours(result.absent))
+        report.settle(result.removed, result.changes, result.notes)
         if result.schema is not None:
             report.schema = {column.name: str(column.type) for column in result.schema}
         elsewhere = sum(report.stages.values()) + result.commit_seconds

@@ -8,7 +8,7 @@ schema, rejected rows, removals or a cursor.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import Self
 
+from ingestion.errors import ConfigError
 from ingestion.model import Model
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Batch",
     "Connector",
     "Cursor",
+    "Landed",
     "Load",
     "LoadResult",
     "Loader",
@@ -32,6 +34,7 @@ __all__ = [
     "Origin",
     "Plugin",
     "Restart",
+    "RolledBack",
     "State",
     "Transformer",
     "Watched",
@@ -124,7 +127,7 @@ class Load(NamedTuple):
 class LoadResult(NamedTuple):
     """What one load did to the target."""
 
-    rows: int
+    rows: int  # rows of the data that are in the target now, or have done there what they were to do
     quarantined: int
     files: int
     bytes_written: int
@@ -136,6 +139,30 @@ class LoadResult(NamedTuple):
     added: tuple[str, ...] = ()  # columns that a table which was there already got by this load
     absent: tuple[str, ...] = ()  # columns of the table that no batch brought, although rows were loaded
     table_rows: int | None = None  # all rows of the table afterwards, where it knows without counting
+    removed: Mapping[str, int] = {}  # rows of the data left out on purpose, by reason; not among `rows`
+    changes: Mapping[str, int] = {}  # what a merge did: rows inserted, updated, unchanged, deleted, missing
+    notes: tuple[str, ...] = ()  # sentences: what else the commit changed, such as a column that became optional
+
+
+class Landed(NamedTuple):
+    """One load as the target's history has it."""
+
+    job: str
+    run_id: str
+    load_id: str
+    at: datetime
+    mode: str  # append, overwrite, merge
+    rows: int | None = None
+    files: int | None = None
+    snapshot: str | None = None
+    cursor: Any = None  # after it, as `describe_cursor` would show it
+
+
+class RolledBack(NamedTuple):
+    """What a rollback did."""
+
+    undone: Sequence[Landed]  # newest first; the last of them is the run that was named
+    snapshot: str | None  # what the target shows now
 
 
 class Watched(NamedTuple):
@@ -216,8 +243,16 @@ class Loader(Plugin):
 
     @property
     def replaces_all(self) -> bool:
-        """Whether a load replaces all that the target holds, so that it needs all that the source has."""
+        """Whether what a load does not bring is gone afterwards, so that it needs all that the source has."""
         return False
+
+    def admit(self, batches: Iterator[Batch], known: pa.Schema | None) -> Iterator[Batch]:  # noqa: ARG002 - for those who implement it
+        """The stream as the target takes it, *known* being its columns: rows that it refuses are rejected.
+
+        It runs before rows are counted and the error budget is judged; `load` gets what it yields.
+        Raises DataError for what no row can mend.
+        """
+        return batches
 
     @abstractmethod
     def state(self, job: str) -> State:
@@ -230,3 +265,25 @@ class Loader(Plugin):
         Nothing is committed before *batches* is exhausted: an error that it raises undoes the load.
         Raises Superseded when the job's state is no longer ``load.since``.
         """
+
+    def history(self, job: str) -> list[Landed]:
+        """The loads of every job that the table of *job* remembers, newest first.
+
+        Raises ConfigError where the target keeps none.
+        """
+        raise ConfigError(f"{job}: loader type {self.type!r} keeps no history of its loads")
+
+    def rollback(self, job: str, run_id: str) -> RolledBack:
+        """Make the table what it was before that run of *job*, cursor included, so that its range is loaded again.
+
+        Raises ConfigError, with the reason, where commits of others would be lost or the past is gone.
+        """
+        raise ConfigError(f"{job}: loader type {self.type!r} cannot take run {run_id} back")
+
+    def upkeep(self, job: str) -> dict[str, int]:
+        """Compact and clean up the table of *job* without changing a row; says what was done, by name.
+
+        Only what it did is named: an empty answer means that nothing was due.
+        """
+        del job
+        return {}

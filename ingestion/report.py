@@ -43,9 +43,11 @@ class RunReport:
     table_rows: int | None = None  # all rows of the table afterwards, where it knows without counting
     location: str | None = None
     snapshot: str | None = None
+    changes: dict[str, int] = field(default_factory=dict)  # of a merge: rows inserted, updated, unchanged, deleted
     schema: dict[str, str] = field(default_factory=dict)
     columns_added: list[str] = field(default_factory=list)  # new in a table that was there already
     columns_absent: list[str] = field(default_factory=list)  # of the table, and null in all rows of this load
+    notes: list[str] = field(default_factory=list)  # sentences: what else the load changed
     warnings: list[str] = field(default_factory=list)  # sentences: done, but somebody should look
     cursor: Any = None
     end_time: datetime | None = None
@@ -90,6 +92,13 @@ class RunReport:
                 f"if one was renamed, set transformer.column_mapping: {{{renamed}}}"
             )
 
+    def settle(self, removed: Mapping[str, int], changes: Mapping[str, int], notes: Iterable[str]) -> None:
+        """Note what the loader did beyond adding rows; those that it left out count as filtered."""
+        self.removed.update(removed)
+        self.rows_loaded -= sum(removed.values())
+        self.rows_filtered += sum(removed.values())
+        self.changes, self.notes = dict(changes), list(notes)
+
     def warn_of_emptied(self) -> None:
         """Say in a warning how many values did not fit and became null, if any did."""
         if self.emptied:
@@ -107,8 +116,10 @@ class RunReport:
             for count, word in ((self.rows_filtered, "filtered"), (self.rows_quarantined, "quarantined"))
             if count
         )
-        told = "".join(f"; {warning}" for warning in self.warnings)
+        told = "".join(f"; {sentence}" for sentence in (*self.notes, *self.warnings))
         loaded = f"{self.rows_loaded:,} rows loaded into {self.table}"
+        did = ", ".join(f"{count:,} {word}" for word, count in self.changes.items() if count)
+        loaded = f"{loaded} ({did})" if did else loaded
         loaded = f"partial: {loaded}" if self.status == "partial" else loaded
         return f"{self.job}: {loaded}{extra} in {self.duration_seconds:.1f} s{told}"
 

@@ -32,7 +32,8 @@ def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) 
         "stages": value.json(report.stages),
         REPORT: value.json(report.as_json()),
     }
-    for name in ("columns_added", "columns_absent", "warnings"):
+    metadata |= {f"rows_{word}": value.int(count) for word, count in report.changes.items()}
+    for name in ("columns_added", "columns_absent", "notes", "warnings"):
         if found := getattr(report, name):
             metadata[name] = value.json(found)
     if report.snapshot is not None:  # text: snapshot ids have 64 bits, GraphQL integers 32

@@ -1,0 +1,89 @@
+"""The options of loaders whose target is a table: how rows meet those that are there, and what may change."""
+
+from abc import ABC
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
+from typing_extensions import Self
+
+from ingestion.plugins import Loader, Model
+
+__all__ = ["DELETED_AT", "Columns", "SchemaContract", "TableLoader", "WriteMode"]
+
+DELETED_AT = "_deleted_at"
+"""When a row was found missing in a full load (delete_missing: soft); null while it is there. UTC, microseconds."""
+
+_ALIASES = {"replace": "overwrite", "upsert": "merge"}
+_FOR_KEYS = ("merge_keys", "order_by", "delete_column", "delete_missing", "merge_strategy", "on_conflict")
+
+
+def _canonical(value: Any) -> Any:
+    return _ALIASES.get(value, value) if isinstance(value, str) else value
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+WriteMode: TypeAlias = Annotated[
+    Literal["append", "overwrite", "merge"],
+    BeforeValidator(_canonical, json_schema_input_type=Literal["append", "overwrite", "merge", "replace", "upsert"]),
+]
+Columns: TypeAlias = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+"""Column names; one alone needs no list."""
+
+
+class SchemaContract(Model):
+    """What the data may change in the table's columns."""
+
+    columns: Literal["evolve", "freeze", "discard_value", "quarantine"] = "evolve"
+    """A column that the table lacks: evolve adds it, freeze fails the run, discard_value leaves the column out,
+    quarantine rejects the rows that have a value in it."""
+    data_type: Literal["widen", "freeze", "quarantine"] = "widen"
+    """A value that does not fit its column's type: widen makes the column wider where the target can and otherwise
+    fails the run, freeze fails the run, quarantine rejects the row. Text is never a widening."""
+
+
+class TableLoader(Loader, ABC):
+    """Loads rows into a table by appending, overwriting or merging."""
+
+    write_mode: WriteMode = "append"
+    """append adds the rows, overwrite (replace) puts them in place of what is there, merge (upsert) puts each in
+    place of the row with the same merge_keys."""
+    merge_keys: Columns = Field([], validation_alias=AliasChoices("merge_keys", "primary_key"))
+    """The column or columns that say which row is which; write_mode merge needs them, and an overwrite with them
+    loads one row of each. A row without one of them is rejected."""
+    order_by: Columns = []
+    """Of two rows with the same merge_keys, one of them in the table or both in the data, the one with the greatest
+    value here stays, null being the least; the later of equal ones. Without it the row from the later file, page or
+    query stays, and the same key twice in one of them fails the run unless the rows are equal."""
+    delete_column: str | None = None
+    """Rows with true here, or with any value where it is no boolean, delete the table's row; it is not stored."""
+    delete_missing: Literal["none", "soft", "hard"] = "none"
+    """What becomes of the table's rows that a full load no longer brings: nothing, a time in _deleted_at, or hard
+    deletion."""
+    allow_empty: bool = False
+    """Let a source that gives no rows empty the table (write_mode overwrite, or delete_missing)."""
+    schema_contract: SchemaContract = SchemaContract()
+    """What the data may change in the table's columns."""
+    rename_from: dict[str, str] = {}
+    """{new: old}: the table's column old is called new from now on and keeps its values."""
+
+    @model_validator(mode="after")
+    def _modes_and_options_agree(self) -> Self:
+        if self.write_mode == "merge" and not self.merge_keys:
+            raise ValueError("write_mode merge needs merge_keys, the columns that say which row is which")
+        if self.write_mode == "append":
+            for name in _FOR_KEYS:
+                if name in self.model_fields_set and getattr(self, name) not in ([], None, "none"):
+                    raise ValueError(
+                        f"{name} has no meaning when rows are appended; set write_mode: merge, or leave it out"
+                    )
+        if self.write_mode == "overwrite" and not self.merge_keys and (self.order_by or self.delete_column):
+            raise ValueError("order_by and delete_column need merge_keys, the columns that say which row is which")
+        return self
+
+    @property
+    def replaces_all(self) -> bool:
+        """Where the whole table is overwritten, or missing rows are deleted."""
+        return self.write_mode == "overwrite" or self.delete_missing != "none"
