@@ -505,7 +505,7 @@ def test_memory_stays_far_below_the_input(project):
         ({"target_file_size": 10}, "greater than or equal"),
         ({"partition_by": [{"column": "a", "transform": "weekly"}]}, "unknown transform 'weekly'"),
         ({"partition_by": [{"column": "a", "transform": "bucket[0]"}]}, "unknown transform"),
-        ({"write_mode": "merge"}, "append"),
+        ({"write_mode": "merge"}, "needs merge_keys"),
         ({"table": "a/b"}, "cannot name a table"),
         ({"table": ".."}, "cannot name a table"),
         ({"table_properties": {"write.metadata.delete-after-commit.enabled": True}}, "deletes the history"),

@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from ingestion.errors import ConfigError
 from ingestion.loaders.iceberg.partitions import FieldInput, PartitionField, as_field
-from ingestion.plugins import Batch, Load, Loader, LoadResult, Model, State
+from ingestion.loaders.tables import TableLoader
+from ingestion.plugins import Batch, Load, LoadResult, Model, State
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,19 +59,14 @@ class CatalogOptions(Model):
     """The catalog's name, by which a SQL catalog keeps tables apart; ICEBERG_CATALOG_NAME where it is not given."""
 
 
-class IcebergLoader(Loader):
+class IcebergLoader(TableLoader):
     """Writes Parquet files while the source is still being read, and commits them in one snapshot."""
 
     type: Literal["iceberg"] = "iceberg"
     """Loads into an Apache Iceberg table."""
-    write_mode: Annotated[
-        Literal["append", "overwrite"],
-        BeforeValidator(
-            lambda value: "overwrite" if value == "replace" else value,
-            json_schema_input_type=Literal["append", "overwrite", "replace"],
-        ),
-    ] = "append"
-    """append adds the rows to the table, overwrite replaces all that is in it (so does replace, its alias)."""
+    merge_strategy: Literal["auto", "copy_on_write", "merge_on_read"] = "auto"
+    """How a merge replaces rows: copy_on_write writes the files anew in which they are, merge_on_read marks them as
+    deleted in files beside those, which costs each reader a little, auto does what costs less in the long run."""
     partition_by: list[Annotated[PartitionField, BeforeValidator(as_field, json_schema_input_type=FieldInput)]] = []
     """Columns, or {column, transform}, by which a new table's files are kept apart."""
     target_file_size: Annotated[int, BeforeValidator(_bytes, json_schema_input_type=int | str), Field(ge=1 << 20)] = (
@@ -79,8 +75,6 @@ class IcebergLoader(Loader):
     """A data file is closed once it has this many bytes; a number, or text such as 512 MiB."""
     table_properties: dict[str, Annotated[str, BeforeValidator(_property, json_schema_input_type=_Property)]] = {}
     """Iceberg table properties, set by the next commit where the table has them otherwise."""
-    allow_empty: bool = False
-    """Let write_mode overwrite empty the table when the source gives no rows."""
     catalog: CatalogOptions = CatalogOptions()
     """The catalog; by default the embedded one under the metadata folder, or that of the ICEBERG_* settings."""
 
@@ -100,11 +94,6 @@ class IcebergLoader(Loader):
                 f"{_BREAKS_HISTORY} deletes the history that a job's cursor may have to be read from; leave it out"
             )
         return value
-
-    @property
-    def replaces_all(self) -> bool:
-        """Where the table is overwritten."""
-        return self.write_mode == "overwrite"
 
     def identifier(self, job: str = "") -> tuple[str, ...]:
         """Namespace and table; the table is named after the *job* where no name is given."""

@@ -65,7 +65,7 @@ class TableLoader(Loader, ABC):
     allow_empty: bool = False
     """Let a source that gives no rows empty the table (write_mode overwrite, or delete_missing)."""
     schema_contract: SchemaContract = SchemaContract()
-    """What the data may change in the table's columns."""
+    """What becomes of columns that the table lacks, and of values that do not fit its columns."""
     rename_from: dict[str, str] = {}
     """{new: old}: the table's column old is called new from now on and keeps its values."""
 
