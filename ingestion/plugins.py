@@ -32,6 +32,7 @@ __all__ = [
     "Loader",
     "Model",
     "Origin",
+    "Part",
     "Plugin",
     "Restart",
     "RolledBack",
@@ -114,6 +115,14 @@ class State(NamedTuple):
     schema: pa.Schema | None = None  # of the target table; None = it does not exist
 
 
+class Part(NamedTuple):
+    """Rows of a table by the values of one column: those that it names, or where it has a time those of the spans."""
+
+    column: str
+    values: tuple[str, ...]  # as text
+    spans: tuple[tuple[datetime, datetime], ...] = ()  # UTC, from the first up to but not with the second
+
+
 class Load(NamedTuple):
     """One attempt of one job to land rows."""
 
@@ -122,6 +131,8 @@ class Load(NamedTuple):
     load_id: str  # unique per attempt; found again in the target's history
     since: State  # what the run read; the commit is refused when the job's state has moved
     config_hash: str = ""
+    replaces: tuple[Part, ...] = ()  # where given, the rows that are in all of these go, and no others, whatever the mode
+    alone: bool = False  # no cursor is kept, so that nothing supersedes it and `since` is not looked at
 
 
 class LoadResult(NamedTuple):
