@@ -120,7 +120,7 @@ class Part(NamedTuple):
 
     column: str
     values: tuple[str, ...]  # as text
-    spans: tuple[tuple[datetime, datetime], ...] = ()  # UTC, from the first up to but not with the second
+    spans: tuple[tuple[datetime, datetime], ...] = ()  # with a zone; up to, but not with, the second of each
 
 
 class Load(NamedTuple):
@@ -131,7 +131,7 @@ class Load(NamedTuple):
     load_id: str  # unique per attempt; found again in the target's history
     since: State  # what the run read; the commit is refused when the job's state has moved
     config_hash: str = ""
-    replaces: tuple[Part, ...] = ()  # where given, the rows that are in all of these go, and no others, whatever the mode
+    replaces: tuple[Part, ...] = ()  # where given, the rows in all of these go, and no others, whatever the mode
     alone: bool = False  # no cursor is kept, so that nothing supersedes it and `since` is not looked at
 
 
