@@ -13,6 +13,7 @@ from ingestion import secrets
 
 if TYPE_CHECKING:
     from ingestion_tests.dagster_server import Service
+    from ingestion_tests.servers import AwsServer, PostgresServer, RestCatalogServer
 
 
 @dataclass(frozen=True)
@@ -116,4 +117,52 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Service]":
     from ingestion_tests.dagster_server import running_service
 
     with running_service(tmp_path_factory.mktemp("service")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> "Iterator[PostgresServer]":
+    """A PostgreSQL server of this session."""
+    from ingestion_tests.servers import running_postgres
+
+    with running_postgres() as found:
+        yield found
+
+
+@pytest.fixture
+def postgres_url(postgres_server: "PostgresServer") -> str:
+    """The address of a database that nothing was done to."""
+    return postgres_server.fresh_database()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> "Iterator[AwsServer]":
+    """An S3 endpoint of this session; it plays Glue, too."""
+    from ingestion_tests.servers import running_aws
+
+    with running_aws() as found:
+        yield found
+
+
+@pytest.fixture
+def s3_bucket(s3_server: "AwsServer") -> str:
+    """The name of an empty bucket."""
+    return s3_server.fresh_bucket()
+
+
+@pytest.fixture(scope="session")
+def rest_catalog() -> "Iterator[RestCatalogServer]":
+    """Iceberg's own REST catalog with a local warehouse; tests take namespaces of their own."""
+    from ingestion_tests.servers import running_rest_catalog
+
+    with running_rest_catalog() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def rest_catalog_on_s3(s3_server: "AwsServer") -> "Iterator[RestCatalogServer]":
+    """The same with its warehouse in a bucket."""
+    from ingestion_tests.servers import running_rest_catalog
+
+    with running_rest_catalog(s3_server) as found:
         yield found
