@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
-__all__ = ["Landing", "NotSent", "append", "replace_all", "staged"]
+__all__ = ["Landing", "NotSent", "append", "replace_all", "send", "staged"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 60
@@ -82,7 +82,7 @@ class Landing:
             raise self._given_up(error, table, head) from error
         self._sent.append((producer, head))
         try:
-            _send(transaction)
+            send(transaction)
         except OSError as error:
             if error.errno in _LOCAL:
                 self._sent.pop()
@@ -129,7 +129,7 @@ def _head(table: "Table | None") -> object:
     return None if snapshot is None else snapshot.snapshot_id
 
 
-def _send(transaction: "Transaction") -> None:
+def send(transaction: "Transaction") -> None:
     """One request, no retry, no cleanup."""
     from pyiceberg.table import StagedTable
     from pyiceberg.table.update import AssertCreate, AssertTableUUID

@@ -21,7 +21,10 @@ __all__ = [
     "ENTRY",
     "JOB",
     "LOAD",
+    "MODE",
+    "ROWS",
     "RUN",
+    "UPKEEP",
     "Entry",
     "all_entries",
     "entry_of",
@@ -35,6 +38,10 @@ LOAD = "ingestion.load-id"
 RUN = "ingestion.run-id"
 JOB = "ingestion.job"
 CONFIG = "ingestion.config-hash"
+MODE = "ingestion.mode"
+ROWS = "ingestion.rows"
+UPKEEP = "ingestion.upkeep"
+"""Names what was done by a commit that changed no row; rollbacks pass over it."""
 ENTRY = "ingestion.cursor."
 _CLOCKS_DIFFER_MS = 60_000  # at most: Iceberg refuses a snapshot that is older than the last change by more
 

@@ -10,7 +10,19 @@ from ingestion.errors import DataError, Superseded
 from ingestion.loaders.iceberg.catalog import translated
 from ingestion.loaders.iceberg.commit import append, replace_all
 from ingestion.loaders.iceberg.cursors import discard, stored
-from ingestion.loaders.iceberg.history import CONFIG, ENTRY, JOB, LOAD, RUN, Entry, all_entries, entry_of, rows_of
+from ingestion.loaders.iceberg.history import (
+    CONFIG,
+    ENTRY,
+    JOB,
+    LOAD,
+    MODE,
+    ROWS,
+    RUN,
+    Entry,
+    all_entries,
+    entry_of,
+    rows_of,
+)
 from ingestion.loaders.iceberg.quarantine import Quarantine
 from ingestion.loaders.iceberg.target import Target
 from ingestion.loaders.iceberg.types import file_schema
@@ -122,6 +134,8 @@ class Loading:
             RUN: load.run_id,
             JOB: load.job,
             CONFIG: load.config_hash,
+            MODE: self._options.write_mode,
+            ROWS: str(self._target.rows),
         }
         add = replace_all if self._options.write_mode == "overwrite" else append
         sequence = getattr(metadata, "last_sequence_number", 0) + 1  # format version 1 has none
