@@ -114,6 +114,8 @@ class Loading:
 
     def _refuse_if_superseded(self, table: "Table | None") -> None:
         load = self._load
+        if load.alone:
+            return
         now = entry_of(table.metadata, load.job, table.io) if table is not None else Entry()
         if now.load_id != load.since.load_id:
             raise Superseded(
@@ -125,11 +127,8 @@ class Loading:
     def _stage(self, transaction: "Transaction", files: "Sequence[DataFile]") -> "_SnapshotProducer[Any]":
         load, metadata = self._load, transaction.table_metadata
         io = transaction._table.io  # noqa: SLF001 - the table that the transaction is on
-        cursor = entry_of(metadata, load.job, io).cursor if self._kept is None else self._kept
-        entry = Entry(load.load_id, cursor)
         summary = {
             **all_entries(metadata, io),
-            ENTRY + load.job: entry.in_summary(),
             LOAD: load.load_id,
             RUN: load.run_id,
             JOB: load.job,
@@ -138,6 +137,11 @@ class Loading:
             ROWS: str(self._target.rows),
         }
         add = replace_all if self._options.write_mode == "overwrite" else append
+        if load.alone:
+            return add(transaction, summary, files)
+        cursor = entry_of(metadata, load.job, io).cursor if self._kept is None else self._kept
+        entry = Entry(load.load_id, cursor)
+        summary[ENTRY + load.job] = entry.in_summary()
         sequence = getattr(metadata, "last_sequence_number", 0) + 1  # format version 1 has none
         producer = add(transaction, summary, files)
         transaction.set_properties({ENTRY + load.job: entry.in_property(producer.snapshot_id, sequence)})
