@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 from ingestion.errors import ConfigError
 from ingestion.loaders.iceberg.partitions import FieldInput, PartitionField, as_field
 from ingestion.loaders.tables import TableLoader
-from ingestion.plugins import Batch, Load, LoadResult, Model, State
+from ingestion.plugins import Batch, Landed, Load, LoadResult, Model, RolledBack, State
 
 if TYPE_CHECKING:
     import polars as pl
@@ -127,6 +127,24 @@ class IcebergLoader(TableLoader):
                 loading = Loading(self, catalog, load)
             return loading.run(batches)
 
+    def history(self, job: str) -> list[Landed]:
+        """The loads of every job that the table's present rows come from, as far as their snapshots are kept."""
+        from ingestion.loaders.iceberg.landed import landed
+
+        return list(landed(self._opened_table(job).metadata))
+
+    def rollback(self, job: str, run_id: str) -> RolledBack:
+        """Make the table what it was before that run; later runs of *job* are undone with it, its columns stay.
+
+        Raises ConfigError where commits of others would be lost, or the snapshot before the run has expired.
+        """
+        from ingestion.loaders.iceberg.catalog import opened, translated
+        from ingestion.loaders.iceberg.rollback import Rollback
+
+        identifier = self.identifier(job)
+        with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}"):
+            return Rollback(catalog, identifier, job, run_id).run()
+
     def scan(self) -> "pl.LazyFrame":
         """The table as a lazy polars frame."""
         import polars as pl
@@ -147,10 +165,10 @@ class IcebergLoader(TableLoader):
         """Some *count* rows, for people to look at."""
         return self.scan().head(count).collect().to_arrow()
 
-    def _opened_table(self) -> "Table":
+    def _opened_table(self, job: str = "") -> "Table":
         from ingestion.loaders.iceberg.catalog import find_table, opened, translated
 
-        identifier = self.identifier()
+        identifier = self.identifier(job)
         name = ".".join(identifier)
         with opened(self._catalog_options()) as catalog, translated(f"table {name}"):
             table = find_table(catalog, identifier)

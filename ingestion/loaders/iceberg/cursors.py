@@ -16,7 +16,7 @@ from ingestion.plugins import Cursor
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
 
-__all__ = ["discard", "restored", "stored"]
+__all__ = ["discard", "file_of", "restored", "shown", "stored"]
 
 _FILE = "ingestion.cursor-file"
 
@@ -33,8 +33,19 @@ def stored(cursor: Cursor, folder: str, load_id: str, io: "FileIO") -> Any:
 
 def discard(kept: Any, io: "FileIO") -> None:
     """Delete the file of what `stored` gave, if it has one; to be called only when no commit refers to it."""
-    if isinstance(kept, dict) and _FILE in kept:
-        remove(io, [kept[_FILE]])
+    path = file_of(kept)
+    if path is not None:
+        remove(io, [path])
+
+
+def file_of(kept: Any) -> str | None:
+    """Where the file of what `stored` gave is, if it has one."""
+    return str(kept[_FILE]) if isinstance(kept, dict) and _FILE in kept else None
+
+
+def shown(kept: Any) -> Any:
+    """What `stored` gave, for people to look at: JSON as it is, a file by its size."""
+    return kept if file_of(kept) is None else {"entries": kept["rows"]}
 
 
 def restored(value: Any, io: "FileIO") -> Cursor:

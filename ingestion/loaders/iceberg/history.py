@@ -30,7 +30,9 @@ __all__ = [
     "entry_of",
     "find_load",
     "in_summary",
+    "is_root",
     "known_since",
+    "lineage",
     "rows_of",
 ]
 
@@ -96,7 +98,7 @@ def all_entries(metadata: "TableMetadata", io: "FileIO") -> dict[str, str]:
         if in_summary(snapshot, LOAD) is not None:
             return _entries(snapshot.summary.additional_properties if snapshot.summary else {})
         oldest = snapshot
-    if oldest is None or _is_root(metadata, oldest):
+    if oldest is None or is_root(metadata, oldest):
         return {}
     kept = _entries(metadata.properties)
     return {key: _proven(metadata, key, text, known, oldest) for key, text in kept.items()}
@@ -111,7 +113,7 @@ def _parsed(text: str) -> Entry:
     return Entry(values["load_id"], values["cursor"])
 
 
-def _is_root(metadata: "TableMetadata", snapshot: "Snapshot") -> bool:
+def is_root(metadata: "TableMetadata", snapshot: "Snapshot") -> bool:
     """Whether history starts here; expiry clears the parent of the oldest snapshot it keeps, so that says little."""
     if metadata.format_version == 1:
         return snapshot.parent_snapshot_id is None
@@ -120,12 +122,18 @@ def _is_root(metadata: "TableMetadata", snapshot: "Snapshot") -> bool:
 
 def known_since(metadata: "TableMetadata") -> int:
     """From when on (in ms) every ancestor of the present state is still listed; 0 where none has expired."""
-    known = {item.snapshot_id: item for item in metadata.snapshots}
-    oldest, parent = None, metadata.current_snapshot()
-    while parent is not None:
-        oldest, parent = parent, _parent(parent, known)
+    oldest = next(iter(list(lineage(metadata))[-1:]), None)
     # Without sequence numbers, as in format version 1, the first snapshot looks like one whose parent has expired.
     return 0 if oldest is None or oldest.sequence_number == 1 else oldest.timestamp_ms + _CLOCKS_DIFFER_MS
+
+
+def lineage(metadata: "TableMetadata") -> "Iterator[Snapshot]":
+    """The current snapshot and its ancestors, newest first, as far as none of them has expired."""
+    known = {item.snapshot_id: item for item in metadata.snapshots}
+    snapshot = metadata.current_snapshot()
+    while snapshot is not None:
+        yield snapshot
+        snapshot = _parent(snapshot, known)
 
 
 def _lineage(metadata: "TableMetadata", io: "FileIO", known: "dict[int, Snapshot]") -> "Iterator[Snapshot]":
@@ -134,7 +142,7 @@ def _lineage(metadata: "TableMetadata", io: "FileIO", known: "dict[int, Snapshot
     older = _older_snapshots(metadata, io)
     while snapshot is not None:
         yield snapshot
-        if _is_root(metadata, snapshot):
+        if is_root(metadata, snapshot):
             return
         parent = _parent(snapshot, known)
         while parent is None:

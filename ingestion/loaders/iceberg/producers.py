@@ -10,7 +10,7 @@ from pyiceberg.table.update.snapshot import _SnapshotProducer
 if TYPE_CHECKING:
     from pyiceberg.table import Transaction
 
-__all__ = ["RemoveFiles", "ReplaceAll"]
+__all__ = ["Emptied", "RemoveFiles", "ReplaceAll"]
 
 
 class _Removing(_SnapshotProducer[Any]):
@@ -94,3 +94,20 @@ class RemoveFiles(_Removing):
                         writer.add_entry(self._with(ManifestEntryStatus.EXISTING, entry))
                 kept.append(writer.to_manifest_file())
         return kept
+
+
+class Emptied(_SnapshotProducer[Any]):
+    """One snapshot without files and without a past, as of a table that nothing was ever loaded into."""
+
+    @classmethod
+    def on(cls, transaction: "Transaction", summary: dict[str, str]) -> "Emptied":
+        """A producer on the main branch of *transaction*'s table."""
+        producer = cls(Operation.DELETE, transaction, transaction._table.io, snapshot_properties=summary)  # noqa: SLF001 - as its own factories do
+        producer._parent_snapshot_id = None
+        return producer
+
+    def _existing_manifests(self) -> list[ManifestFile]:
+        return []
+
+    def _deleted_entries(self) -> list[ManifestEntry]:
+        return []

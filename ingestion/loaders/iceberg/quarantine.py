@@ -14,7 +14,7 @@ from ingestion.errors import OutcomeUnknown
 from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.loaders.iceberg.catalog import find_table, translated
 from ingestion.loaders.iceberg.commit import Landing, NotSent, staged
-from ingestion.loaders.iceberg.history import CONFIG, JOB, LOAD, RUN, find_load, in_summary, known_since
+from ingestion.loaders.iceberg.history import CONFIG, JOB, LOAD, RUN, in_summary, known_since, lineage
 from ingestion.loaders.iceberg.target import Target
 from ingestion.plugins import Load
 from ingestion.secrets import redact
@@ -90,16 +90,16 @@ class Quarantine:
                 self._others[str(load_id)] = snapshot.timestamp_ms
 
     def clean(self, target: "TableMetadata") -> None:
-        """Delete rows of the surveyed loads that *target* never saw; only after the load has landed."""
+        """Delete rows of the surveyed loads that *target* has nothing of; only after the load has landed."""
         # One older than what the target remembers without a gap may have landed and been expired.
         first = known_since(target)
-        strays = {
-            load_id
-            for load_id, timestamp in self._others.items()
-            if timestamp >= first and find_load(target, load_id) is None
-        }
-        if strays:
-            self._remove(strays)
+        landed = {in_summary(snapshot, LOAD) for snapshot in lineage(target)}
+        self.take_back({item for item, timestamp in self._others.items() if timestamp >= first} - landed)
+
+    def take_back(self, loads: set[str]) -> None:
+        """Delete rows of these loads of the job, none of which is in the target any more."""
+        if loads:
+            self._remove(loads)
 
     def _is_ours(self, snapshot: "Snapshot") -> bool:
         return in_summary(snapshot, JOB) == self._load.job
