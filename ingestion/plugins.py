@@ -22,7 +22,9 @@ from ingestion.model import Model
 
 __all__ = [
     "BAD_ROW",
+    "INGESTED_AT",
     "REJECTED",
+    "RUN_ID",
     "Batch",
     "Connector",
     "Cursor",
@@ -58,6 +60,12 @@ REJECTED = pa.schema(
     ]
 )
 """Schema of `Batch.rejected`, one row per rejected row."""
+
+RUN_ID = "_ingestion_run_id"
+"""The column of the run that brought a row."""
+
+INGESTED_AT = "_ingested_at"
+"""The column of the time at which that run began."""
 
 BAD_ROW = "bad_row"
 """The reason in `Batch.removed` of rows left out because they are bad; they spend the error budget as rejected ones."""
