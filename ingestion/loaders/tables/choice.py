@@ -43,11 +43,9 @@ class Choice:
         Raises DataError for two different rows with the same key in one source.
         """
         keys = frame_of(rows, self.keys)
-        if keys.width == 1 and keys.to_series().n_unique() == keys.height:
+        if keys.hash_rows().n_unique() == keys.height:  # equal keys have equal hashes: none comes twice
             return rows
         twice = keys.is_duplicated()
-        if not twice.any():
-            return rows
         rivals = keys.with_row_index(_ROW).filter(twice)
         if not self.order_by:
             self._compare(rows, rivals, sources)
