@@ -1,23 +1,25 @@
-"""The catalog: opened from pyiceberg's own properties, with its failures named by their remedy."""
+"""The catalog: opened from pyiceberg's own properties, as a job and the settings name them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from ingestion import settings
-from ingestion.errors import ConfigError, IngestionError, TransientError
-from ingestion.secrets import redact
+from ingestion.errors import ConfigError
+from ingestion.loaders.iceberg.failures import first_line, translated
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
-    from requests import RequestException
 
 __all__ = ["catalog_properties", "find_table", "make_namespace", "opened", "translated"]
 
 _LOCK_WAIT_SECONDS = 30  # how long SQLite waits for another writer
+_CONNECT_SECONDS = "30"  # how long a PostgreSQL server may keep a new connection waiting
+_GLUE_TRIES = 3  # by request; a commit is looked up and tried again, so ten of them each would take hours
+_REGION_OF_OTHERS = "us-east-1"
 
 
 def catalog_properties(given: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
@@ -27,11 +29,13 @@ def catalog_properties(given: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     name = options.pop("name", own.iceberg_catalog_name)
     if not {"type", "uri", "py-catalog-impl"} & options.keys():
         options = {**_settings(own), **options}
-    kind = options.get("type") or ("sql" if options.get("uri", "").startswith(("sqlite", "postgresql")) else "")
+    kind = options.get("type") or ("sql" if options.get("uri", "").startswith(("sqlite", "postgres")) else "")
     if kind == "sql":
         options = {"uri": own.iceberg_catalog_uri, "warehouse": own.iceberg_warehouse_location, **options}
     if kind != "rest" and "warehouse" in options:
         options["warehouse"] = own.absolute(options["warehouse"])
+    if "s3.endpoint" in options:  # otherwise the bucket's region is asked of AWS, which knows nothing of it
+        options.setdefault("s3.region", _REGION_OF_OTHERS)
     return name, options
 
 
@@ -57,7 +61,7 @@ def opened(given: Mapping[str, Any]) -> "Iterator[Catalog]":
             catalog = _open(name, options)
         except ValueError as error:
             raise ConfigError(
-                f"catalog {name!r}: {_first_line(error)}; check loader.catalog or the ICEBERG_* settings"
+                f"catalog {name!r}: {first_line(error)}; check loader.catalog or the ICEBERG_* settings"
             ) from error
     with closing(catalog):
         yield catalog
@@ -71,6 +75,11 @@ def _open(name: str, options: dict[str, str]) -> "Catalog":
     if options.get("type") and options["type"].lower() not in kinds:
         raise ValueError(f"unknown catalog type {options['type']!r}, not one of {', '.join(kinds)}")
     uri = options.get("uri", "")
+    if uri.startswith("postgres"):
+        return load_catalog(name, **{**options, "uri": _postgres_address(uri)})
+    if options.get("type") == "glue":
+        tries: Any = int(options.get("glue.max-retries", _GLUE_TRIES))  # pyiceberg hands it on unread, as a number
+        return load_catalog(name, **{**options, "glue.max-retries": tries})
     if not uri.startswith("sqlite"):
         return load_catalog(name, **options)
     file = uri.partition(":///")[2].partition("?")[0]
@@ -84,6 +93,17 @@ def _open(name: str, options: dict[str, str]) -> "Catalog":
         if "already exists" not in str(error):
             raise
         return load_catalog(name, **options)  # another process created the catalog's tables in the same moment
+
+
+def _postgres_address(uri: str) -> str:
+    """*uri* as SQLAlchemy takes it, for the driver that is installed unless it names one."""
+    scheme, _, rest = uri.partition("://")
+    if scheme in ("postgres", "postgresql"):
+        driver = "psycopg2" if find_spec("psycopg2") and not find_spec("psycopg") else "psycopg"
+        uri = f"postgresql+{driver}://{rest}"
+    if "connect_timeout=" not in uri:
+        uri += f"{'&' if '?' in uri else '?'}connect_timeout={_CONNECT_SECONDS}"
+    return uri
 
 
 def find_table(catalog: "Catalog", identifier: tuple[str, ...]) -> "Table | None":
@@ -105,80 +125,3 @@ def make_namespace(catalog: "Catalog", namespace: tuple[str, ...]) -> None:
         return
     with suppress(NamespaceAlreadyExistsError, IntegrityError):
         catalog.create_namespace(namespace)
-
-
-@contextmanager
-def translated(what: str) -> Iterator[None]:
-    """Raise ConfigError or TransientError, without secrets, in place of what drivers and pyiceberg raise."""
-    try:
-        yield
-    except IngestionError:
-        raise
-    except ImportError as error:
-        raise ConfigError(
-            f"{what} needs a driver that is not installed ({error}); install the extra it belongs to"
-        ) from error
-    except PermissionError as error:
-        raise ConfigError(f"{what}: no permission ({_first_line(error)}); grant it or choose another place") from error
-    except OSError as error:
-        raise TransientError(_os_sentence(what, error)) from error
-    except Exception as error:
-        kind = _kind(error)
-        if kind is None:
-            raise
-        raise kind(f"{what}: {type(error).__name__}: {_first_line(error)}; {_ADVICE[kind]}") from error
-
-
-_ADVICE: dict[type[IngestionError], str] = {
-    ConfigError: "check loader.catalog or the ICEBERG_* settings",
-    TransientError: "check that the catalog is up and reachable, then run again",
-}
-
-
-def _os_sentence(what: str, error: OSError) -> str:
-    import errno
-
-    from requests import exceptions as http
-
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{what}: no space left ({_first_line(error)}); free some and run again, nothing was loaded"
-    if isinstance(error, http.ConnectionError | http.Timeout) and not isinstance(error, http.SSLError):
-        return f"{what}: {_address(error)} does not answer; {_ADVICE[TransientError]}"
-    return f"{what}: {_first_line(error)}; check that the storage is reachable, then run again"
-
-
-def _address(error: "RequestException") -> str:
-    """The URL that was asked, without user, password and query."""
-    parts = urlsplit(str(error.request.url) if error.request is not None else "")
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else "the server"
-
-
-def _first_line(error: BaseException) -> str:
-    lines = redact(str(error)).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def _kind(error: Exception) -> type[IngestionError] | None:
-    """Which of our errors a foreign one is; None for what looks like a bug."""
-    from pyiceberg import exceptions as iceberg
-    from sqlalchemy import exc as sql
-
-    config = (
-        iceberg.NoSuchPropertyException,
-        iceberg.NotInstalledError,
-        iceberg.AuthorizationExpiredError,
-        iceberg.UnauthorizedError,
-        iceberg.ForbiddenError,
-        iceberg.BadRequestError,
-        sql.ArgumentError,
-        sql.ProgrammingError,
-    )
-    transient = (
-        iceberg.CommitFailedException,
-        iceberg.CommitStateUnknownException,
-        iceberg.ServerError,
-        iceberg.ServiceUnavailableError,
-        iceberg.RESTError,
-        sql.SQLAlchemyError,
-    )
-    return ConfigError if isinstance(error, config) else TransientError if isinstance(error, transient) else None
