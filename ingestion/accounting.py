@@ -2,21 +2,33 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.config import JobConfig
 from ingestion.errors import BudgetSpent, DataError
 from ingestion.plugins import BAD_ROW, Batch
 from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact
 
-__all__ = ["counted_in", "counted_out"]
+__all__ = ["Budget", "counted_in", "counted_out"]
 
 _RATIO_COUNTS_FROM = 100  # bad rows; below that a ratio says little
 _SOURCES_SHOWN = 100
 _CAUSES_SHOWN = 3
+
+
+class Budget(Protocol):
+    """How many bad rows are too many; a job's own options say so."""
+
+    @property
+    def max_bad_rows(self) -> int | None:
+        """More than this fail the run."""
+
+    @property
+    def max_bad_ratio(self) -> float:
+        """A greater share of all rows fails the run."""
 
 
 def counted_in(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:
@@ -33,7 +45,7 @@ def counted_in(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:
     report.files = len(seen)
 
 
-def counted_out(batches: Iterator[Batch], report: RunReport, job: JobConfig) -> Iterator[Batch]:
+def counted_out(batches: Iterator[Batch], report: RunReport, budget: Budget) -> Iterator[Batch]:
     """Pass on what goes to the loader, adding it to *report*.
 
     Rows that a source left out because they are bad spend the budget as quarantined ones do.
@@ -42,16 +54,16 @@ def counted_out(batches: Iterator[Batch], report: RunReport, job: JobConfig) -> 
     examples: dict[str, str] = {}
     for batch in batches:
         _count(batch, report, examples)
-        if job.max_bad_rows is not None and _bad(report) > job.max_bad_rows:
-            raise BudgetSpent(_budget_sentence(report, examples, f"max_bad_rows is {job.max_bad_rows}"))
+        if budget.max_bad_rows is not None and _bad(report) > budget.max_bad_rows:
+            raise BudgetSpent(_budget_sentence(report, examples, f"max_bad_rows is {budget.max_bad_rows}"))
         if batch.cursor is not None:
             report.cursor = describe_cursor(batch.cursor)
         yield batch
     _prove_balance(report)
     report.warn_of_emptied()
     bad = _bad(report)
-    if bad > _RATIO_COUNTS_FROM and bad > job.max_bad_ratio * report.rows_read:
-        raise BudgetSpent(_budget_sentence(report, examples, f"max_bad_ratio is {job.max_bad_ratio:g}"))
+    if bad > _RATIO_COUNTS_FROM and bad > budget.max_bad_ratio * report.rows_read:
+        raise BudgetSpent(_budget_sentence(report, examples, f"max_bad_ratio is {budget.max_bad_ratio:g}"))
 
 
 def _rows(batch: Batch) -> int:

@@ -15,7 +15,7 @@ from ingestion.plugins import Batch, Load, LoadResult, Restart
 from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact_error
 
-__all__ = ["INGESTED_AT", "RUN_ID", "Stream", "run"]
+__all__ = ["INGESTED_AT", "RUN_ID", "Stream", "record", "run", "stamped"]
 
 RUN_ID = "_ingestion_run_id"
 INGESTED_AT = "_ingested_at"
@@ -44,7 +44,7 @@ class Stream:
             redact_error(error)
             self.report.finish(error)
             raise
-        self._record(result, time.perf_counter() - started)
+        record(self.report, result, time.perf_counter() - started)
         return self.report
 
     def _land(self, job: JobConfig) -> LoadResult:
@@ -71,7 +71,7 @@ class Stream:
         changed = job.transformer.apply(counted_in(read, report))
         transformed = _Tap(job.loader.admit(changed, known))
         ready = self._previewed(counted_out(transformed, report, job))
-        yield from _stamped(ready, report) if job.loader.add_ingestion_metadata else ready
+        yield from stamped(ready, report) if job.loader.add_ingestion_metadata else ready
         report.stages = {"read": read.seconds, "transform": max(transformed.seconds - read.seconds, 0.0)}
 
     def _previewed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -81,17 +81,18 @@ class Stream:
                 self.preview = batch.records.take(pa.array(range(min(batch.records.num_rows, _ROWS_SHOWN))))
             yield batch
 
-    def _record(self, result: LoadResult, seconds: float) -> None:
-        report = self.report
-        report.bytes_written, report.snapshot = result.bytes_written, result.snapshot
-        report.table, report.location, report.table_rows = result.table, result.location, result.table_rows
-        report.compare(_without_ours(result.added), _without_ours(result.absent))
-        report.settle(result.removed, result.changes, result.notes)
-        if result.schema is not None:
-            report.schema = {column.name: str(column.type) for column in result.schema}
-        elsewhere = sum(report.stages.values()) + result.commit_seconds
-        report.stages |= {"write": max(seconds - elsewhere, 0.0), "commit": result.commit_seconds}
-        report.finish()
+
+def record(report: RunReport, result: LoadResult, seconds: float) -> None:
+    """Finish *report* with what the loader did, *seconds* after reading began."""
+    report.bytes_written, report.snapshot = result.bytes_written, result.snapshot
+    report.table, report.location, report.table_rows = result.table, result.location, result.table_rows
+    report.compare(_without_ours(result.added), _without_ours(result.absent))
+    report.settle(result.removed, result.changes, result.notes)
+    if result.schema is not None:
+        report.schema = {column.name: str(column.type) for column in result.schema}
+    elsewhere = sum(report.stages.values()) + result.commit_seconds
+    report.stages |= {"write": max(seconds - elsewhere, 0.0), "commit": result.commit_seconds}
+    report.finish()
 
 
 class _StartOver(Exception):
@@ -126,7 +127,7 @@ def _until_restart(source: Iterator[Batch | Restart]) -> Iterator[Batch]:
 
 
 def _own_columns(schema: pa.Schema | None) -> pa.Schema | None:
-    """The target's columns without those that `_stamped` adds."""
+    """The target's columns without those that `stamped` adds."""
     if schema is None:
         return None
     return pa.schema([schema.field(name) for name in _without_ours(schema.names)])
@@ -136,7 +137,7 @@ def _without_ours(names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in {RUN_ID, INGESTED_AT}]
 
 
-def _stamped(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:
+def stamped(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:
     """Add run id and time of ingestion to every row; the run id as a dictionary, so that it costs a byte a row."""
     run_ids = pa.array([report.run_id], pa.string())
     ingested_at = pa.scalar(report.start_time, pa.timestamp("us", "UTC"))

@@ -11,7 +11,7 @@ from ingestion.errors import ConfigError, DataError, IngestionError, TransientEr
 from ingestion.orchestration.names import ERROR_CLASS, REPORT
 from ingestion.report import RunReport
 
-__all__ = ["failures_told", "is_lasting", "reason_of"]
+__all__ = ["failures_told", "is_lasting", "reason_of", "told_at_once"]
 
 
 @contextmanager
@@ -32,6 +32,17 @@ def failures_told(
         raise _failure(error, report()) from error
     except IngestionError as error:
         raise _failure(error, report()) from error
+
+
+@contextmanager
+def told_at_once() -> Iterator[None]:
+    """Let whoever wrote the asset say how often a TransientError is retried; any other error of ours never is."""
+    try:
+        yield
+    except TransientError:
+        raise
+    except IngestionError as error:
+        raise _failure(error, None) from error
 
 
 def reason_of(event: dg.DagsterEvent) -> str:

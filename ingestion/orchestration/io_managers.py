@@ -1,72 +1,171 @@
-"""A job's loader as Dagster's IO manager: it lands a stream in one commit, and opens the table for others."""
+"""Tables as Dagster's IO managers: what an asset returns lands in one commit, and others get to read it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
+import pyarrow as pa
+from pydantic import Field
 
-from ingestion.config import load_job
+from ingestion.config import find_job
 from ingestion.errors import ConfigError
+from ingestion.loaders.tables.parts import bounds
 from ingestion.orchestration.alerts import alert_zero_records
-from ingestion.orchestration.failures import failures_told
+from ingestion.orchestration.failures import failures_told, told_at_once
+from ingestion.orchestration.forms import batches_of, form_named, rows_within
 from ingestion.orchestration.liveness import let_go
 from ingestion.orchestration.metadata import materialization_metadata
+from ingestion.orchestration.partitions import parts_of
+from ingestion.orchestration.table_io import Landing, check_options, loader_of
 from ingestion.pipeline import Stream
+from ingestion.plugins import Loader, Part
+from ingestion.report import RunReport
 
-__all__ = ["Attempt", "IcebergIOManager", "LoaderIOManager", "io_manager"]
-
-
-_READERS = {"Table": "to_table", "RecordBatchReader": "reader"}  # a parameter's annotation: the loader's method
+__all__ = [
+    "Attempt",
+    "DeltaIOManager",
+    "IcebergIOManager",
+    "LoaderIOManager",
+    "PostgresIOManager",
+    "io_manager",
+]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The rows of one try, unread, and how many tries there were before."""
+    """The rows of one try of a job, unread, and how many tries there were before."""
 
     stream: Stream
     earlier: int
 
 
 class LoaderIOManager(dg.ConfigurableIOManager):
-    """Runs what an ingestion asset returns, and gives its table to a downstream asset.
+    """Lands what an asset returns, in one commit, and gives its table to a downstream asset.
 
     The annotation of the downstream parameter chooses the form: polars.LazyFrame (also where there is none),
-    pyarrow.Table or pyarrow.RecordBatchReader.
+    polars.DataFrame, pyarrow.Table or pyarrow.RecordBatchReader.
     """
 
-    def handle_output(self, context: dg.OutputContext, obj: Attempt) -> None:
-        """Read, transform and land everything in one commit; what it did becomes the materialization's metadata."""
-        stream = obj.stream
-        waits = False
-        try:
-            with failures_told(stream.job, obj.earlier, lambda: stream.report):
-                report = stream.load()
-        except dg.RetryRequested:
-            waits = True  # for its next try: the run is still this process's
-            raise
-        finally:
-            if not waits:
-                let_go(stream.report.run_id)
-        context.add_output_metadata(materialization_metadata(report, stream.preview))
+    loader_type: ClassVar[str] = ""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Read and land everything in one commit; what it did becomes the materialization's metadata.
+
+        An asset that returns None keeps its data elsewhere.
+        """
+        if obj is None:
+            return
+        if isinstance(obj, Attempt):
+            report, preview = _run(obj)
+            alert_zero_records(obj.stream.job, report)
+        else:
+            report, preview = self._land(context, obj)
+        context.add_output_metadata(materialization_metadata(report, preview))
         (context.log.warning if report.warnings else context.log.info)(report.sentence())
-        alert_zero_records(stream.job, report)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """The table of the upstream asset, in the form that the parameter's annotation asks for."""
-        loader = load_job(context.asset_key.to_user_string()).resolved().loader
-        wanted = getattr(context.dagster_type.typing_type, "__name__", "Any")
-        read = getattr(loader, _READERS.get(wanted, "scan"), None)
-        if read is None:
+        """The table of the upstream asset, in the form that the parameter's annotation asks for.
+
+        Of a partitioned asset only the rows of the partitions at hand; the metadata columns names the columns.
+        """
+        upstream = context.upstream_output
+        described: Mapping[str, Any] = upstream.definition_metadata if upstream is not None else {}
+        loader = self._loader(context.asset_key, described)
+        if not hasattr(loader, "scan"):
             raise ConfigError(f"loader type {loader.type!r} cannot be read by a downstream asset; open its table there")
-        return read()
+        frame, schema = loader.scan(), loader.state("").schema or pa.schema([])
+        limits = bounds(_parts(context, loader, described), schema)
+        columns = list(context.definition_metadata.get("columns") or schema.names)
+        _refuse_unknown(columns, schema)
+        chosen = pa.schema([schema.field(name) for name in columns])
+        return form_named(context.dagster_type.typing_type)(rows_within(limits, frame).select(columns), chosen)
+
+    def _land(self, context: dg.OutputContext, value: Any) -> tuple[RunReport, pa.RecordBatch | None]:
+        metadata, key = context.definition_metadata, context.asset_key
+        with told_at_once():
+            loader = loader_of(self.loader_type, self._options(), key, metadata)
+            parts = _parts(context, loader, metadata)
+            return Landing(loader, key.to_user_string(), context.run_id, parts).land(batches_of(value))
+
+    def _loader(self, key: dg.AssetKey, metadata: Mapping[str, Any]) -> Loader:
+        job = find_job(key.to_user_string()) if self._options() == {} else None
+        if job is not None and job.job is not None:
+            return job.job.resolved().loader
+        return loader_of(self.loader_type, self._options(), key, metadata)
+
+    def _options(self) -> Mapping[str, Any]:
+        return {}
 
 
-class IcebergIOManager(LoaderIOManager):
-    """The IO manager of Iceberg tables."""
+def _run(attempt: Attempt) -> tuple[RunReport, pa.RecordBatch | None]:
+    stream = attempt.stream
+    waits = False
+    try:
+        with failures_told(stream.job, attempt.earlier, lambda: stream.report):
+            return stream.load(), stream.preview
+    except dg.RetryRequested:
+        waits = True  # for its next try: the run is still this process's
+        raise
+    finally:
+        if not waits:
+            let_go(stream.report.run_id)
+
+
+def _parts(
+    context: dg.OutputContext | dg.InputContext, loader: Loader, metadata: Mapping[str, Any]
+) -> tuple[Part, ...]:
+    """The part of the table at hand: all of it where an asset merges or appends and names no partition_expr."""
+    expression = metadata.get("partition_expr")
+    whole = expression is None and getattr(loader, "write_mode", "append") != "overwrite"
+    return () if whole else parts_of(context, expression)
+
+
+def _refuse_unknown(columns: list[str], schema: pa.Schema) -> None:
+    unknown = [name for name in columns if name not in schema.names]
+    if unknown:
+        raise ConfigError(f"the table has no column {unknown[0]!r}; it has {', '.join(schema.names)}")
+
+
+class _TableIOManager(LoaderIOManager):
+    """The IO manager of one type of loader."""
+
+    loader: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the loader for all assets, as in the block loader of a job file"
+    )
+
+    def __init__(self, **data: Any) -> None:
+        super().__init__(**data)
+        if isinstance(data.get("loader"), dict):
+            check_options(self.loader_type, data["loader"])
+
+    def _options(self) -> Mapping[str, Any]:
+        return self.loader
+
+
+class IcebergIOManager(_TableIOManager):
+    """Keeps each asset in an Iceberg table."""
+
+    loader_type: ClassVar[str] = "iceberg"
+
+
+class DeltaIOManager(_TableIOManager):
+    """Keeps each asset in a Delta table."""
+
+    loader_type: ClassVar[str] = "delta"
+
+
+class PostgresIOManager(_TableIOManager):
+    """Keeps each asset in a table of PostgreSQL."""
+
+    loader_type: ClassVar[str] = "postgres"
+
+
+_OWN = {cls.loader_type: cls for cls in (IcebergIOManager, DeltaIOManager, PostgresIOManager)}
 
 
 @cache
 def io_manager(loader_type: str) -> LoaderIOManager:
-    """The one IO manager for loaders of this type; Dagster compares by identity."""
-    return IcebergIOManager() if loader_type == "iceberg" else LoaderIOManager()
+    """The one IO manager for jobs whose loader is of this type; Dagster compares by identity."""
+    return _OWN.get(loader_type, LoaderIOManager)()
