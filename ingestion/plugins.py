@@ -285,6 +285,10 @@ class Loader(Plugin):
         Raises Superseded when the job's state is no longer ``load.since``.
         """
 
+    def target(self, job: str) -> tuple[str, ...]:
+        """What tells the target of *job* from all others: loaders that give the same answer load one table."""
+        return (self.model_dump_json(), self.table or job)
+
     def history(self, job: str) -> list[Landed]:
         """The loads of every job that the table of *job* remembers, newest first.
 

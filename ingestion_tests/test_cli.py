@@ -254,3 +254,50 @@ def test_the_version_is_told(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert capsys.readouterr().out.startswith("ingestion ")
+
+
+@pytest.fixture
+def loaded(project: Project) -> Project:
+    """A job that has loaded two files, one at a time."""
+    project.job("orders", CSV_JOB)
+    for number in (1, 2):
+        project.file(f"data/{number}.csv", f"n\n{number}\n")
+        assert main(["run", "orders", "--bare"]) == 0
+    return project
+
+
+def test_history_shows_the_newest_loads(loaded: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["history", "orders", "--limit", "1"]) == 0
+    out, err = capsys.readouterr()
+    heading, line = out.splitlines()
+    assert heading.split() == ["run", "time", "(UTC)", "mode", "rows", "files", "snapshot", "cursor"]
+    assert line.split()[3:6] == ["append", "1", "1"]
+    assert '"entries": 2' in line
+    assert err == "1 more; --limit 0 shows all\n"
+    assert main(["history", "orders", "--limit", "0", "--json"]) == 0
+    loads = json.loads(capsys.readouterr().out)["loads"]
+    assert [item["cursor"] for item in loads] == [{"entries": 2}, {"entries": 1}]
+
+
+def test_a_run_that_was_taken_back_is_loaded_again(loaded: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    main(["history", "orders", "--json"])
+    newest, first = json.loads(capsys.readouterr().out)["loads"]
+    assert main(["rollback", "orders", "--run", newest["run_id"]]) == 0
+    out = capsys.readouterr().out
+    assert f"orders: took back run {newest['run_id']} (append, 1 row, 20" in out
+    assert f"the table shows snapshot {first['snapshot']}; its next run loads the same again" in out
+    assert main(["rollback", "orders", "--run", newest["run_id"], "--json"]) == 2
+    assert "it was taken back before" in capsys.readouterr().err
+    assert main(["run", "orders", "--bare"]) == 0
+    assert sorted(loaded.table("default.orders")["n"].to_pylist()) == [1, 2]
+    capsys.readouterr()
+    assert main(["rollback", "orders", "--run", first["run_id"], "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["undone"]) == 2
+
+
+def test_a_table_that_was_never_loaded_has_no_history(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.job("orders", CSV_JOB)
+    assert main(["history", "orders"]) == 2
+    assert "default.orders does not exist yet; run its job first" in capsys.readouterr().err

@@ -101,6 +101,7 @@ def test_the_run_that_created_the_table_leaves_it_empty_and_forgets_the_cursor(p
     assert loader.state("a").schema == pa.schema([("n", pa.int64())])
     foreign_append(project)
     table = project.iceberg("default.t")
+    assert not [key for key in table.properties if key.startswith("ingestion.cursor.")]
     head = table.current_snapshot().snapshot_id
     others = [item.snapshot_id for item in table.snapshots() if item.snapshot_id != head]
     table.maintenance.expire_snapshots().by_ids(others).commit()

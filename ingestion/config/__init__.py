@@ -17,6 +17,7 @@ from ingestion.config.load import (
 from ingestion.config.monitoring import Channel, EmailChannel, Metadata, Monitoring, RetryPolicy, SlackChannel
 from ingestion.config.problems import InvalidConfig, Problem, explain, yaml_path
 from ingestion.config.source import SourceConfig
+from ingestion.config.tables import one_per_table
 from ingestion.config.write import SavedJob, save_job
 from ingestion.config.yaml_text import yaml_scalar
 
@@ -44,6 +45,7 @@ __all__ = [
     "load_job",
     "load_source",
     "load_source_file",
+    "one_per_table",
     "parse_job",
     "save_job",
     "yaml_path",

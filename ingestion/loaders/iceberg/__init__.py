@@ -127,6 +127,13 @@ class IcebergLoader(TableLoader):
                 loading = Loading(self, catalog, load)
             return loading.run(batches)
 
+    def target(self, job: str) -> tuple[str, ...]:
+        """Type, catalog and identifier."""
+        from ingestion.loaders.iceberg.catalog import catalog_properties
+
+        name, options = catalog_properties(self._catalog_options())
+        return (self.type, name, *map(str, sorted(options.items())), *self.identifier(job))
+
     def history(self, job: str) -> list[Landed]:
         """The loads of every job that the table's present rows come from, as far as their snapshots are kept."""
         from ingestion.loaders.iceberg.landed import landed

@@ -1,0 +1,111 @@
+"""The commands about the tables that jobs load: their history, taking a run back, and upkeep."""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ingestion.cli.commands import DONE, FAILED, require_jobs, say, show, show_json
+from ingestion.config import load_all, load_job, one_per_table
+from ingestion.errors import ConfigError, IngestionError
+from ingestion.plugins import Landed
+from ingestion.secrets import redact
+
+__all__ = ["add_to", "history", "rollback", "upkeep"]
+
+_WIDEST = 40  # of what is printed of a cursor
+_COLUMNS = ("run", "time (UTC)", "mode", "rows", "files", "snapshot", "cursor")
+
+
+def add_to(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
+    """Give a parser these commands."""
+    listing = add("history", history, "list the loads that a job's table remembers")
+    listing.add_argument("job", metavar="JOB", help="the job's id")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="show the newest N, 0 for all (default 20)")
+    back = add("rollback", rollback, "take a run back, so that table and position are what they were before")
+    back.add_argument("job", metavar="JOB", help="the job's id")
+    back.add_argument("--run", required=True, metavar="RUN", help="the run's id, as `ingestion history` shows it")
+    care = add("upkeep", upkeep, "compact and clean up tables; no row changes")
+    care.add_argument("jobs", nargs="*", metavar="JOB", help="job ids")
+    care.add_argument("--all", action="store_true", help="the tables of all jobs")
+
+
+def history(options: argparse.Namespace) -> int:
+    """List the loads of a job's table, newest first."""
+    job = load_job(options.job).resolved()
+    loads = job.loader.history(job.id)
+    chosen = loads[: options.limit] if options.limit > 0 else loads
+    if options.json:
+        show_json({"job": job.id, "loads": [item._asdict() for item in chosen]})
+        return DONE
+    for line in _aligned([_COLUMNS, *(_row(item, job.id) for item in chosen)]):
+        show(line)
+    if len(chosen) < len(loads):
+        say(f"{len(loads) - len(chosen)} more; --limit 0 shows all")
+    return DONE
+
+
+def rollback(options: argparse.Namespace) -> int:
+    """Take a run of a job back."""
+    job = load_job(options.job).resolved()
+    done = job.loader.rollback(job.id, options.run)
+    if options.json:
+        show_json({"job": job.id, "undone": [item._asdict() for item in done.undone], "snapshot": done.snapshot})
+        return DONE
+    for item in done.undone:
+        show(
+            f"{job.id}: took back run {item.run_id} ({item.mode}, {_counted(item.rows)}, {item.at:%Y-%m-%d %H:%M} UTC)"
+        )
+    now = f"the table shows snapshot {done.snapshot}; " if done.snapshot is not None else ""
+    show(f"{job.id}: {now}its next run loads the same again")
+    return DONE
+
+
+def upkeep(options: argparse.Namespace) -> int:
+    """Look after the tables of jobs; one that fails does not keep the others from it."""
+    if bool(options.jobs) == options.all:
+        raise ConfigError("name the jobs whose tables are meant, or give --all")
+    answers = [_upkeep(ids[0], jobs=ids) for ids in _tables(options.jobs)]
+    if options.json:
+        show_json({"tables": answers})
+    else:
+        for answer in answers:
+            (say if answer["error"] else show)(_sentence(answer))
+    return FAILED if any(answer["error"] for answer in answers) else DONE
+
+
+def _tables(names: Sequence[str]) -> list[list[str]]:
+    if names:
+        return one_per_table([load_job(name) for name in names])
+    require_jobs()
+    return one_per_table([item.job for item in load_all() if item.job is not None])
+
+
+def _upkeep(job_id: str, jobs: Sequence[str]) -> dict[str, Any]:
+    try:
+        job = load_job(job_id).resolved()
+        return {"jobs": jobs, "done": job.loader.upkeep(job.id), "error": None}
+    except IngestionError as error:
+        return {"jobs": jobs, "done": {}, "error": redact(str(error))}
+
+
+def _sentence(answer: dict[str, Any]) -> str:
+    done = ", ".join(f"{name}: {count}" for name, count in answer["done"].items()) or "nothing was due"
+    return f"{', '.join(answer['jobs'])}: {answer['error'] or done}"
+
+
+def _row(item: Landed, job_id: str) -> tuple[str, ...]:
+    run = item.run_id if item.job == job_id else f"{item.run_id} ({item.job})"
+    cursor = "" if item.cursor is None else json.dumps(item.cursor, ensure_ascii=False, default=str)
+    shown = cursor if len(cursor) <= _WIDEST else f"{cursor[: _WIDEST - 1]}…"
+    counts = ("" if count is None else str(count) for count in (item.rows, item.files))
+    return (run, f"{item.at:%Y-%m-%d %H:%M:%S}", item.mode, *counts, item.snapshot or "", shown)
+
+
+def _counted(rows: int | None) -> str:
+    return "rows not counted" if rows is None else f"{rows} row{'' if rows == 1 else 's'}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
