@@ -192,7 +192,7 @@ def test_types_widen_and_never_narrow(loader):
         ({"a": [1.5]}, {"a": [2**53 + 1]}, "column 'a' is double and a value of the data does not fit"),
         ({"a": [Decimal("1.5")]}, {"a": [10**6]}, "a value of the data does not fit"),
         ({"a": pa.array([0], pa.timestamp("us"))}, {"a": pa.array([0], pa.timestamp("us", "UTC"))}, "timestamptz"),
-        ({"a": [{"x": 1}]}, {"a": [{"x": "y"}]}, "the data does not fit its schema"),
+        ({"a": [{"x": 1}]}, {"a": [{"x": "y"}]}, r"column 'a\.x' is long, the data brings string"),
         ({"a": [1]}, {"A": [1]}, "'a' and 'A' differ only in case"),
         ({"a": [1]}, {"": [1]}, "a column without a name"),
     ],
@@ -422,34 +422,13 @@ def test_more_partitions_than_open_files_lose_nothing(project):
     assert loader.scan().group_by("n").len().collect()["len"].to_list() == [3] * 150
 
 
-def test_another_partitioning_than_the_tables_is_refused(loader):
-    land(IcebergLoader(table="t", partition_by=["a"]), [batch({"a": [1]})])
-    land(loader, [batch({"a": [2]})])
-    with pytest.raises(ConfigError, match="is partitioned by a by identity"):
-        land(IcebergLoader(table="t", partition_by=[{"column": "a", "transform": "bucket[2]"}]), [batch({"a": [3]})])
+def test_a_partitioning_that_cannot_be_is_refused(project):
     with pytest.raises(ConfigError, match=r"gets no column 'b'; its columns: a"):
         land(IcebergLoader(table="u", partition_by=["b"]), [batch({"a": [1]})])
     with pytest.raises(ConfigError, match="day does not work on 'a', a long"):
         land(IcebergLoader(table="u", partition_by=[{"column": "a", "transform": "day"}]), [batch({"a": [1]})])
-
-
-def test_a_required_column_must_be_there(project, loader):
-    from pyiceberg.catalog.sql import SqlCatalog
-    from pyiceberg.schema import Schema
-    from pyiceberg.types import LongType, NestedField
-
-    loader.state("a")
-    with SqlCatalog(
-        "default", uri=f"sqlite:///{project.path}/metadata/catalog.db", warehouse=f"{project.path}/w"
-    ) as catalog:
-        catalog.create_namespace("default")
-        catalog.create_table("default.t", Schema(NestedField(1, "a", LongType(), required=True)))
-    with pytest.raises(DataError, match="'a' is required and the data lacks it; bring it"):
-        land(loader, [batch({"b": [1]})])
-    with pytest.raises(DataError, match="'a' is required and the data has 1 nulls in it; fill them"):
-        land(loader, [batch({"a": [1, None]})])
-    land(loader, [batch({"a": [1]})])
-    assert project.table("default.t")["a"].to_pylist() == [1]
+    with pytest.raises(ConfigError, match="given twice"):
+        land(IcebergLoader(table="u", partition_by=["a", "a"]), [batch({"a": [1]})])
 
 
 def test_table_properties_are_set_by_the_next_commit(project):

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from ingestion.errors import ConfigError
 from ingestion.loaders.iceberg.partitions import FieldInput, PartitionField, as_field
+from ingestion.loaders.iceberg.sorting import SortField, SortInput, as_sort_field
 from ingestion.loaders.tables import TableLoader
 from ingestion.plugins import Batch, Landed, Load, LoadResult, Model, RolledBack, State
 
@@ -68,7 +69,10 @@ class IcebergLoader(TableLoader):
     """How a merge replaces rows: copy_on_write writes the files anew in which they are, merge_on_read marks them as
     deleted in files beside those, which costs each reader a little, auto does what costs less in the long run."""
     partition_by: list[Annotated[PartitionField, BeforeValidator(as_field, json_schema_input_type=FieldInput)]] = []
-    """Columns, or {column, transform}, by which a new table's files are kept apart."""
+    """Columns, or {column, transform}, by which the table's files are kept apart. Another value than the table has
+    changes it for files written from now on, [] to none; left out, the table stays as it is."""
+    sort_by: list[Annotated[SortField, BeforeValidator(as_sort_field, json_schema_input_type=SortInput)]] = []
+    """Columns, or {column, direction, nulls}, by which the rows of each file are sorted."""
     target_file_size: Annotated[int, BeforeValidator(_bytes, json_schema_input_type=int | str), Field(ge=1 << 20)] = (
         512 << 20
     )
@@ -106,6 +110,7 @@ class IcebergLoader(TableLoader):
         from ingestion.loaders.iceberg.catalog import find_table, opened, translated
         from ingestion.loaders.iceberg.cursors import restored
         from ingestion.loaders.iceberg.history import entry_of
+        from ingestion.loaders.iceberg.names import renamed
         from ingestion.loaders.iceberg.types import file_schema
 
         identifier = self.identifier(job)
@@ -114,7 +119,7 @@ class IcebergLoader(TableLoader):
             if table is None:
                 return State()
             entry = entry_of(table.metadata, job, table.io)
-            schema = file_schema(table.schema(), field_ids=False)
+            schema = renamed(file_schema(table.schema(), field_ids=False), self.rename_from, ".".join(identifier))
             return State(restored(entry.cursor, table.io), entry.load_id, schema)
 
     def load(self, load: Load, batches: Iterator[Batch]) -> LoadResult:

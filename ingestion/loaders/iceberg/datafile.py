@@ -66,7 +66,7 @@ class DataFileWriter:
             file_format=FileFormat.PARQUET,
             partition=Record(*self.key),
             file_size_in_bytes=size,
-            sort_order_id=None,
+            sort_order_id=self.fit.order.order_id if self.fit.order is not None else None,
             spec_id=self.fit.spec.spec_id,
             equality_ids=None,
             key_metadata=None,

@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from ingestion.errors import DataError
 from ingestion.loaders.iceberg.partitions import Key
+from ingestion.loaders.iceberg.required import has_required
+from ingestion.loaders.iceberg.sorting import Order
 from ingestion.loaders.iceberg.types import cast, word
 
 if TYPE_CHECKING:
@@ -32,6 +34,12 @@ class Fit:
     sources: Sequence[int]  # for each target column its place in the batch, -1 = null
     location: str
     properties: Mapping[str, str]
+    order: Order | None = None  # None = rows stay as they come
+
+    @cached_property
+    def has_required(self) -> bool:
+        """Whether a column, or a part of one, must not be null."""
+        return any(map(has_required, self.target))
 
     @cached_property
     def statistics(self) -> "dict[int, StatisticsCollector]":

@@ -172,4 +172,5 @@ class Loading:
             added=target.added,
             absent=target.absent,
             table_rows=rows_of(table or target.found),
+            notes=target.notes,
         )

@@ -1,22 +1,20 @@
-"""partition_by: from a job's words to an Iceberg spec, and from rows to their partitions."""
+"""partition_by: what a job may say, and from rows to their partitions."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import field_validator
 
-from ingestion.errors import ConfigError
 from ingestion.plugins import Model
 
 if TYPE_CHECKING:
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
-    from pyiceberg.table import Table
 
-__all__ = ["FieldInput", "Key", "PartitionField", "as_field", "check_spec", "spec_for", "split"]
+__all__ = ["FieldInput", "Key", "PartitionField", "as_field", "keys_of", "split"]
 
 Key: TypeAlias = tuple[Any, ...]
 """A partition: its values in Iceberg's representation."""
@@ -43,10 +41,11 @@ class PartitionField(Model):
         raise ValueError(f"unknown transform {value!r}; known: {', '.join(_PLAIN)}, bucket[n], truncate[w]")
 
     @property
-    def name(self) -> str:
-        """The partition's name, as other engines would call it."""
-        kind = self.transform.partition("[")[0]
-        return self.column + _SUFFIX.get(kind, f"_{kind}")
+    def names(self) -> tuple[str, ...]:
+        """What the partition may be called, as other engines would call it first."""
+        kind, _, number = self.transform.rstrip("]").partition("[")
+        name = self.column + _SUFFIX.get(kind, f"_{kind}")
+        return (name, *([f"{name}_{number}"] if number else []), f"{name}_partition")
 
 
 FieldInput: TypeAlias = str | PartitionField
@@ -58,55 +57,11 @@ def as_field(value: Any) -> Any:
     return {"column": value} if isinstance(value, str) else value
 
 
-def spec_for(schema: "Schema", wanted: Sequence[PartitionField], table: str) -> "PartitionSpec":
-    """The partition spec of a new table; raises ConfigError for a column or transform that does not fit."""
-    from pyiceberg import partitioning
-    from pyiceberg.transforms import parse_transform
-
-    fields: list[partitioning.PartitionField] = []
-    for number, item in enumerate(wanted):
-        source = next((field for field in schema.fields if field.name == item.column), None)
-        if source is None:
-            known = ", ".join(schema.column_names)
-            raise ConfigError(
-                f"loader.partition_by: table {table} gets no column {item.column!r}; its columns: {known}"
-            )
-        transform = parse_transform(item.transform)
-        if not transform.can_transform(source.field_type):
-            raise ConfigError(
-                f"loader.partition_by: {item.transform} does not work on {item.column!r}, a {source.field_type}"
-            )
-        name = item.name
-        if item.transform != "identity" and name in schema.column_names:
-            name += "_partition"
-        fields.append(
-            partitioning.PartitionField(
-                source_id=source.field_id, field_id=1000 + number, transform=transform, name=name
-            )
-        )
-    return partitioning.PartitionSpec(*fields)
-
-
-def check_spec(table: "Table", wanted: Sequence[PartitionField], name: str) -> None:
-    """Raise ConfigError when the job asks for another partitioning than the table has."""
-    if not wanted:
-        return
-    schema, spec = table.schema(), table.spec()
-    has = [(schema.find_column_name(field.source_id), str(field.transform)) for field in spec.fields]
-    if has != [(item.column, item.transform) for item in wanted]:
-        words = ", ".join(f"{column} by {transform}" for column, transform in has) or "nothing"
-        raise ConfigError(
-            f"loader.partition_by: table {name} exists and is partitioned by {words}; a load does not change "
-            f"that: write partition_by as the table has it, leave it out, or load into a new table"
-        )
-
-
 def split(rows: pa.Table, schema: "Schema", spec: "PartitionSpec") -> Iterator[tuple[Key, pa.Table]]:
     """The rows of each partition, with its key."""
     # One contiguous batch: taking from chunked columns costs a copy of all of them each time.
     whole = rows.combine_chunks().to_batches()[0]
-    keys = _keys(whole, schema, spec)
-    code = _codes(keys)
+    keys, code = keys_of(whole, schema, spec)
     order = pc.sort_indices(code)
     ends = pc.run_end_encode(code.take(order)).run_ends.to_pylist()
     start = 0
@@ -115,6 +70,12 @@ def split(rows: pa.Table, schema: "Schema", spec: "PartitionSpec") -> Iterator[t
         part = whole.take(order.slice(start, end - start)) if len(ends) > 1 else whole
         yield _values(keys, order[start].as_py(), schema, spec), pa.Table.from_batches([part])
         start = end
+
+
+def keys_of(rows: pa.RecordBatch, schema: "Schema", spec: "PartitionSpec") -> tuple[list[pa.Array], pa.Array]:
+    """The value of each row in each field of *spec*, and one number per row, equal where all values are."""
+    keys = _keys(rows, schema, spec)
+    return keys, _codes(keys)
 
 
 def _keys(rows: pa.RecordBatch, schema: "Schema", spec: "PartitionSpec") -> list[pa.Array]:

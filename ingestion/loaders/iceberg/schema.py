@@ -1,36 +1,34 @@
-"""The table's schema as this load will leave it: columns are added or widened, never dropped or narrowed."""
+"""The table as this load will leave it: columns are added, widened or renamed, never dropped or narrowed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from ingestion.errors import DataError
+from ingestion.loaders.iceberg.columns import needs
 from ingestion.loaders.iceberg.fit import Fit
-from ingestion.loaders.iceberg.partitions import check_spec
+from ingestion.loaders.iceberg.names import check_names, renamed
+from ingestion.loaders.iceberg.required import check_may_loosen, has_required, lacking, unfilled
+from ingestion.loaders.iceberg.sorting import Order
+from ingestion.loaders.iceberg.specs import described
 from ingestion.loaders.iceberg.staging import (
     SchemaMoved,
+    check_format,
     check_unmoved,
     creation,
+    stage,
     stage_columns,
-    stage_properties,
     staged_table,
 )
-from ingestion.loaders.iceberg.types import (
-    TEXT_DICTIONARY,
-    file_schema,
-    is_text_dictionary,
-    plain,
-    relation,
-    typed,
-    word,
-)
+from ingestion.loaders.iceberg.types import TEXT_DICTIONARY, file_schema, is_text_dictionary, plain
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table, Transaction
+    from pyiceberg.table.metadata import TableMetadata
 
     from ingestion.loaders.iceberg import IcebergLoader
 
@@ -45,19 +43,30 @@ class Evolution:
     identifier: tuple[str, ...]
     table: "Table | None"
     options: "IcebergLoader"
-    planned: "Schema | None" = None
     generation: int = 0
     untyped: dict[str, None] = field(default_factory=dict)  # columns that so far hold nothing but nulls
     undecided: dict[str, None] = field(default_factory=dict)  # columns of batches without rows that have no type
+    _plan: "TableMetadata | None" = None  # of the table as the commit will leave it
     _changes: list[pa.Schema] = field(default_factory=list)
+    _optional: dict[str, None] = field(default_factory=dict)  # paths of columns that the table required until now
     _staged: "Table | None" = None
     _fits: dict[pa.Schema, Fit] = field(default_factory=dict)
     _dictionaries: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Refuse a table that cannot be written, before anything is read for it."""
+        if self.table is not None:
+            check_format(self.table, self.name)
 
     @property
     def name(self) -> str:
         """The table as users call it."""
         return ".".join(self.identifier)
+
+    @property
+    def planned(self) -> "Schema | None":
+        """The columns as the commit will leave them, as far as they are known."""
+        return None if self._plan is None else self._plan.schema()
 
     @property
     def home(self) -> "Table":
@@ -67,47 +76,75 @@ class Evolution:
             raise DataError(f"table {self.name} does not exist and the data has no columns to create it from")
         return home
 
+    @property
+    def before(self) -> list[str]:
+        """The columns that the table has already, by the names that they get."""
+        if self.table is None:
+            return []
+        columns = pa.schema([(item.name, pa.null()) for item in self.table.schema().fields])
+        return list(renamed(columns, self.options.rename_from, self.name).names)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the commit changes beside columns and rows, in sentences."""
+        if self.table is None or self._plan is None:
+            return ()
+        said = [f"column {path!r} of table {self.name} is optional from now on" for path in self._optional]
+        if self._plan.default_spec_id != self.table.metadata.default_spec_id:
+            fields = described(self._plan.spec(), self._plan.schema())
+            said.append(f"table {self.name} is partitioned by {fields} from now on")
+        return tuple(said)
+
     def rebase(self, table: "Table | None") -> None:
         """Plan anew upon another state of the table, from all that the stream has brought so far."""
         changes = self._changes
-        self.table, self.planned, self._staged = table, None, None
+        self.table, self._plan, self._staged = table, None, None
         self._changes, self._fits = [], {}
+        self.__post_init__()
         for change in changes:
-            self._plan(change)
+            self._follow(change)
 
     def fit(self, incoming: pa.Schema) -> Fit:
         """How batches of *incoming* are written; widens the plan first where that is needed."""
         found = self._fits.get(incoming)
         if found is None or found.generation != self.generation:
-            self._plan(incoming)
+            self._follow(incoming)
             found = self._fits[incoming] = self._fit(incoming)
         return found
+
+    def fit_of(self, records: pa.RecordBatch) -> Fit:
+        """How these rows are written; columns that the table requires become optional where they have nulls."""
+        fit = self.fit(records.schema)
+        required = [item for item in file_schema(fit.schema) if has_required(item)] if fit.has_required else []
+        given = [item for item in required if item.name in records.schema.names]
+        self._loosen(path for item in given for path in unfilled(records[item.name], item, item.name))
+        return self.fit(records.schema)
 
     def decided(self, incoming: pa.Schema) -> pa.Schema:
         """What a batch without rows says: nothing of columns whose type nobody knows yet.
 
-        It says nothing at all where one of them is to partition a table that does not exist.
+        It says nothing at all where one of them is to partition or sort a table that does not exist.
         """
         unknown = [item.name for item in incoming if pa.types.is_null(item.type)]
         self.undecided.update(dict.fromkeys(unknown))
-        if self.table is None and self.planned is None and any(map(self._partitions, unknown)):
+        if self.table is None and self._plan is None and any(map(self._lays_out, unknown)):
             return pa.schema([])
         return pa.schema([item for item in incoming if item.name not in unknown])
 
     def begin(self) -> None:
         """Have something to create the table from, if only text columns whose type nobody knows."""
-        if self.table is None and self.planned is None and self.undecided:
+        if self.table is None and self._plan is None and self.undecided:
             self.untyped |= self.undecided
             self.settle()
 
-    def settle(self) -> "Schema":
+    def settle(self) -> "TableMetadata":
         """The final plan; columns without any value become text."""
-        left = [name for name in self.untyped if self.planned is None or name not in self.planned.column_names]
-        if left or self.planned is None:
+        there = [] if self._plan is None else self._plan.schema().column_names
+        left = [name for name in self.untyped if name not in there]
+        if left or self._plan is None:
             self._grow([pa.field(name, pa.string()) for name in left])
-        if self.planned is None:
-            raise DataError(f"table {self.name} does not exist and the data has no columns to create it from")
-        return self.planned
+        assert self._plan is not None  # noqa: S101 - growing makes one
+        return self._plan
 
     def transaction(self, table: "Table | None") -> "Transaction":
         """A transaction on the table's present state with the planned changes staged; raises SchemaMoved."""
@@ -118,104 +155,77 @@ class Evolution:
         elif table is None or table.metadata.table_uuid != self.table.metadata.table_uuid:
             raise SchemaMoved(f"table {self.name} was replaced meanwhile")
         else:
+            check_format(table, self.name)
             transaction = table.transaction()
         self._stage(transaction)
-        check_unmoved(transaction, self.home, self.settle(), self.name)
+        check_unmoved(transaction, self.settle(), self.name)
         return transaction
 
     def _stage(self, transaction: "Transaction") -> None:
         if self.table is None:
-            stage_columns(transaction, self._changes[1:], self.name)
+            stage_columns(transaction, self._changes[1:], self._optional, self.name)
         else:
-            stage_columns(transaction, self._changes, self.name)
-            stage_properties(transaction, self.options)
+            stage(transaction, self.options, self._changes, self._optional, self.name)
 
-    def _plan(self, incoming: pa.Schema) -> None:
-        if self.table is not None and self.planned is None:
-            self.planned = self.table.schema()
-            check_spec(self.table, self.options.partition_by, self.name)
-        present = {item.name: item for item in file_schema(self.planned)} if self.planned else {}
-        self._check_names(incoming.names, present)
-        needed = []
-        for item in incoming:
-            dtype = plain(item.type, item.name)
-            old = present.get(item.name)
-            if dtype == pa.null() and not self._partitions(item.name):
-                if old is None:
-                    self.untyped[item.name] = None
-                continue
-            dtype = typed(dtype, None if old is None else old.type)
-            if old is None or self._is_wider(item.name, dtype, old.type):
-                needed.append(pa.field(item.name, dtype))
-        if needed:
-            self._grow(needed)
+    def _follow(self, incoming: pa.Schema) -> None:
+        if self.table is not None and self._plan is None:
+            self._replan()
+        present = {item.name: item for item in file_schema(self._plan.schema())} if self._plan else {}
+        check_names(incoming.names, present, self.name)
+        needed = needs(incoming, present, self._lays_out, self.name)
+        self.untyped |= dict.fromkeys(needed.untyped)
+        if needed.columns:
+            self._grow(needed.columns)
 
-    def _is_wider(self, name: str, data: pa.DataType, table: pa.DataType) -> bool:
-        how = relation(data, table)
-        if how == "other":
-            raise DataError(
-                f"table {self.name}: column {name!r} is {word(table)}, the data brings {word(data)}; "
-                f"convert it in the transformer (types: {{{name}: {word(table)}}}), or load into another table"
-            )
-        return how == "wider"
-
-    def _partitions(self, name: str) -> bool:
-        return any(item.column == name for item in self.options.partition_by)
+    def _lays_out(self, name: str) -> bool:
+        options = self.options
+        return name in {*(item.column for item in options.partition_by), *(item.column for item in options.sort_by)}
 
     def _grow(self, columns: list[pa.Field]) -> None:
-        change = pa.schema(columns)
-        self._changes.append(change)
-        if self.table is None and self._staged is None:
-            self._staged = staged_table(self.catalog, self.identifier, self.options, change)
-            self.planned = self._staged.schema()
-        else:
-            try:
-                transaction = self.table.transaction() if self.table is not None else creation(self.home)
-                self._stage(transaction)
-            except SchemaMoved as error:
-                raise DataError(
-                    f"table {self.name}: the data does not fit its schema: {error}; load into another table"
-                ) from error
-            self.planned = transaction.table_metadata.schema()
+        if columns:
+            self._changes.append(pa.schema(columns))
+            if self.table is None and self._staged is None:
+                self._staged = staged_table(self.catalog, self.identifier, self.options, self._changes[0])
+        self._replan()
+
+    def _loosen(self, paths: Iterable[str]) -> None:
+        news = dict.fromkeys(path for path in paths if path not in self._optional)
+        if news:
+            frozen = self.options.schema_contract.columns == "freeze"
+            check_may_loosen(self.settle().schema(), news, self.name, frozen=frozen)
+            self._optional |= news
+            self._replan()
+
+    def _replan(self) -> None:
+        try:
+            transaction = self.table.transaction() if self.table is not None else creation(self.home)
+            self._stage(transaction)
+        except SchemaMoved as error:
+            raise DataError(
+                f"table {self.name}: the data does not fit its schema: {error}; load into another table"
+            ) from error
+        self._plan = transaction.table_metadata
         self.generation += 1
 
-    def _check_names(self, names: Sequence[str], present: Mapping[str, pa.Field]) -> None:
-        by_case = {name.lower(): name for name in present}
-        for name in names:
-            if not name:
-                raise DataError(
-                    f"table {self.name}: the data has a column without a name; "
-                    f"name it in the source or by transformer.column_mapping"
-                )
-            other = by_case.setdefault(name.lower(), name)
-            if other != name or names.count(name) > 1:
-                raise DataError(
-                    f"table {self.name}: columns {other!r} and {name!r} differ only in case or not at all, "
-                    f"which many engines cannot tell apart; rename one with transformer.column_mapping"
-                )
-
     def _fit(self, incoming: pa.Schema) -> Fit:
-        planned = self.planned
-        if planned is None:  # nothing but untyped columns so far
-            planned = self.settle()
-        places = {name: place for place, name in enumerate(incoming.names)}
-        missing = [item.name for item in planned.fields if item.required and item.name not in places]
-        if missing:
-            raise DataError(
-                f"table {self.name}: column {missing[0]!r} is required and the data lacks it; bring it in the source "
-                f"or name it by transformer.column_mapping, make it optional in the table, or load into another table"
-            )
+        plan = self._plan or self.settle()  # without one there were but columns without a type so far
+        brought = {item.name: plain(item.type, item.name) for item in incoming}
+        columns = file_schema(plan.schema())
+        self._loosen(path for item in columns for path in lacking(brought.get(item.name), item, item.name))
+        assert self._plan is not None  # noqa: S101 - settled above
+        planned = self._plan.schema()
         target = self._file_columns(incoming, planned)  # before the generation is read: this may begin one
-        home = self.home.metadata
+        places = {name: place for place, name in enumerate(incoming.names)}
         return Fit(
             table=self.name,
             generation=self.generation,
             schema=planned,
-            spec=home.spec(),
+            spec=self._plan.spec(),
+            order=Order.on(planned, self.options.sort_by, self._plan.default_sort_order_id),
             target=target,
             sources=[places.get(item.name, -1) for item in planned.fields],
-            location=home.location,
-            properties=home.properties,
+            location=self._plan.location,
+            properties=self._plan.properties,
         )
 
     def _file_columns(self, incoming: pa.Schema, planned: "Schema") -> pa.Schema:

@@ -7,16 +7,21 @@ import pyarrow as pa
 
 from ingestion.errors import ConfigError
 from ingestion.loaders.iceberg.catalog import make_namespace
-from ingestion.loaders.iceberg.partitions import spec_for
+from ingestion.loaders.iceberg.names import stage_renames
+from ingestion.loaders.iceberg.sorting import order_for, stage_order
+from ingestion.loaders.iceberg.specs import spec_for, stage_spec
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table, Transaction
+    from pyiceberg.table.metadata import TableMetadata
 
     from ingestion.loaders.iceberg import IcebergLoader
 
-__all__ = ["SchemaMoved", "check_unmoved", "creation", "stage_columns", "stage_properties", "staged_table"]
+__all__ = ["SchemaMoved", "check_format", "check_unmoved", "creation", "stage", "stage_columns", "staged_table"]
+
+_NEWEST_FORMAT = 2  # that pyiceberg can write
 
 
 class SchemaMoved(Exception):
@@ -32,10 +37,11 @@ def staged_table(
     name = ".".join(identifier)
     schema = _with_ids(columns)
     spec = spec_for(schema, options.partition_by, name)
+    order = order_for(schema, options.sort_by, name)
     try:
         make_namespace(catalog, identifier[:-1])
         transaction: Transaction = catalog.create_table_transaction(
-            identifier, schema, partition_spec=spec, properties=dict(options.table_properties)
+            identifier, schema, partition_spec=spec, sort_order=order, properties=dict(options.table_properties)
         )
         _ = transaction.table_metadata  # worked out only now, and refused where pyiceberg cannot write it
     except (ValueError, NotImplementedError) as error:
@@ -54,7 +60,34 @@ def creation(staged: "Table") -> "Transaction":
     return CreateTableTransaction(staged)
 
 
-def stage_columns(transaction: "Transaction", changes: Iterable[pa.Schema], name: str) -> None:
+def check_format(table: "Table", name: str) -> None:
+    """Raise ConfigError for a table of a newer format than can be written here."""
+    version = table.metadata.format_version
+    if version > _NEWEST_FORMAT:
+        raise ConfigError(
+            f"table {name} is of Iceberg format version {version}, and this service writes up to version "
+            f"{_NEWEST_FORMAT}; load into another table, or have this one written by an engine that knows its format"
+        )
+
+
+def stage(
+    transaction: "Transaction",
+    options: "IcebergLoader",
+    changes: Iterable[pa.Schema],
+    optional: Iterable[str],
+    name: str,
+) -> None:
+    """All that the job's options and the data's columns change in a table that is there."""
+    stage_renames(transaction, options.rename_from, name)
+    stage_columns(transaction, changes, optional, name)
+    if "partition_by" in options.model_fields_set:
+        stage_spec(transaction, options.partition_by, name)
+    if "sort_by" in options.model_fields_set:
+        stage_order(transaction, options.sort_by, name)
+    _stage_properties(transaction, options)
+
+
+def stage_columns(transaction: "Transaction", changes: Iterable[pa.Schema], optional: Iterable[str], name: str) -> None:
     """Add or widen columns, one change after the other; raises SchemaMoved where the table refuses one."""
     from pyiceberg.exceptions import ResolveError, ValidationError
 
@@ -62,27 +95,35 @@ def stage_columns(transaction: "Transaction", changes: Iterable[pa.Schema], name
         for change in changes:
             with transaction.update_schema() as update:
                 update.union_by_name(change)
+        if optional:
+            with transaction.update_schema() as update:
+                for path in optional:
+                    update.make_column_optional(path)
     except (ResolveError, ValidationError, ValueError) as error:
         raise SchemaMoved(f"table {name}: {error}") from error
 
 
-def stage_properties(transaction: "Transaction", options: "IcebergLoader") -> None:
-    """Set the properties that the table has otherwise."""
+def _stage_properties(transaction: "Transaction", options: "IcebergLoader") -> None:
     current = transaction.table_metadata.properties
     news = {key: value for key, value in options.table_properties.items() if current.get(key) != value}
     if news:
         transaction.set_properties(news)
 
 
-def check_unmoved(transaction: "Transaction", home: "Table", planned: "Schema", name: str) -> None:
-    """Files refer to field ids and are laid out by one partition spec: both must be what they were."""
-    if transaction.table_metadata.default_spec_id != home.metadata.default_spec_id:
+def check_unmoved(transaction: "Transaction", planned: "TableMetadata", name: str) -> None:
+    """Files refer to field ids and are laid out by one spec and order: all must be what they were planned to be."""
+    metadata = transaction.table_metadata
+    if metadata.spec() != planned.spec() or metadata.default_spec_id != planned.default_spec_id:
         raise SchemaMoved(f"table {name}: its partitioning changed meanwhile")
-    now = transaction.table_metadata.schema()
-    for field_id, path in planned._lazy_id_to_name.items():  # noqa: SLF001 - the only list of nested fields by id
-        mine = planned.find_field(field_id).field_type
+    if metadata.sort_order_by_id(metadata.default_sort_order_id) != planned.sort_order_by_id(
+        planned.default_sort_order_id
+    ):
+        raise SchemaMoved(f"table {name}: its sort order changed meanwhile")
+    mine, now = planned.schema(), metadata.schema()
+    for field_id, path in mine._lazy_id_to_name.items():  # noqa: SLF001 - the only list of nested fields by id
+        dtype = mine.find_field(field_id).field_type
         if now.find_column_name(field_id) != path or (
-            mine.is_primitive and now.find_field(field_id).field_type != mine
+            dtype.is_primitive and now.find_field(field_id).field_type != dtype
         ):
             raise SchemaMoved(f"table {name}: field {field_id} ({path}) was taken meanwhile")
 

@@ -72,7 +72,7 @@ class Target:
         schema = records.schema if records.num_rows else self._evolution.decided(records.schema)
         if not schema.names:
             return
-        fit = self._evolution.fit(schema)
+        fit = self._evolution.fit_of(records) if records.num_rows else self._evolution.fit(schema)
         if records.num_rows:
             self.rows += records.num_rows
             self._writer.write(records, fit, self._evolution.home)
@@ -91,9 +91,13 @@ class Target:
         return tuple(name for name in self._columns_before if name not in self._brought) if self.rows else ()
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the commit changes beside columns and rows, in sentences."""
+        return self._evolution.notes if self.rows or self.landed else ()
+
+    @property
     def _columns_before(self) -> list[str]:
-        table = self._evolution.table
-        return [column.name for column in table.schema().fields] if table is not None else []
+        return self._evolution.before
 
     def finish(self) -> None:
         """Have all rows in closed files."""
@@ -153,7 +157,7 @@ class Target:
 
     def _rewrite(self, table: "Table | None") -> None:
         """Write the files once more, as the table's present schema and partitioning want them."""
-        names = [field.name for field in self._evolution.settle().fields]
+        names = [field.name for field in self._evolution.settle().schema().fields]
         io = self.home.io
         self._evolution.rebase(table)
         writer = StreamWriter(f"{self._load_id}-{len(self._used) + 1}", self._target_file_size)
@@ -162,7 +166,7 @@ class Target:
             with io.new_input(file.file_path).open() as source:
                 for batch in pq.ParquetFile(source).iter_batches():
                     records = batch.rename_columns(names[: batch.num_columns])
-                    writer.write(records, self._evolution.fit(records.schema), self._evolution.home)
+                    writer.write(records, self._evolution.fit_of(records), self._evolution.home)
         self.files = writer.finish()
 
     def _keep_only(self, files: "Sequence[DataFile]", table: "Table") -> None:
@@ -173,4 +177,4 @@ class Target:
     @property
     def schema(self) -> "Schema":
         """The schema that the commit leaves."""
-        return self._evolution.settle()
+        return self._evolution.settle().schema()

@@ -1,0 +1,121 @@
+"""sort_by: what a job may say, the table's sort order, and rows brought into it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.errors import ConfigError
+from ingestion.plugins import Model
+
+if TYPE_CHECKING:
+    from pyiceberg.schema import Schema
+    from pyiceberg.table import Transaction
+    from pyiceberg.table.sorting import SortOrder
+
+__all__ = ["Order", "SortField", "SortInput", "as_sort_field", "order_for", "sorted_rows", "stage_order"]
+
+
+class SortField(Model):
+    """One column that the rows of a file are sorted by."""
+
+    column: str
+    """The column."""
+    direction: Literal["asc", "desc"] = "asc"
+    """asc from the least to the greatest, desc the other way round."""
+    nulls: Literal["first", "last"] | None = None
+    """Where nulls go; first where ascending and last where descending, unless it is given."""
+
+    @property
+    def nulls_first(self) -> bool:
+        """Whether nulls come before all values."""
+        return self.nulls == "first" if self.nulls else self.direction == "asc"
+
+
+SortInput: TypeAlias = str | SortField
+"""What may stand in a list of them: a column alone means ascending."""
+
+
+class Order(NamedTuple):
+    """How the rows of a file are sorted."""
+
+    order_id: int  # by which the table knows it
+    keys: tuple[tuple[int, SortField], ...]  # places of the columns in the file
+
+    @classmethod
+    def on(cls, schema: "Schema", wanted: Sequence[SortField], order_id: int) -> "Order | None":
+        """The order of files of *schema*; None where rows stay as they come."""
+        places = {item.name: place for place, item in enumerate(schema.fields)}
+        return cls(order_id, tuple((places[item.column], item) for item in wanted)) if wanted else None
+
+
+def as_sort_field(value: Any) -> Any:
+    """A column alone as the options of a sort field."""
+    return {"column": value} if isinstance(value, str) else value
+
+
+def order_for(schema: "Schema", wanted: Sequence[SortField], table: str, order_id: int = 1) -> "SortOrder":
+    """The sort order of a table; raises ConfigError for a column that it lacks or that has no order."""
+    from pyiceberg.table import sorting
+    from pyiceberg.transforms import IdentityTransform
+
+    fields = []
+    for item in wanted:
+        source = next((field for field in schema.fields if field.name == item.column), None)
+        if source is None:
+            known = ", ".join(field.name for field in schema.fields)
+            raise ConfigError(f"loader.sort_by: table {table} gets no column {item.column!r}; its columns: {known}")
+        if not source.field_type.is_primitive:
+            raise ConfigError(f"loader.sort_by: {item.column!r}, a {source.field_type}, has no order")
+        fields.append(
+            sorting.SortField(
+                source_id=source.field_id,
+                transform=IdentityTransform(),
+                direction=sorting.SortDirection.ASC if item.direction == "asc" else sorting.SortDirection.DESC,
+                null_order=sorting.NullOrder.NULLS_FIRST if item.nulls_first else sorting.NullOrder.NULLS_LAST,
+            )
+        )
+    return sorting.SortOrder(*fields, order_id=order_id) if fields else sorting.UNSORTED_SORT_ORDER
+
+
+def stage_order(transaction: "Transaction", wanted: Sequence[SortField], table: str) -> None:
+    """Have the table say that its files are sorted so from now on."""
+    from pyiceberg.table.update import AddSortOrderUpdate, AssertDefaultSortOrderId, SetDefaultSortOrderUpdate
+
+    metadata = transaction.table_metadata
+    present = metadata.default_sort_order_id
+    free = 1 + max(order.order_id for order in metadata.sort_orders)
+    order = order_for(metadata.schema(), wanted, table, free)
+    there = next((old for old in metadata.sort_orders if old.fields == order.fields), None)
+    if there is not None and there.order_id == present:
+        return
+    number = order.order_id if there is None else there.order_id
+    added = (AddSortOrderUpdate(sort_order=order),) if there is None else ()
+    unmoved = AssertDefaultSortOrderId(default_sort_order_id=present)
+    transaction._stage((*added, SetDefaultSortOrderUpdate(sort_order_id=number)), (unmoved,))  # noqa: SLF001 - its public update cannot go back to no order
+
+
+def sorted_rows(rows: pa.Table, order: Order) -> pa.Table:
+    """The same rows as *order* wants them; equal ones stay in their order."""
+    keys: list[tuple[pa.ChunkedArray, str]] = []
+    for place, field in order.keys:
+        keys += _keys(rows.column(place), field)
+    columns = pa.table({str(number): values for number, (values, _) in enumerate(keys)})
+    by = [(str(number), f"{direction}ending") for number, (_, direction) in enumerate(keys)]
+    return rows.take(pc.sort_indices(columns, by))
+
+
+def _keys(values: pa.ChunkedArray, field: SortField) -> list[tuple[pa.ChunkedArray, str]]:
+    """Columns without the nulls and NaNs that Arrow would put elsewhere than Iceberg does."""
+    direction = field.direction
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if isinstance(values.type, pa.BaseExtensionType):
+        values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
+    keys: list[tuple[pa.ChunkedArray, str]] = [(values, direction)]
+    if pa.types.is_floating(values.type):
+        keys.insert(0, (pc.is_nan(values), direction))
+    if values.null_count:
+        keys.insert(0, (pc.is_valid(values), "asc" if field.nulls_first else "desc"))
+    return keys
