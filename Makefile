@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check serve docs lock bench soak clean
+.PHONY: help demo test check serve docs lock bench benchmerge soak clean
 
 PYTHONS ?= python3.13 python3.12 python3.11 python3.10 python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ BENCH_ROWS ?= 5000000
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
-		printf '  make %-7s %s\n' "$$target" "$$text"; done
+		printf '  make %-10s %s\n' "$$target" "$$text"; done
 
 demo: ## Install, run the shipped sample job through Dagster and show its table
 	@PYTHONS="$(PYTHONS)" scripts/install base
@@ -38,6 +38,11 @@ soak: ## Run the long tests that `make test` leaves out
 bench: ## Measure CSV to Iceberg against the limit of this machine; BENCH_ROWS=20000000 for growth
 	@PYTHONS="$(PYTHONS)" scripts/install dev
 	@$(BIN)/python benchmarks/bench_csv.py --rows $(BENCH_ROWS) $(ARGS)
+
+benchmerge: ## Measure merges into Iceberg, Delta and PostgreSQL; ARGS="--rows 5000000 --new 0.2 --changes 100000"
+	@PYTHONS="$(PYTHONS)" scripts/install dev
+	@scripts/install-services
+	@$(BIN)/python benchmarks/bench_merge.py $(ARGS)
 
 docs: ## Write the reference and the JSON Schemas anew from the options themselves
 	@PYTHONS="$(PYTHONS)" scripts/install dev

@@ -9,19 +9,15 @@ does for all runs but a project's first). Each result is checked.
 
 import argparse
 import json
-import multiprocessing
-import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import checks
 import gen_events
+from measuring import apart, environment_of, measured
 
 HERE = Path(__file__).parent
 INGESTION = Path(sys.executable).with_name("ingestion")
@@ -51,17 +47,8 @@ def measure(case: str, path: Path, project: Path, wanted: dict[str, int]) -> Res
     (project / "config" / "jobs").mkdir(parents=True)
     (project / "config" / "jobs" / "bench.yaml").write_text(JOB.format(path=path))
     if case == "dagster":
-        subprocess.run([sys.executable, "-c", CREATE_STORAGE], env=environment(project), cwd=project, check=True)
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command(case, path, project), env=environment(project), cwd=project, stdout=subprocess.PIPE
-    )
-    output = process.stdout.read() if process.stdout else b""
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{case} failed with exit code {process.returncode}: {output.decode()}")
+        subprocess.run([sys.executable, "-c", CREATE_STORAGE], env=environment_of(project), cwd=project, check=True)
+    run = measured(case, command(case, path, project), environment_of(project), project)
     files = [str(project / "limit.parquet")] if case == "limit" else data_files(project)
     stored = apart(checks.of_files, files)
     if stored != wanted:
@@ -69,30 +56,18 @@ def measure(case: str, path: Path, project: Path, wanted: dict[str, int]) -> Res
         raise SystemExit(f"{case} stored other data (expected, found): {wrong}")
     return Result(
         case=case,
-        inner_seconds=json.loads(output)["duration_seconds"],
-        seconds=seconds,
-        cpu_seconds=usage.ru_utime + usage.ru_stime,
-        peak_mb=usage.ru_maxrss / 1024,
+        inner_seconds=json.loads(run.output)["duration_seconds"],
+        seconds=run.seconds,
+        cpu_seconds=run.cpu_seconds,
+        peak_mb=run.peak_mb,
         data_mb=sum(Path(file).stat().st_size for file in files) / 1e6,
     )
-
-
-def apart(function: Callable[..., Any], *arguments: object) -> Any:
-    """Call *function* in a process of its own: a child's peak starts at its parent's, so ours stays small."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
 
 
 def command(case: str, path: Path, project: Path) -> list[str]:
     if case == "limit":
         return [sys.executable, str(HERE / "limit.py"), str(path), str(project / "limit.parquet")]
     return [str(INGESTION), "run", "bench", "--json", *(["--bare"] if case == "pipeline" else [])]
-
-
-def environment(project: Path) -> dict[str, str]:
-    ours = {"JOB_CONFIG_PATH": str(project / "config" / "jobs"), "METADATA_PATH": str(project / "metadata")}
-    theirs = {name: value for name, value in os.environ.items() if not name.startswith(("ICEBERG_", "DAGSTER_"))}
-    return theirs | ours
 
 
 def data_files(project: Path) -> list[str]:
