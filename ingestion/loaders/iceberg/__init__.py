@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import pyarrow as pa
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from typing_extensions import Self
 
 from ingestion.errors import ConfigError
 from ingestion.loaders.iceberg.partitions import FieldInput, PartitionField, as_field
@@ -23,6 +24,7 @@ __all__ = ["CatalogOptions", "IcebergLoader", "PartitionField"]
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 _NAME = re.compile(r"[^\s/\\.][^/\\.]*")
+_STORES = ("s3.", "adls.", "gcs.", "hdfs.")
 _BREAKS_HISTORY = "write.metadata.delete-after-commit.enabled"
 
 
@@ -68,6 +70,9 @@ class IcebergLoader(TableLoader):
     merge_strategy: Literal["auto", "copy_on_write", "merge_on_read"] = "auto"
     """How a merge replaces rows: copy_on_write writes the files anew in which they are, merge_on_read marks them as
     deleted in files beside those, which costs each reader a little, auto does what costs less in the long run."""
+    overwrite_scope: Literal["table", "partitions"] = "table"
+    """What write_mode overwrite replaces: the whole table, or exactly those partitions that the new rows fall into.
+    Rows that another job commits to these before this load does are replaced too."""
     partition_by: list[Annotated[PartitionField, BeforeValidator(as_field, json_schema_input_type=FieldInput)]] = []
     """Columns, or {column, transform}, by which the table's files are kept apart. Another value than the table has
     changes it for files written from now on, [] to none; left out, the table stays as it is."""
@@ -98,6 +103,17 @@ class IcebergLoader(TableLoader):
                 f"{_BREAKS_HISTORY} deletes the history that a job's cursor may have to be read from; leave it out"
             )
         return value
+
+    @model_validator(mode="after")
+    def _scope_and_mode_agree(self) -> Self:
+        if self.overwrite_scope == "partitions" and self.write_mode != "overwrite":
+            raise ValueError("overwrite_scope is about write_mode overwrite; set that, or leave overwrite_scope out")
+        return self
+
+    @property
+    def replaces_all(self) -> bool:
+        """Where the whole table is overwritten, or missing rows are deleted."""
+        return super().replaces_all and (self.overwrite_scope == "table" or self.delete_missing != "none")
 
     def identifier(self, job: str = "") -> tuple[str, ...]:
         """Namespace and table; the table is named after the *job* where no name is given."""
@@ -163,7 +179,10 @@ class IcebergLoader(TableLoader):
 
         # Its advice to install another planner is for whoever builds the environment, not for each reader.
         warnings.filterwarnings("ignore", message="Iceberg scan planning")
-        return pl.scan_iceberg(self._opened_table())
+        table = self._opened_table()
+        # Polars asks nobody but its caller how the object store is reached.
+        storage = {key: value for key, value in table.io.properties.items() if key.startswith(_STORES)}
+        return pl.scan_iceberg(table, storage_options=storage or None)
 
     def to_table(self) -> pa.Table:
         """The whole table in memory."""

@@ -1,7 +1,7 @@
 """The catalog: opened from pyiceberg's own properties, as a job and the settings name them."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,10 +118,10 @@ def find_table(catalog: "Catalog", identifier: tuple[str, ...]) -> "Table | None
 
 def make_namespace(catalog: "Catalog", namespace: tuple[str, ...]) -> None:
     """Create *namespace* unless it exists or another process creates it in the same moment."""
-    from pyiceberg.exceptions import NamespaceAlreadyExistsError
-    from sqlalchemy.exc import IntegrityError
-
     if catalog.namespace_exists(namespace):
         return
-    with suppress(NamespaceAlreadyExistsError, IntegrityError):
+    try:
         catalog.create_namespace(namespace)
+    except Exception:  # REST catalogs answer what their database says of two at once
+        if not catalog.namespace_exists(namespace):
+            raise

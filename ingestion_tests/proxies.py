@@ -1,0 +1,180 @@
+"""A proxy before a catalog that speaks HTTP: it loses, delays or spoils one of its commits."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+
+FAULTS = [
+    "lost_request",
+    "lost_reply",
+    "error_500",
+    "error_502",
+    "error_504",
+    "refused_503",
+    "conflict",
+    "called_conflict",
+    "late",
+]
+_REST_COMMIT = re.compile(r"POST /v1/namespaces/[^/]+/tables/[^/]+")
+_GLUE_COMMITS = ("AWSGlue.CreateTable", "AWSGlue.UpdateTable")
+_HOP_BY_HOP = {"connection", "transfer-encoding", "content-encoding", "content-length", "keep-alive", "date", "server"}
+
+
+class Proxy(ThreadingHTTPServer):
+    """Passes on what it gets, but commit number *at* (0 = the first; -1 = every request) goes wrong as *fault* says."""
+
+    daemon_threads = True
+
+    def __init__(self, target: str, fault: str = "", at: int = 0, hook: Callable[[], None] | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.target = target
+        self.fault = fault
+        self.at = at
+        self.hook = hook or (lambda: None)
+        self.commits = 0
+        self.requests: list[str] = []
+        self.seen: list[dict[str, str]] = []
+        self._lock = threading.Lock()
+        self._late: list[threading.Thread] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def strikes(self, line: str, headers: dict[str, str]) -> bool:
+        """Whether this request is the one that goes wrong."""
+        with self._lock:
+            self.requests.append(line)
+            self.seen.append(headers)
+            if self.at < 0:
+                return True
+            if not (_REST_COMMIT.fullmatch(line) or headers.get("x-amz-target") in _GLUE_COMMITS):
+                return False
+            number, self.commits = self.commits, self.commits + 1
+        return number == self.at and bool(self.fault)
+
+    def afterwards(self, send: Callable[[], Any]) -> None:
+        def later() -> None:
+            time.sleep(0.02)
+            send()
+
+        thread = threading.Thread(target=later)
+        self._late.append(thread)
+        thread.start()
+
+    def settle(self) -> None:
+        """Wait until nothing is on its way any more."""
+        for thread in self._late:
+            thread.join()
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that was killed while it waited is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Proxy
+
+    def log_message(self, *_: Any) -> None: ...
+
+    def do_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+
+        def send() -> httpx.Response:
+            kept = {name: value for name, value in headers.items() if name != "connection"}
+            return httpx.request(self.command, self.server.target + self.path, headers=kept, content=body, timeout=60)
+
+        if not self.server.strikes(f"{self.command} {self.path.partition('?')[0]}", headers):
+            self._pass_on(send())
+        else:
+            getattr(self, "_" + self.server.fault)(send)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_any  # noqa: N815 - the server's names
+
+    def _pass_on(self, answer: httpx.Response) -> None:
+        content = answer.content
+        self.send_response(answer.status_code)
+        for name, value in answer.headers.items():
+            if name.lower() not in _HOP_BY_HOP:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _answer(self, status: int, kind: str) -> None:
+        error = {"error": {"message": f"{kind} by the proxy", "type": kind, "code": status}}
+        self._pass_on(httpx.Response(status, json=error))
+
+    def _lost_request(self, _: Callable[[], httpx.Response]) -> None:
+        self.close_connection = True
+
+    def _lost_reply(self, send: Callable[[], httpx.Response]) -> None:
+        send()
+        self.close_connection = True
+
+    def _error_500(self, send: Callable[[], httpx.Response]) -> None:
+        send()
+        self._answer(500, "CommitStateUnknownException")
+
+    def _error_502(self, send: Callable[[], httpx.Response]) -> None:
+        send()
+        self._answer(502, "BadGateway")
+
+    def _error_504(self, send: Callable[[], httpx.Response]) -> None:
+        send()
+        self._answer(504, "GatewayTimeout")
+
+    def _refused_503(self, _: Callable[[], httpx.Response]) -> None:
+        self._answer(503, "SlowDownException")
+
+    def _conflict(self, _: Callable[[], httpx.Response]) -> None:
+        self._answer(409, "CommitFailedException")
+
+    def _called_conflict(self, send: Callable[[], httpx.Response]) -> None:
+        send()
+        self._answer(409, "CommitFailedException")
+
+    def _late(self, send: Callable[[], httpx.Response]) -> None:
+        self.server.afterwards(send)
+        self._answer(504, "GatewayTimeout")
+
+    def _denied_401(self, _: Callable[[], httpx.Response]) -> None:
+        self._answer(401, "NotAuthorizedException")
+
+    def _denied_403(self, _: Callable[[], httpx.Response]) -> None:
+        self._answer(403, "ForbiddenException")
+
+    def _kill_before(self, _: Callable[[], httpx.Response]) -> None:
+        self.server.hook()
+        self.close_connection = True
+
+    def _kill_inside(self, send: Callable[[], httpx.Response]) -> None:
+        self.server.hook()
+        send()
+        self.close_connection = True
+
+    def _kill_after(self, send: Callable[[], httpx.Response]) -> None:
+        send()
+        self.server.hook()
+        self.close_connection = True
+
+
+@contextmanager
+def proxied(target: str, fault: str = "", at: int = 0, hook: Callable[[], None] | None = None) -> Iterator[Proxy]:
+    """A proxy before *target* until the end of the block."""
+    proxy = Proxy(target, fault, at, hook)
+    thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        proxy.settle()
+        proxy.shutdown()
+        proxy.server_close()
+        thread.join()
