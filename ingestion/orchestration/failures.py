@@ -10,6 +10,7 @@ from ingestion.config import JobConfig
 from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
 from ingestion.orchestration.names import ERROR_CLASS, REPORT
 from ingestion.report import RunReport
+from ingestion.secrets import redact_error
 
 __all__ = ["failures_told", "is_lasting", "reason_of", "told_at_once"]
 
@@ -39,10 +40,11 @@ def told_at_once() -> Iterator[None]:
     """Let whoever wrote the asset say how often a TransientError is retried; any other error of ours never is."""
     try:
         yield
-    except TransientError:
+    except BaseException as error:
+        redact_error(error)
+        if isinstance(error, IngestionError) and not isinstance(error, TransientError):
+            raise _failure(error, None) from error
         raise
-    except IngestionError as error:
-        raise _failure(error, None) from error
 
 
 def reason_of(event: dg.DagsterEvent) -> str:

@@ -70,6 +70,17 @@ class LoaderIOManager(dg.ConfigurableIOManager):
 
         Of a partitioned asset only the rows of the partitions at hand; the metadata columns names the columns.
         """
+        with told_at_once():
+            return self._read(context)
+
+    def _land(self, context: dg.OutputContext, value: Any) -> tuple[RunReport, pa.RecordBatch | None]:
+        metadata, key = context.definition_metadata, context.asset_key
+        with told_at_once():
+            loader = loader_of(self.loader_type, self._options(), key, metadata)
+            parts = _parts(context, loader, metadata)
+            return Landing(loader, key.to_user_string(), context.run_id, parts).land(batches_of(value))
+
+    def _read(self, context: dg.InputContext) -> Any:
         upstream = context.upstream_output
         described: Mapping[str, Any] = upstream.definition_metadata if upstream is not None else {}
         loader = self._loader(context.asset_key, described)
@@ -82,15 +93,10 @@ class LoaderIOManager(dg.ConfigurableIOManager):
         chosen = pa.schema([schema.field(name) for name in columns])
         return form_named(context.dagster_type.typing_type)(rows_within(limits, frame).select(columns), chosen)
 
-    def _land(self, context: dg.OutputContext, value: Any) -> tuple[RunReport, pa.RecordBatch | None]:
-        metadata, key = context.definition_metadata, context.asset_key
-        with told_at_once():
-            loader = loader_of(self.loader_type, self._options(), key, metadata)
-            parts = _parts(context, loader, metadata)
-            return Landing(loader, key.to_user_string(), context.run_id, parts).land(batches_of(value))
-
     def _loader(self, key: dg.AssetKey, metadata: Mapping[str, Any]) -> Loader:
-        job = find_job(key.to_user_string()) if self._options() == {} else None
+        job = find_job(key.path[0]) if len(key.path) == 1 and not self._options() else None
+        if job is not None and job.job is None:
+            raise job.error or ConfigError(f"{job.path}: does not load")
         if job is not None and job.job is not None:
             return job.job.resolved().loader
         return loader_of(self.loader_type, self._options(), key, metadata)

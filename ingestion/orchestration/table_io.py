@@ -21,7 +21,6 @@ from ingestion.loaders.tables.parts import without_strays
 from ingestion.pipeline import record, stamped
 from ingestion.plugins import Batch, Load, Origin, Part, State
 from ingestion.report import RunReport
-from ingestion.secrets import redact_error
 
 __all__ = ["Landing", "check_options", "loader_of"]
 
@@ -81,17 +80,13 @@ class Landing:
     max_bad_ratio: float = 0.05
 
     def land(self, rows: Iterator[pa.RecordBatch]) -> tuple[RunReport, pa.RecordBatch | None]:
-        """Land *rows* in one commit; what was done, and the first rows. Raises what went wrong, without secrets."""
+        """Land *rows* in one commit; what was done, and the first rows."""
         report = RunReport(self.asset, self.run_id, uuid.uuid4().hex, datetime.now(timezone.utc))
         first: list[pa.RecordBatch] = []
         started = time.perf_counter()
-        try:
-            state = self.loader.state(self.asset)
-            load = Load(self.asset, self.run_id, report.load_id, State(), replaces=self._replaced(), alone=True)
-            result = self.loader.load(load, self._stages(rows, state.schema, report, first))
-        except BaseException as error:
-            redact_error(error)
-            raise
+        state = self.loader.state(self.asset)
+        load = Load(self.asset, self.run_id, report.load_id, State(), replaces=self._replaced(), alone=True)
+        result = self.loader.load(load, self._stages(rows, state.schema, report, first))
         record(report, result, time.perf_counter() - started)
         return report, first[0] if first else None
 
