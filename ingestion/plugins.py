@@ -265,6 +265,11 @@ class Loader(Plugin):
         """Whether what a load does not bring is gone afterwards, so that it needs all that the source has."""
         return False
 
+    @property
+    def deletes_missing(self) -> bool:
+        """Whether rows of the table that a load does not bring are taken for gone at the source."""
+        return False
+
     def admit(self, batches: Iterator[Batch], known: pa.Schema | None) -> Iterator[Batch]:  # noqa: ARG002 - for those who implement it
         """The stream as the target takes it, *known* being its columns: rows that it refuses are rejected.
 

@@ -98,6 +98,11 @@ class FileConnector(Connector):
 
     def beside(self, loader: Loader) -> Self:
         """Every file is read again for a loader that replaces what earlier ones brought."""
+        if self.incremental and "incremental" in self.model_fields_set and loader.deletes_missing:
+            raise ValueError(
+                "source.incremental: true leaves out files that were loaded before, so loader.delete_missing would "
+                "delete their rows; leave incremental out, or set delete_missing: none"
+            )
         return self.with_defaults(incremental=not loader.replaces_all)
 
     @property

@@ -1,12 +1,15 @@
 """The options of loaders whose target is a table: how rows meet those that are there, and what may change."""
 
 from abc import ABC
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeAlias
 
+import pyarrow as pa
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 from typing_extensions import Self
 
-from ingestion.plugins import Loader, Model
+from ingestion.loaders.tables.types import Storage
+from ingestion.plugins import Batch, Loader, Model
 
 __all__ = ["DELETED_AT", "Columns", "SchemaContract", "TableLoader", "WriteMode"]
 
@@ -87,3 +90,22 @@ class TableLoader(Loader, ABC):
     def replaces_all(self) -> bool:
         """Where the whole table is overwritten, or missing rows are deleted."""
         return self.write_mode == "overwrite" or self.delete_missing != "none"
+
+    @property
+    def deletes_missing(self) -> bool:
+        """Where delete_missing says so."""
+        return self.delete_missing != "none"
+
+    def admit(self, batches: Iterator[Batch], known: pa.Schema | None) -> Iterator[Batch]:
+        """The stream without rows that lack a key or break the schema contract, which are rejected.
+
+        Raises DataError where an option names a column that the data lacks, where the data has a column of a name
+        that the table keeps for the service, and where the contract is to freeze what the data would change.
+        """
+        from ingestion.loaders.tables.admission import Admission
+
+        return Admission(self, known).apply(batches)
+
+    def stored_type(self, dtype: pa.DataType, column: str) -> pa.DataType:
+        """The type in which the target holds values of *dtype*; raises DataError for one that it cannot hold."""
+        return Storage(f"table {self.table}").plain(dtype, column)
