@@ -90,7 +90,7 @@ def test_files_that_hold_fewer_rows_than_were_given_are_not_committed(project):
         target.finish()
         target.rows += 1
         with pytest.raises(DataError, match=r"table default\.t: 4 rows were to be written and its files hold 3"):
-            target.land(lambda _: None, target.add({LOAD: "l1"}))
+            target.land(lambda _: None, lambda transaction: target.stage(transaction, {LOAD: "l1"}))
         target.abort()
     assert files_below(project) == []
 

@@ -8,7 +8,7 @@ import errno
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
-__all__ = ["Landing", "NotSent", "append", "replace_all", "send", "staged"]
+__all__ = ["Landing", "NotSent", "added_by", "append", "change", "replace_all", "send", "staged"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 60
@@ -151,6 +151,11 @@ def _discard(transaction: "Transaction", producers: "Sequence[_SnapshotProducer[
         remove(transaction._table.io, [*producer._written_manifests, *producer._written_manifest_lists])  # noqa: SLF001 - see the module
 
 
+def added_by(producer: "_SnapshotProducer[Any]") -> "list[DataFile]":
+    """All files that its snapshot adds, those of deletes included."""
+    return [*producer._added_data_files, *getattr(producer, "added_deletes", ())]  # noqa: SLF001 - it has no getter
+
+
 def append(
     transaction: "Transaction", summary: dict[str, str], files: "Sequence[DataFile]"
 ) -> "_SnapshotProducer[Any]":
@@ -166,6 +171,21 @@ def replace_all(
     from ingestion.loaders.iceberg.producers import ReplaceAll
 
     return staged(transaction, ReplaceAll.on(transaction, summary), files)
+
+
+def change(
+    transaction: "Transaction",
+    summary: dict[str, str],
+    files: "Sequence[DataFile]",
+    *,
+    removed: Collection[str] = (),
+    deletes: "Sequence[DataFile]" = (),
+) -> "_SnapshotProducer[Any]":
+    """Stage one snapshot that adds data *files* and the delete files *deletes*, and takes out the paths *removed*."""
+    from ingestion.loaders.iceberg.producers import ChangeFiles
+
+    producer = ChangeFiles.between(transaction, summary, removed, deletes, adds_rows=bool(files))
+    return staged(transaction, producer, files)
 
 
 def staged(

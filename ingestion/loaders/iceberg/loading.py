@@ -1,14 +1,13 @@
 """One load: rows, rejected rows and the cursor land together, or none of them does."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ingestion.errors import DataError, Superseded
 from ingestion.loaders.iceberg.catalog import translated
-from ingestion.loaders.iceberg.commit import append, replace_all
 from ingestion.loaders.iceberg.cursors import discard, stored
 from ingestion.loaders.iceberg.history import (
     CONFIG,
@@ -30,7 +29,6 @@ from ingestion.plugins import Batch, Cursor, Load, LoadResult
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
-    from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.snapshots import Snapshot
     from pyiceberg.table.update.snapshot import _SnapshotProducer
@@ -49,7 +47,7 @@ class Loading:
         self._load = load
         self._cursor: Cursor = None
         self._kept: Any = None  # the cursor as the commit holds it
-        self._target = Target(catalog, identifier, options, load.load_id)
+        self._target = _target_of(options)(catalog, identifier, options, load.load_id)
         self._quarantine = Quarantine(catalog, identifier, load)
 
     def run(self, batches: Iterator[Batch]) -> LoadResult:
@@ -61,18 +59,30 @@ class Loading:
         except BaseException:
             self._take_back()
             raise
+        finally:
+            self._target.close()
 
     def _consume(self, batches: Iterator[Batch]) -> None:
         where = f"table {self._target.name}"
         for batch in batches:
             with translated(where):
-                self._target.write(batch.records)
+                self._target.write(batch.records, batch.origin.source)
                 if batch.rejected is not None and batch.rejected.num_rows:
                     self._quarantine.write(batch.rejected)
             if batch.cursor is not None:
                 self._cursor = batch.cursor
+        self._refuse_to_empty()
         with translated(where):
             self._target.finish()
+
+    def _refuse_to_empty(self) -> None:
+        options = self._options
+        if options.replaces_all and not self._target.rows and not options.allow_empty:
+            what = "write_mode overwrite" if options.write_mode == "overwrite" else "delete_missing"
+            raise DataError(
+                f"table {self._target.name}: the source gave no rows, and {what} would empty "
+                f"the table; check the source, or set loader.allow_empty: true if that is right"
+            )
 
     def _land(self) -> LoadResult:
         started = time.perf_counter()
@@ -87,15 +97,9 @@ class Loading:
         return self._result(table, snapshot, started)
 
     def _has_something_to_say(self) -> bool:
-        rows = self._target.rows
         if self._options.write_mode == "overwrite":
-            if not rows and not self._options.allow_empty:
-                raise DataError(
-                    f"table {self._target.name}: the source gave no rows, and write_mode overwrite would empty "
-                    f"the table; check the source, or set loader.allow_empty: true if that is right"
-                )
             return self._target.has_schema
-        if rows or self._quarantine.rows:
+        if self._quarantine.rows or not self._target.idle:
             return True
         return self._target.has_schema and self._is_new(self._cursor)
 
@@ -124,7 +128,7 @@ class Loading:
                 f"nothing of this run was loaded, run again"
             )
 
-    def _stage(self, transaction: "Transaction", files: "Sequence[DataFile]") -> "_SnapshotProducer[Any]":
+    def _stage(self, transaction: "Transaction") -> "_SnapshotProducer[Any]":
         load, metadata = self._load, transaction.table_metadata
         io = transaction._table.io  # noqa: SLF001 - the table that the transaction is on
         summary = {
@@ -136,14 +140,13 @@ class Loading:
             MODE: self._options.write_mode,
             ROWS: str(self._target.rows),
         }
-        add = replace_all if self._options.write_mode == "overwrite" else append
         if load.alone:
-            return add(transaction, summary, files)
+            return self._target.stage(transaction, summary)
         cursor = entry_of(metadata, load.job, io).cursor if self._kept is None else self._kept
         entry = Entry(load.load_id, cursor)
         summary[ENTRY + load.job] = entry.in_summary()
         sequence = getattr(metadata, "last_sequence_number", 0) + 1  # format version 1 has none
-        producer = add(transaction, summary, files)
+        producer = self._target.stage(transaction, summary)
         transaction.set_properties({ENTRY + load.job: entry.in_property(producer.snapshot_id, sequence)})
         return producer
 
@@ -172,5 +175,15 @@ class Loading:
             added=target.added,
             absent=target.absent,
             table_rows=rows_of(table or target.found),
+            removed=target.removed,
+            changes=target.changes,
             notes=target.notes,
         )
+
+
+def _target_of(options: "IcebergLoader") -> type[Target]:
+    from ingestion.loaders.iceberg.merge.target import KeyedTarget, MergeTarget
+
+    if options.write_mode == "merge":
+        return MergeTarget
+    return KeyedTarget if options.merge_keys else Target

@@ -1,20 +1,45 @@
 """Snapshots that pyiceberg has no producer for."""
 
 from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pyiceberg.manifest import DataFileContent, ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
-from pyiceberg.table.snapshots import Operation
+from pyiceberg.manifest import (
+    DataFile,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestFile,
+    ManifestWriter,
+    ManifestWriterV2,
+)
+from pyiceberg.table import TableProperties
+from pyiceberg.table.snapshots import Operation, SnapshotSummaryCollector, Summary, update_snapshot_summaries
 from pyiceberg.table.update.snapshot import _SnapshotProducer
 
 if TYPE_CHECKING:
     from pyiceberg.table import Transaction
 
-__all__ = ["Emptied", "RemoveFiles", "ReplaceAll"]
+__all__ = ["ChangeFiles", "Emptied", "RemoveFiles", "ReplaceAll"]
+
+
+class _DeleteManifestWriter(ManifestWriterV2):
+    """A manifest of delete files."""
+
+    def content(self) -> ManifestContent:
+        return ManifestContent.DELETES
+
+    @property
+    def _meta(self) -> dict[str, str]:
+        return {**super()._meta, "content": "deletes"}
 
 
 class _Removing(_SnapshotProducer[Any]):
-    """Takes files of the parent snapshot out by path, without looking at their rows."""
+    """Takes data files and delete files of the parent snapshot out by path, without looking at their rows."""
+
+    added_deletes: Sequence[DataFile] = ()  # delete files that come
 
     @abstractmethod
     def _doomed(self, path: str) -> bool:
@@ -23,21 +48,90 @@ class _Removing(_SnapshotProducer[Any]):
     def _build_delete_files_partition_predicate(self) -> None:
         """Files are named one by one; no predicate is needed to find them."""
 
-    def _parent_manifests(self) -> list[ManifestFile]:
-        parent = self._parent_snapshot_id
-        snapshot = self._transaction.table_metadata.snapshot_by_id(parent) if parent is not None else None
-        return snapshot.manifests(self._io) if snapshot is not None else []
+    @cached_property
+    def _parent(self) -> list[tuple[ManifestFile, list[ManifestEntry]]]:
+        """The manifests of the parent snapshot with their live entries."""
+        number = self._parent_snapshot_id
+        snapshot = self._transaction.table_metadata.snapshot_by_id(number) if number is not None else None
+        manifests = snapshot.manifests(self._io) if snapshot is not None else []
+        return [(item, item.fetch_manifest_entry(self._io, discard_deleted=True)) for item in manifests]
+
+    def _going(self, content: ManifestContent) -> list[ManifestEntry]:
+        """Entries of the files that go, of data or of deletes."""
+        return [
+            self._with(ManifestEntryStatus.DELETED, entry)
+            for manifest, entries in self._parent
+            if manifest.content == content
+            for entry in entries
+            if self._doomed(entry.data_file.file_path)
+        ]
 
     def _deleted_entries(self) -> list[ManifestEntry]:
-        doomed = []
-        for manifest in self._parent_manifests():
-            if manifest.content != ManifestContent.DATA:
-                continue
-            for entry in manifest.fetch_manifest_entry(self._io, discard_deleted=True):
-                if entry.data_file.content == DataFileContent.DATA and self._doomed(entry.data_file.file_path):
-                    self._deleted_data_files.add(entry.data_file)
-                    doomed.append(self._with(ManifestEntryStatus.DELETED, entry))
+        """What goes into manifests of data; those of deletes are written by `_process_manifests`."""
+        doomed = self._going(ManifestContent.DATA)
+        self._deleted_data_files.update(entry.data_file for entry in doomed)
         return doomed
+
+    def _existing_manifests(self) -> list[ManifestFile]:
+        kept = []
+        for manifest, entries in self._parent:
+            left = [entry for entry in entries if not self._doomed(entry.data_file.file_path)]
+            if len(left) == len(entries):
+                kept.append(manifest)
+            elif left:
+                with self._writer(manifest.content, manifest.partition_spec_id) as writer:
+                    for entry in left:
+                        writer.add_entry(self._with(ManifestEntryStatus.EXISTING, entry))
+                kept.append(writer.to_manifest_file())
+        return kept
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        """Add the manifests that say which delete files come and go."""
+        changes: defaultdict[int, list[ManifestEntry]] = defaultdict(list)
+        for file in self.added_deletes:
+            changes[file.spec_id].append(self._added(file))
+        for entry in self._going(ManifestContent.DELETES):
+            self._deleted_data_files.add(entry.data_file)
+            changes[entry.data_file.spec_id].append(entry)
+        for spec_id, entries in changes.items():
+            with self._writer(ManifestContent.DELETES, spec_id) as writer:
+                for entry in entries:
+                    writer.add_entry(entry)
+            manifests.append(writer.to_manifest_file())
+        return manifests
+
+    def _writer(self, content: ManifestContent, spec_id: int) -> ManifestWriter:
+        spec = self.spec(spec_id)
+        if content == ManifestContent.DATA:
+            return self.new_manifest_writer(spec)
+        output = self.new_manifest_output()
+        return _DeleteManifestWriter(spec, self.schema(), output, self._snapshot_id, self._compression)
+
+    def _summary(self, snapshot_properties: dict[str, str] = {}) -> Summary:  # noqa: B006 - as its parent has it
+        """Counts of all files, those of deletes and of other partition specs included."""
+        metadata = self._transaction.table_metadata
+        name, default = (
+            TableProperties.WRITE_PARTITION_SUMMARY_LIMIT,
+            TableProperties.WRITE_PARTITION_SUMMARY_LIMIT_DEFAULT,
+        )
+        counts = SnapshotSummaryCollector(partition_summary_limit=int(metadata.properties.get(name, default)))
+        for file in (*self._added_data_files, *self.added_deletes):
+            counts.add_file(file, metadata.schema(), self.spec(file.spec_id))
+        for file in self._deleted_data_files:
+            counts.remove_file(file, metadata.schema(), self.spec(file.spec_id))
+        number = self._parent_snapshot_id
+        parent = metadata.snapshot_by_id(number) if number is not None else None
+        own = Summary(operation=self._operation, **counts.build(), **snapshot_properties)
+        return update_snapshot_summaries(own, parent.summary if parent is not None else None)
+
+    def _added(self, file: DataFile) -> ManifestEntry:
+        return ManifestEntry.from_args(
+            status=ManifestEntryStatus.ADDED,
+            snapshot_id=self.snapshot_id,
+            sequence_number=None,
+            file_sequence_number=None,
+            data_file=file,
+        )
 
     def _with(self, status: ManifestEntryStatus, entry: ManifestEntry) -> ManifestEntry:
         return ManifestEntry.from_args(
@@ -50,7 +144,7 @@ class _Removing(_SnapshotProducer[Any]):
 
 
 class ReplaceAll(_Removing):
-    """One snapshot with the added files and nothing else: delete files and all earlier data files are left out."""
+    """One snapshot with the added files and nothing else: all earlier data files and delete files are left out."""
 
     @classmethod
     def on(cls, transaction: "Transaction", summary: dict[str, str]) -> "ReplaceAll":
@@ -62,38 +156,43 @@ class ReplaceAll(_Removing):
     def _doomed(self, path: str) -> bool:  # noqa: ARG002 - every file is
         return True
 
-    def _existing_manifests(self) -> list[ManifestFile]:
-        return []
-
 
 class RemoveFiles(_Removing):
     """One snapshot without the given files."""
 
-    doomed: frozenset[str] = frozenset()
+    doomed: Collection[str] = frozenset()
 
     @classmethod
-    def on(cls, transaction: "Transaction", summary: dict[str, str], doomed: frozenset[str]) -> "RemoveFiles":
+    def on(cls, transaction: "Transaction", summary: dict[str, str], doomed: Collection[str]) -> "RemoveFiles":
         """A producer on the main branch of *transaction*'s table."""
         producer = cls(Operation.DELETE, transaction, transaction._table.io, snapshot_properties=summary)  # noqa: SLF001 - as its own factories do
-        producer.doomed = doomed
+        producer.doomed = frozenset(doomed)
         return producer
 
     def _doomed(self, path: str) -> bool:
         return path in self.doomed
 
-    def _existing_manifests(self) -> list[ManifestFile]:
-        kept = []
-        for manifest in self._parent_manifests():
-            entries = manifest.fetch_manifest_entry(self._io, discard_deleted=True)
-            left = [entry for entry in entries if entry.data_file.file_path not in self.doomed]
-            if len(left) == len(entries):
-                kept.append(manifest)
-            elif left:
-                with self.new_manifest_writer(self.spec(manifest.partition_spec_id)) as writer:
-                    for entry in left:
-                        writer.add_entry(self._with(ManifestEntryStatus.EXISTING, entry))
-                kept.append(writer.to_manifest_file())
-        return kept
+
+class ChangeFiles(RemoveFiles):
+    """One snapshot without the given files, data or deletes, and with others; data files are appended as usual."""
+
+    @classmethod
+    def between(
+        cls,
+        transaction: "Transaction",
+        summary: dict[str, str],
+        doomed: Collection[str],
+        deletes: Sequence[DataFile],
+        *,
+        adds_rows: bool,
+    ) -> "ChangeFiles":
+        """A producer on the main branch of *transaction*'s table; *deletes* are the delete files that come."""
+        operation = Operation.OVERWRITE if adds_rows else Operation.DELETE
+        if not doomed and not deletes:
+            operation = Operation.APPEND
+        producer = cls(operation, transaction, transaction._table.io, snapshot_properties=summary)  # noqa: SLF001 - as its own factories do
+        producer.doomed, producer.added_deletes = frozenset(doomed), tuple(deletes)
+        return producer
 
 
 class Emptied(_SnapshotProducer[Any]):

@@ -59,7 +59,8 @@ class Quarantine:
         self._rows.finish()
         load = self._load
         summary = {LOAD: load.load_id, RUN: load.run_id, JOB: load.job, CONFIG: load.config_hash}
-        self._rows.land(_anything, self._rows.add(summary))
+        rows = self._rows
+        rows.land(_anything, lambda transaction: rows.stage(transaction, summary))
 
     def abort(self) -> None:
         """Stop, and take back what was written or committed."""

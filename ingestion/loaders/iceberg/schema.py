@@ -102,13 +102,13 @@ class Evolution:
         self._changes, self._fits = [], {}
         self.__post_init__()
         for change in changes:
-            self._follow(change)
+            self.follow(change)
 
     def fit(self, incoming: pa.Schema) -> Fit:
         """How batches of *incoming* are written; widens the plan first where that is needed."""
         found = self._fits.get(incoming)
         if found is None or found.generation != self.generation:
-            self._follow(incoming)
+            self.follow(incoming)
             found = self._fits[incoming] = self._fit(incoming)
         return found
 
@@ -167,7 +167,8 @@ class Evolution:
         else:
             stage(transaction, self.options, self._changes, self._optional, self.name)
 
-    def _follow(self, incoming: pa.Schema) -> None:
+    def follow(self, incoming: pa.Schema) -> None:
+        """Have a plan with these columns."""
         if self.table is not None and self._plan is None:
             self._replan()
         present = {item.name: item for item in file_schema(self._plan.schema())} if self._plan else {}

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from ingestion.errors import DataError, TransientError
 from ingestion.loaders.iceberg.catalog import find_table
-from ingestion.loaders.iceberg.commit import Landing, NotSent, append
+from ingestion.loaders.iceberg.commit import Landing, NotSent, added_by, append, replace_all
 from ingestion.loaders.iceberg.schema import Evolution
 from ingestion.loaders.iceberg.staging import SchemaMoved
 from ingestion.loaders.iceberg.writer import StreamWriter, remove
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
     from ingestion.loaders.iceberg import IcebergLoader
+    from ingestion.loaders.iceberg.fit import Fit
 
 __all__ = ["Target"]
 
-Stage = Callable[["Transaction", "Sequence[DataFile]"], "_SnapshotProducer[Any]"]
+Add = Callable[["Transaction", dict[str, str], "Sequence[DataFile]"], "_SnapshotProducer[Any]"]
+Stage = Callable[["Transaction"], "_SnapshotProducer[Any]"]
 
 
 class Target:
@@ -40,10 +42,12 @@ class Target:
         self.in_doubt = False  # a request is on its way, or was lost: nothing that it refers to may be deleted
         self._catalog = catalog
         self._load_id = load_id
+        self._options = options
         self._target_file_size = options.target_file_size
         self._brought: dict[str, None] = {}  # names of the columns, in the order of the data
         self._evolution = Evolution(catalog, identifier, find_table(catalog, identifier), options)
         self._writer = StreamWriter(load_id, self._target_file_size)
+        self._add = self._adding()
         self._used: dict[int, list[DataFile]] = {}  # by the snapshot that was to hold them
 
     @property
@@ -66,16 +70,40 @@ class Target:
         """Bytes of all files."""
         return sum(int(file.file_size_in_bytes) for file in self.files)
 
-    def write(self, records: pa.RecordBatch) -> None:
-        """Take rows; a batch without rows still adds those of its columns that have a type."""
-        self._brought.update(dict.fromkeys(records.schema.names))
-        schema = records.schema if records.num_rows else self._evolution.decided(records.schema)
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to commit but a cursor."""
+        return not self.rows
+
+    @property
+    def removed(self) -> dict[str, int]:
+        """Rows that were left out on purpose, by reason."""
+        return {}
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """What a merge did, by rows."""
+        return {}
+
+    def write(self, records: pa.RecordBatch, source: str = "") -> None:
+        """Take rows of *source*; a batch without rows still adds those of its columns that have a type."""
+        stored = self._stored(records)
+        self._brought.update(dict.fromkeys(stored.schema.names))
+        schema = stored.schema if stored.num_rows else self._evolution.decided(stored.schema)
         if not schema.names:
             return
-        fit = self._evolution.fit_of(records) if records.num_rows else self._evolution.fit(schema)
+        fit = self._evolution.fit_of(stored) if stored.num_rows else self._evolution.fit(schema)
         if records.num_rows:
             self.rows += records.num_rows
-            self._writer.write(records, fit, self._evolution.home)
+            self._take(records, fit, source)
+
+    def _stored(self, records: pa.RecordBatch) -> pa.RecordBatch:
+        """The columns that the table is to hold."""
+        return records
+
+    def _take(self, records: pa.RecordBatch, fit: "Fit", source: str) -> None:
+        del source
+        self._writer.write(records, fit, self._evolution.home)
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -107,6 +135,9 @@ class Target:
         """Have a table to commit to, even where no row says what it should look like."""
         self._evolution.begin()
 
+    def close(self) -> None:
+        """Give back what was held for this load alone."""
+
     def abort(self) -> None:
         """Stop; remove the files unless a commit refers to them or may do so."""
         self._writer.abort(keep=self.landed or self.in_doubt)
@@ -117,9 +148,10 @@ class Target:
         def staged(table: "Table | None") -> "tuple[Transaction, _SnapshotProducer[Any]]":
             expect(table)
             transaction = self._transaction(table)
+            self._settle_on(table)
             self._prove_whole()
-            producer = stage(transaction, self.files)
-            self._used[producer.snapshot_id] = self.files
+            producer = stage(transaction)
+            self._used[producer.snapshot_id] = added_by(producer)
             self.in_doubt = True
             return transaction, producer
 
@@ -132,9 +164,25 @@ class Target:
         self._keep_only(self._used.get(snapshot.snapshot_id, self.files), table)
         return table, snapshot
 
-    def add(self, summary: dict[str, str]) -> "Stage":
-        """The stage that appends."""
-        return lambda transaction, files: append(transaction, summary, files)
+    def stage(self, transaction: "Transaction", summary: dict[str, str]) -> "_SnapshotProducer[Any]":
+        """Stage one snapshot with what was written."""
+        return self._add(transaction, summary, self.files)
+
+    def _settle_on(self, table: "Table | None") -> None:
+        """Have files that fit *table*, whose columns are known to do so."""
+
+    def _adding(self) -> "Add":
+        if self._options.overwrite_scope == "table":
+            return replace_all if self._options.write_mode == "overwrite" else append
+        from ingestion.loaders.iceberg.replacing import PartitionReplacement, check_scope
+
+        check_scope(self._options, self.found, self.name)
+        return PartitionReplacement(self._evolution.fit_of, self._another_writer).stage
+
+    def _another_writer(self) -> StreamWriter:
+        writer = StreamWriter(f"{self._load_id}-kept-{len(self._used)}", self._target_file_size)
+        self._writer.succeeded_by(writer)
+        return writer
 
     def _transaction(self, table: "Table | None") -> "Transaction":
         self._evolution.settle()
@@ -149,11 +197,16 @@ class Target:
 
     def _prove_whole(self) -> None:
         held = sum(int(file.record_count) for file in self.files)
-        if held != self.rows:
+        if held != self._written:
             raise DataError(
-                f"table {self.name}: {self.rows} rows were to be written and its files hold {held}; nothing was "
+                f"table {self.name}: {self._written} rows were to be written and its files hold {held}; nothing was "
                 f"loaded. This is a bug of the loader: please report it, with the job and the data that show it"
             )
+
+    @property
+    def _written(self) -> int:
+        """Rows that the files must hold."""
+        return self.rows
 
     def _rewrite(self, table: "Table | None") -> None:
         """Write the files once more, as the table's present schema and partitioning want them."""
@@ -172,7 +225,12 @@ class Target:
     def _keep_only(self, files: "Sequence[DataFile]", table: "Table") -> None:
         self.files = list(files)
         kept = {file.file_path for file in files}
-        remove(table.io, [path for path in self._writer.paths if path not in kept])
+        remove(table.io, [path for path in self._begun if path not in kept])
+
+    @property
+    def _begun(self) -> Sequence[str]:
+        """The paths of all files that were begun."""
+        return self._writer.paths
 
     @property
     def schema(self) -> "Schema":

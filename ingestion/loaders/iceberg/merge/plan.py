@@ -1,0 +1,159 @@
+"""What one load will do to the table as one snapshot has it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.loaders.iceberg.merge.judging import Judge, Verdict
+from ingestion.loaders.iceberg.merge.keys import Keys
+from ingestion.loaders.iceberg.merge.live import LiveFile, live_files
+from ingestion.loaders.iceberg.merge.pruning import Pruning
+from ingestion.loaders.iceberg.merge.reading import Columns, FileReader
+from ingestion.loaders.iceberg.merge.search import Hits, search
+from ingestion.loaders.iceberg.merge.source import Mask, Pass
+from ingestion.loaders.iceberg.merge.strategy import Strategy, cheap
+from ingestion.loaders.tables.options import DELETED_AT
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
+
+    from ingestion.loaders.iceberg import IcebergLoader
+
+__all__ = ["Plan", "Planner"]
+
+
+@dataclass
+class Plan:
+    """Which rows go, which are written, and upon which snapshot that was decided."""
+
+    head: int | None
+    live: dict[str, LiveFile]
+    columns: Columns | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+    missing: list[Hits] = field(default_factory=list)  # rows that the load did not bring; they stand for themselves
+
+    @property
+    def touched(self) -> list[Hits]:
+        """Each file that loses rows, once, with all rows that it loses; a row of the pass is -1 where it has none."""
+        found: dict[str, list[Hits]] = {}
+        for hits in (*(item for verdict in self.verdicts for item in verdict.gone), *self.missing):
+            found.setdefault(hits.reader.live.path, []).append(hits)
+        return [_joined(parts) for parts in found.values()]
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """Rows by what was done to them."""
+        names = ("inserted", "updated", "unchanged", "deleted")
+        counts = {name: sum(getattr(verdict, name) for verdict in self.verdicts) for name in names}
+        return counts | {"missing": sum(len(hits.positions) for hits in self.missing)}
+
+    @property
+    def lost(self) -> int:
+        """Rows of the load that are older than the table's."""
+        return sum(verdict.lost for verdict in self.verdicts)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no row changes."""
+        return not any(count for name, count in self.changes.items() if name != "unchanged")
+
+
+def _joined(parts: Sequence[Hits]) -> Hits:
+    positions = np.concatenate([hits.positions for hits in parts])
+    order = np.argsort(positions, kind="stable")
+    return Hits(parts[0].reader, positions[order], np.concatenate([hits.rows for hits in parts])[order])
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes plans for one load."""
+
+    options: "IcebergLoader"
+    passes: Callable[[], Iterator[Pass]]
+
+    def plan(self, table: "Table | None", planned: "TableMetadata") -> Plan:
+        """Decide what the load does to *table* as it is now, *planned* being what it will be."""
+        if table is None or table.current_snapshot() is None:
+            return self._first()
+        columns = Columns(planned)
+        live = live_files(table)
+        plan = Plan(table.metadata.current_snapshot_id, live, columns)
+        readers = [FileReader(item, table.io, columns) for item in live.values()]
+        brought: dict[str, Mask] = {}
+        for given in self.passes():
+            hits = list(self._search(columns, given, readers))
+            self._note(brought, hits)
+            thorough = _thorough(self.options.merge_strategy, hits)
+            plan.verdicts.append(self._judge(columns).judge(given, hits, thorough=thorough))
+        if self.options.delete_missing != "none":
+            plan.missing = list(self._missing(readers, brought))
+        return plan
+
+    def still_holds(self, plan: Plan, table: "Table | None") -> Plan | None:
+        """*plan* upon a later state that only has more files, none of them with a key of the load; None otherwise."""
+        if table is None or plan.columns is None or self.options.delete_missing != "none":
+            return None
+        live = live_files(table)
+        if any(name not in live or live[name].marks != item.marks for name, item in plan.live.items()):
+            return None
+        added = [FileReader(item, table.io, plan.columns) for name, item in live.items() if name not in plan.live]
+        for given in self.passes():
+            if any(True for _ in self._search(plan.columns, given, added)):
+                return None
+        return replace(plan, head=table.metadata.current_snapshot_id, live=live)
+
+    def _first(self) -> Plan:
+        """Every row that does not delete is new."""
+        plan = Plan(None, {})
+        for given in self.passes():
+            write = ~given.deletes
+            plan.verdicts.append(Verdict(write, [], int(write.sum()), 0, 0, 0, 0))
+        return plan
+
+    def _search(self, columns: Columns, given: Pass, readers: Sequence[FileReader]) -> Iterator[Hits]:
+        keys = given.rows.select(self.options.merge_keys)
+        pruning = Pruning(columns, keys)
+        return search(Keys(keys.columns), self.options.merge_keys, pruning, readers)
+
+    def _judge(self, columns: Columns) -> Judge:
+        return Judge(columns.arrow.names, self.options.merge_keys, self.options.order_by)
+
+    def _note(self, brought: dict[str, Mask], hits: Sequence[Hits]) -> None:
+        """Remember which rows of the table the load has a row for."""
+        if self.options.delete_missing != "none":
+            for item in hits:
+                live = item.reader.live
+                brought.setdefault(live.path, np.zeros(live.rows, np.bool_))[item.positions] = True
+
+    def _missing(self, readers: Sequence[FileReader], brought: dict[str, Mask]) -> Iterator[Hits]:
+        for reader in readers:
+            absent = ~brought.get(reader.live.path, np.zeros(reader.live.rows, np.bool_))
+            absent[reader.dead] = False
+            if self.options.delete_missing == "soft":
+                _leave_marked(reader, absent)
+            positions = np.flatnonzero(absent).astype(np.int64)
+            if len(positions):
+                yield Hits(reader, positions, np.full(len(positions), -1, np.int64))
+
+
+def _thorough(strategy: Strategy, hits: Sequence[Hits]) -> bool:
+    """Whether rewriting is likely, which reads all columns anyway."""
+    return strategy == "copy_on_write" or (strategy == "auto" and cheap(hits))
+
+
+def _leave_marked(reader: FileReader, absent: Mask) -> None:
+    """Take out of *absent* the rows that were found missing before."""
+    for group in reader.groups:
+        marked = pc.is_valid(reader.read([group], [DELETED_AT]).column(0)).to_numpy()
+        absent[group.first : group.first + group.rows] &= ~np.asarray(marked)
+
+
+def deleted_now(rows: pa.Table, at: pa.Scalar) -> pa.Table:
+    """*rows* with *at* as the time when they were found missing."""
+    place = rows.schema.get_field_index(DELETED_AT)
+    return rows.set_column(place, DELETED_AT, pa.repeat(at, rows.num_rows))

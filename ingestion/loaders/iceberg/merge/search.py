@@ -1,0 +1,89 @@
+"""Where the table has the keys of a pass: read from the key columns of the files that may have them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.loaders.iceberg.merge.deletes import Positions
+from ingestion.loaders.iceberg.merge.keys import Keys
+from ingestion.loaders.iceberg.merge.pruning import Pruning
+from ingestion.loaders.iceberg.merge.reading import FileReader, Group
+
+__all__ = ["Hits", "Rows", "search"]
+
+Rows = npt.NDArray[np.int64]
+"""Rows of a pass by their index."""
+
+_THREADS = 2
+_ROWS_AT_ONCE = 1 << 20  # of the table: each look-up begins with a hash table of the keys
+_AHEAD = 4  # tasks that wait
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Rows of one file, and for each the row of the pass with the same key."""
+
+    reader: FileReader
+    positions: Positions
+    rows: Rows
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> "Hits":
+        """Those for which *keep* is true."""
+        return Hits(self.reader, self.positions[keep], self.rows[keep])
+
+
+def search(keys: Keys, names: Sequence[str], pruning: Pruning, readers: Iterable[FileReader]) -> Iterator[Hits]:
+    """The live rows with one of *keys* in the columns *names*, file after file; those without any are left out."""
+    with ThreadPoolExecutor(_THREADS, "iceberg-search") as pool:
+        waiting: list[tuple[FileReader, list[Future[tuple[Positions, Rows]]]]] = []
+        for reader in readers:
+            if pruning.may_hold(reader.live):
+                tasks = [pool.submit(_find, reader, part, keys, names) for part in _parts(pruning.groups(reader), keys)]
+                waiting.append((reader, tasks))
+            while sum(len(tasks) for _, tasks in waiting) > _AHEAD:
+                yield from _hits(*waiting.pop(0))
+        for reader, tasks in waiting:
+            yield from _hits(reader, tasks)
+
+
+def _parts(groups: Sequence[Group], keys: Keys) -> Iterator[list[Group]]:
+    part: list[Group] = []
+    for group in groups:
+        part.append(group)
+        if sum(item.rows for item in part) >= max(_ROWS_AT_ONCE, keys.rows):
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _find(reader: FileReader, groups: Sequence[Group], keys: Keys, names: Sequence[str]) -> tuple[Positions, Rows]:
+    table = reader.read(groups, names)
+    found = keys.find(table.columns)
+    places = pc.indices_nonzero(found.is_valid()).to_numpy().astype(np.int64)
+    rows = found.take(pa.array(places)).to_numpy().astype(np.int64)
+    return _positions(groups, places), rows
+
+
+def _positions(groups: Sequence[Group], places: Positions) -> Positions:
+    """Places in what was read as positions in the file."""
+    sizes = np.array([group.rows for group in groups])
+    starts = np.cumsum(sizes) - sizes
+    shift = np.array([group.first for group in groups]) - starts
+    return np.asarray(places + shift[np.searchsorted(starts, places, side="right") - 1])
+
+
+def _hits(reader: FileReader, tasks: list[Future[tuple[Positions, Rows]]]) -> Iterator[Hits]:
+    found = [task.result() for task in tasks]
+    if not found:
+        return
+    hits = Hits(reader, np.concatenate([item[0] for item in found]), np.concatenate([item[1] for item in found]))
+    if len(hits.positions):
+        hits = hits.where(~np.isin(hits.positions, reader.dead, assume_unique=True))
+    if len(hits.positions):
+        yield hits

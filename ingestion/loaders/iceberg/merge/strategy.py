@@ -1,0 +1,30 @@
+"""Which files are written anew and which get a delete file beside them."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from ingestion.loaders.iceberg.merge.search import Hits
+
+__all__ = ["Strategy", "cheap", "rewritten"]
+
+Strategy: TypeAlias = Literal["auto", "copy_on_write", "merge_on_read"]
+
+_CHEAP = 16 << 20  # bytes of touched files: rewriting them takes about as long as the commit itself
+_SHARE = 0.25  # of a file's rows that are gone: from here on each scan loses more than rewriting costs once
+
+
+def cheap(touched: Sequence[Hits]) -> bool:
+    """Whether to rewrite all of these files costs next to nothing."""
+    return sum(int(hits.reader.live.file.file_size_in_bytes) for hits in touched) <= _CHEAP
+
+
+def rewritten(touched: Sequence[Hits], strategy: Strategy) -> set[str]:
+    """The paths of those files that are to be written anew without the rows that are gone."""
+    if strategy == "auto" and not cheap(touched):
+        return {hits.reader.live.path for hits in touched if _is_worn(hits)}
+    return set() if strategy == "merge_on_read" else {hits.reader.live.path for hits in touched}
+
+
+def _is_worn(hits: Hits) -> bool:
+    gone = len(hits.positions) + len(hits.reader.dead)
+    return gone >= _SHARE * hits.reader.live.rows
