@@ -97,7 +97,7 @@ class Loading:
         return self._result(table, snapshot, started)
 
     def _has_something_to_say(self) -> bool:
-        if self._options.write_mode == "overwrite":
+        if self._options.write_mode == "overwrite" and self._options.overwrite_scope == "table":
             return self._target.has_schema
         if self._quarantine.rows or not self._target.idle:
             return True

@@ -1,9 +1,10 @@
 """partition_by: what a job may say, and from rows to their partitions."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import field_validator
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
 
-__all__ = ["FieldInput", "Key", "PartitionField", "as_field", "keys_of", "split"]
+__all__ = ["FieldInput", "Key", "PartitionField", "Partitioned", "as_field", "comparable", "split"]
 
 Key: TypeAlias = tuple[Any, ...]
 """A partition: its values in Iceberg's representation."""
@@ -61,37 +62,59 @@ def split(rows: pa.Table, schema: "Schema", spec: "PartitionSpec") -> Iterator[t
     """The rows of each partition, with its key."""
     # One contiguous batch: taking from chunked columns costs a copy of all of them each time.
     whole = rows.combine_chunks().to_batches()[0]
-    keys, code = keys_of(whole, schema, spec)
-    order = pc.sort_indices(code)
-    ends = pc.run_end_encode(code.take(order)).run_ends.to_pylist()
+    places = {item.field_id: place for place, item in enumerate(schema.fields)}
+    found = Partitioned({field_id: whole.column(place) for field_id, place in places.items()}, schema, spec)
+    order = pc.sort_indices(found.code)
+    ends = pc.run_end_encode(found.code.take(order)).run_ends.to_pylist()
     start = 0
     for end in ends:
         # Taken one by one, not sliced from one sorted table: a slice that waits would keep all of that in memory.
         part = whole.take(order.slice(start, end - start)) if len(ends) > 1 else whole
-        yield _values(keys, order[start].as_py(), schema, spec), pa.Table.from_batches([part])
+        yield found.key(order[start].as_py()), pa.Table.from_batches([part])
         start = end
 
 
-def keys_of(rows: pa.RecordBatch, schema: "Schema", spec: "PartitionSpec") -> tuple[list[pa.Array], pa.Array]:
-    """The value of each row in each field of *spec*, and one number per row, equal where all values are."""
-    keys = _keys(rows, schema, spec)
-    return keys, _codes(keys)
+class Partitioned:
+    """The partition of each row of some columns, given by their field ids."""
+
+    def __init__(self, columns: Mapping[int, pa.Array], schema: "Schema", spec: "PartitionSpec") -> None:
+        kinds = [schema.find_field(field.source_id).field_type for field in spec.fields]
+        pairs = list(zip(spec.fields, kinds, strict=True))
+        self._kinds = [field.transform.result_type(kind) for field, kind in pairs]
+        self._values = [
+            field.transform.pyarrow_transform(kind)(_plain(columns[field.source_id])) for field, kind in pairs
+        ]
+        self.code = _codes(self._values)  # one number per row, equal where the partition is
+
+    def key(self, row: int) -> Key:
+        """The partition of one row."""
+        from pyiceberg.partitioning import _to_partition_representation
+
+        pairs = zip(self._kinds, self._values, strict=True)
+        return tuple(_to_partition_representation(kind, values[row].as_py()) for kind, values in pairs)
+
+    def among(self, keys: Container[Key]) -> pa.BooleanArray:
+        """For each row whether its partition is one of *keys*, which are as `comparable` gives them."""
+        numbers, rows = np.unique(self.code.to_numpy(), return_index=True)  # numbered from 0 without gaps
+        found = np.zeros(len(numbers), np.bool_)
+        for number, row in zip(numbers.tolist(), rows.tolist(), strict=True):
+            found[number] = comparable(self.key(row)) in keys
+        return pa.array(found[self.code.to_numpy()])
 
 
-def _keys(rows: pa.RecordBatch, schema: "Schema", spec: "PartitionSpec") -> list[pa.Array]:
-    keys = []
-    for field in spec.fields:
-        source = schema.find_field(field.source_id)
-        place = next(place for place, item in enumerate(schema.fields) if item.field_id == field.source_id)
-        values = rows.column(place)
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        keys.append(field.transform.pyarrow_transform(source.field_type)(values))
-    return keys
+def comparable(key: Iterable[Any]) -> Key:
+    """A partition so that it equals the same one read from elsewhere: NaN is itself, and zero has no sign."""
+    return tuple(_NAN if value != value else value for value in key)  # noqa: PLR0124 - only NaN differs from itself
+
+
+_NAN = "NaN"
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
 def _codes(keys: list[pa.Array]) -> pa.Array:
-    """One number per row, equal where all keys are."""
     code = None
     for key in keys:
         encoded = (key.combine_chunks() if isinstance(key, pa.ChunkedArray) else key).dictionary_encode("encode")
@@ -100,10 +123,3 @@ def _codes(keys: list[pa.Array]) -> pa.Array:
         # Numbered anew, so that many keys cannot overflow.
         code = code.dictionary_encode().indices.cast(pa.int64())
     return code
-
-
-def _values(keys: list[pa.Array], row: int, schema: "Schema", spec: "PartitionSpec") -> Key:
-    from pyiceberg.partitioning import _to_partition_representation
-
-    types = [field.transform.result_type(schema.find_field(field.source_id).field_type) for field in spec.fields]
-    return tuple(_to_partition_representation(kind, key[row].as_py()) for kind, key in zip(types, keys, strict=True))

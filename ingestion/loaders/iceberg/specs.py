@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.transforms import Transform
 
-__all__ = ["described", "spec_for", "stage_spec"]
+__all__ = ["described", "live_fields", "spec_for", "stage_spec"]
 
 
 class _Wanted(NamedTuple):
@@ -49,7 +49,7 @@ def stage_spec(transaction: "Transaction", wanted: Sequence[PartitionField], tab
 
     metadata = transaction.table_metadata
     bound = _bound(metadata.schema(), wanted, table)
-    if sorted(item.key for item in bound) == sorted(map(_key, _live(metadata.spec()))):
+    if sorted(item.key for item in bound) == sorted(map(_key, live_fields(metadata.spec()))):
         return
     spec = _evolved(metadata, bound)
     there = next((old for old in metadata.specs().values() if old.fields == spec.fields), None)
@@ -68,7 +68,7 @@ def stage_spec(transaction: "Transaction", wanted: Sequence[PartitionField], tab
 def described(spec: "partitioning.PartitionSpec", schema: "Schema") -> str:
     """The spec in the words of partition_by."""
     words = []
-    for field in _live(spec):
+    for field in live_fields(spec):
         column, transform = schema.find_column_name(field.source_id), str(field.transform)
         words.append(f"{column}" if transform == "identity" else f"{transform} of {column}")
     return ", ".join(words) or "nothing"
@@ -101,7 +101,7 @@ def _evolved(metadata: "TableMetadata", wanted: Sequence[_Wanted]) -> "partition
     """The spec of these fields, each with the id that it had in an earlier spec of the table."""
     from pyiceberg import partitioning
 
-    earlier = {_key(field): field for spec in metadata.specs().values() for field in _live(spec)}
+    earlier = {_key(field): field for spec in metadata.specs().values() for field in live_fields(spec)}
     taken = {field.name for field in earlier.values()}
     last = metadata.last_partition_id or partitioning.PARTITION_FIELD_ID_START - 1
     spec_id = 1 + max(metadata.specs())
@@ -122,7 +122,7 @@ def _kept_in_place(metadata: "TableMetadata", wanted: set[tuple[int, str]]) -> "
     from pyiceberg import partitioning
     from pyiceberg.transforms import VoidTransform
 
-    earlier = {field.field_id: field for spec in metadata.specs().values() for field in _live(spec)}
+    earlier = {field.field_id: field for spec in metadata.specs().values() for field in live_fields(spec)}
     fields = []
     for field in metadata.spec().fields:
         was = earlier.get(field.field_id, field)
@@ -141,7 +141,8 @@ def _new(item: _Wanted, field_id: int, schema: "Schema", taken: set[str]) -> "pa
     return partitioning.PartitionField(item.source_id, field_id, item.transform, name)
 
 
-def _live(spec: "partitioning.PartitionSpec") -> "list[partitioning.PartitionField]":
+def live_fields(spec: "partitioning.PartitionSpec") -> "list[partitioning.PartitionField]":
+    """The fields that keep rows apart; those that format version 1 has left in place of former ones do not."""
     return [field for field in spec.fields if str(field.transform) != "void"]
 
 

@@ -1,0 +1,150 @@
+"""Partitions: replaced one by one, and laid out anew while the table is in use."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from pydantic import ValidationError
+from pyiceberg.transforms import parse_transform
+
+from ingestion.errors import ConfigError
+from ingestion.loaders.iceberg import IcebergLoader
+from ingestion_tests.iceberg_readers import agreed_rows
+from ingestion_tests.iceberg_support import FaultyCatalog, batch, faulty, land
+
+DAYS = [dt.date(2024, 1, 1) + dt.timedelta(days=number) for number in range(60)]
+UTC = pa.timestamp("us", "UTC")
+
+
+def appending(**options: Any) -> IcebergLoader:
+    return IcebergLoader(table="t", **options)
+
+
+def replacing(**options: Any) -> IcebergLoader:
+    return IcebergLoader(table="t", write_mode="overwrite", overwrite_scope="partitions", **options)
+
+
+def pairs(project):
+    return [(row["p"], row["n"]) for row in agreed_rows(project.iceberg("default.t"))]
+
+
+def test_exactly_the_partitions_of_the_new_rows_are_replaced_in_one_snapshot(project):
+    land(appending(partition_by=["p"]), [batch({"p": ["a", "a", "b", None], "n": [1, 2, 3, 4]})])
+    land(appending(), [batch({"p": ["a", "c"], "n": [5, 6]})])
+    result = land(replacing(), [batch({"p": ["a", None], "n": [7, 8]}, cursor=1)])
+    assert pairs(project) == [(None, 8), ("a", 7), ("b", 3), ("c", 6)]
+    table = project.iceberg("default.t")
+    assert [snapshot.summary.operation.value for snapshot in table.snapshots()] == ["append", "append", "overwrite"]
+    assert table.current_snapshot().summary["total-records"] == "4"
+    assert (result.rows, result.table_rows) == (2, 4)
+    assert replacing().state("a").cursor == 1
+
+
+def test_a_load_without_rows_replaces_no_partition(project):
+    land(appending(partition_by=["p"]), [batch({"p": ["a"], "n": [1]})])
+    assert land(replacing(), [batch({"p": pa.array([], pa.string()), "n": pa.array([], pa.int64())})]).snapshot is None
+    land(replacing(), [batch({"p": pa.array([], pa.string()), "n": pa.array([], pa.int64())}, cursor=1)])
+    assert pairs(project) == [("a", 1)]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_partitions_of_a_table_without_any_cannot_be_replaced(project, there):
+    if there:
+        land(appending(), [batch({"p": ["a"], "n": [1]})])
+    with pytest.raises(ConfigError, match=r"overwrite_scope: table default.t is not partitioned"):
+        land(replacing(), [batch({"p": ["a"], "n": [2]})])
+    with pytest.raises(ConfigError, match="is not partitioned"):
+        land(replacing(partition_by=[]), [batch({"p": ["a"], "n": [2]})])
+
+
+def test_the_scope_belongs_to_overwriting():
+    with pytest.raises(ValidationError, match="overwrite_scope is about write_mode overwrite"):
+        IcebergLoader(overwrite_scope="partitions")
+    assert not replacing().replaces_all
+    assert IcebergLoader(write_mode="overwrite").replaces_all
+
+
+KINDS = {
+    "float": ("identity", pa.array([0.0, -0.0, float("nan"), 1.5, None]), pa.array([float("nan"), 0.0])),
+    "decimal": ("identity", pa.array([Decimal("1.50"), Decimal("2.50"), None]), pa.array([Decimal("2.50")])),
+    "boolean": ("identity", pa.array([True, False, None]), pa.array([False])),
+    "bytes": ("identity", pa.array([b"a", b"b", None], pa.binary()), pa.array([b"a"], pa.binary())),
+    "text": ("identity", pa.array(["ünï/1 x", "b", None]), pa.array(["ünï/1 x", None])),
+    "start": ("truncate[2]", pa.array(["abc", "abd", "xyz", None]), pa.array(["abz"])),
+    "bucket": ("bucket[3]", pa.array([*range(30), None]), pa.array([4])),
+    "month": ("month", pa.array([*DAYS, None]), pa.array([dt.date(2024, 2, 29)])),
+    "year": ("year", pa.array([DAYS[0], dt.date(1969, 12, 31), None]), pa.array([dt.date(1969, 1, 1)])),
+    "hour": ("hour", pa.array([-1, 0, 3_600_000_000, None], UTC), pa.array([5], UTC)),
+    "day": ("day", pa.array([-1, 0, 86_400_000_000, None], pa.timestamp("us")), pa.array([-7], pa.timestamp("us"))),
+}
+
+
+@pytest.mark.parametrize("before", ["same spec", "none", "another"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_partition_is_replaced_whatever_the_spec_of_its_files(project, kind, before):
+    transform, old, new = KINDS[kind]
+    spec = [{"column": "p", "transform": transform}]
+    first = {"same spec": spec, "none": [], "another": ["n"]}[before]
+    land(appending(partition_by=first), [batch({"n": [number % 3 for number in range(len(old))], "p": old})])
+    land(replacing(partition_by=spec), [batch({"n": [7] * len(new), "p": new})])
+    table = project.iceberg("default.t")
+    rows = table.scan().to_arrow()
+    part = parse_transform(transform).pyarrow_transform(table.schema().find_type("p"))
+    touched = list(map(str, part(new.cast(rows["p"].type)).to_pylist()))
+    pairs = zip(old.to_pylist(), part(old.cast(rows["p"].type)).to_pylist(), strict=True)
+    stays = [str(value) for value, key in pairs if str(key).replace("-0.0", "0.0") not in touched]
+    assert sorted(map(str, rows.filter(pc.not_equal(rows["n"], 7))["p"].to_pylist())) == sorted(stays)
+    assert rows.num_rows == len(stays) + len(new)
+
+
+def test_rows_of_files_of_an_older_spec_go_from_touched_partitions_alone(project):
+    land(appending(), [batch({"p": DAYS, "n": list(range(60))})])
+    land(appending(partition_by=[{"column": "p", "transform": "month"}]), [batch({"p": DAYS[:2], "n": [100, 101]})])
+    result = land(replacing(), [batch({"p": [dt.date(2024, 1, 20)], "n": [-1]})])
+    kept = [(day, number) for number, day in enumerate(DAYS) if day.month == 2]
+    assert pairs(project) == sorted([*kept, (dt.date(2024, 1, 20), -1)])
+    table = project.iceberg("default.t")
+    assert {row["spec_id"] for row in table.inspect.files().to_pylist()} == {1}
+    assert (result.rows, table.current_snapshot().summary["total-records"]) == (1, str(len(kept) + 1))
+    land(replacing(), [batch({"p": [dt.date(2025, 1, 20)], "n": [-2]})])
+    assert len(pairs(project)) == len(kept) + 2
+
+
+def test_files_of_an_older_spec_without_rows_in_touched_partitions_stay_as_they_are(project):
+    land(appending(), [batch({"p": ["a", "c"], "n": [1, 2]})])
+    (before,) = project.iceberg("default.t").inspect.files()["file_path"].to_pylist()
+    for value in ("b", "z"):  # within the bounds of the file, and beyond
+        land(replacing(partition_by=["p"]), [batch({"p": [value], "n": [3]})])
+    assert before in project.iceberg("default.t").inspect.files()["file_path"].to_pylist()
+    assert pairs(project) == [("a", 1), ("b", 3), ("c", 2), ("z", 3)]
+
+
+def test_what_another_job_commits_meanwhile_is_replaced_where_it_falls_into_the_same_partitions(project):
+    land(appending(partition_by=["p"]), [batch({"p": ["a", "b"], "n": [1, 2]})])
+
+    def meanwhile():
+        land(appending(), [batch({"p": ["a", "b"], "n": [3, 4]})], job="other")
+
+    FaultyCatalog.hooks["before"] = meanwhile
+    loader = faulty(project.path, "before", write_mode="overwrite", overwrite_scope="partitions")
+    land(loader, [batch({"p": ["a"], "n": [5]})])
+    assert pairs(project) == [("a", 5), ("b", 2), ("b", 4)]
+
+
+def test_the_rows_that_stay_of_older_files_are_written_anew_when_the_table_moves(project):
+    land(appending(), [batch({"p": ["a", "b"], "n": [1, 2]})])
+
+    def meanwhile():
+        land(appending(), [batch({"p": ["a", "b"], "n": [3, 4]})], job="other")
+
+    FaultyCatalog.hooks["before"] = meanwhile
+    loader = faulty(project.path, "before", write_mode="overwrite", overwrite_scope="partitions", partition_by=["p"])
+    land(loader, [batch({"p": ["a"], "n": [5]})])
+    assert pairs(project) == [("a", 5), ("b", 2), ("b", 4)]
+    table = project.iceberg("default.t")
+    on_disk = {path.name for path in (project.path / "metadata" / "warehouse").rglob("*.parquet")}
+    known = {row["file_path"].rpartition("/")[2] for row in table.inspect.all_files().to_pylist()}
+    assert on_disk == known
