@@ -9,5 +9,9 @@ LoaderFactory: Factory[Loader] = Factory(
     "loader",
     "ingestion.loaders",
     Loader,  # type: ignore[type-abstract]  # the factory only hands out concrete subclasses
-    {"iceberg": "ingestion.loaders.iceberg:IcebergLoader"},
+    {
+        "iceberg": "ingestion.loaders.iceberg:IcebergLoader",
+        "delta": "ingestion.loaders.delta:DeltaLoader",
+        "delta_lake": "ingestion.loaders.delta:DeltaLoader",
+    },
 )

@@ -1,0 +1,208 @@
+"""Delta Lake: rows and the job's cursor land in one version of the table, exactly once."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import pyarrow as pa
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from typing_extensions import Self
+
+from ingestion import settings
+from ingestion.errors import ConfigError
+from ingestion.loaders.tables import TableLoader
+from ingestion.plugins import Batch, Landed, Load, LoadResult, RolledBack, State
+
+if TYPE_CHECKING:
+    import polars as pl
+    from deltalake import DeltaTable
+
+    from ingestion.loaders.delta.place import Place
+
+__all__ = ["DeltaLoader"]
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
+_NAME = re.compile(r"[^\s/\\._][^/\\.]*")
+
+
+def _bytes(value: Any) -> Any:
+    """A number of bytes from ``512 MiB`` and the like."""
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return value
+    unit = _UNITS.get(match[2].lower())
+    if unit is None:
+        raise ValueError(f"unknown unit {match[2]!r}; write a number of bytes, or KiB, MiB, GiB, kB, MB, GB behind it")
+    return int(float(match[1]) * unit)
+
+
+def _text(value: Any) -> Any:
+    """YAML's numbers and truth values as the driver takes them."""
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int | float) else value
+
+
+def _column(value: Any) -> Any:
+    """A partition column, which may be spelled as one with a transform that changes nothing."""
+    if not isinstance(value, dict):
+        return value
+    if value.get("transform", "identity") != "identity":
+        raise ValueError(
+            f"a Delta table is partitioned by the values of its columns, not by {value['transform']}; "
+            f"make a column of it in the transformer and name that"
+        )
+    return value.get("column")
+
+
+_Text: TypeAlias = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float | bool)]
+
+
+class DeltaLoader(TableLoader):
+    """Writes Parquet files and adds them to the table's log in one version, together with the job's cursor.
+
+    Texts stand for times of day and UUIDs, which Delta does not have. A column that becomes wider has all files of the
+    table written again, in the same version. New columns of a merge are added in a version of their own, just before.
+    """
+
+    type: Literal["delta"] = "delta"
+    """Loads into a Delta Lake table."""
+    location: str | None = None
+    """The folder that holds databases and tables, such as s3://bucket/lake; the folder delta below METADATA_PATH
+    where it is not given."""
+    storage_options: dict[str, _Text] = {}
+    """Address and credentials of the object store, as delta-rs names them: AWS_ENDPOINT_URL, AWS_REGION, ..."""
+    partition_by: list[Annotated[str, BeforeValidator(_column, json_schema_input_type=str | dict[str, str])]] = []
+    """Columns by whose values a new table's files are kept apart; an empty text is null there."""
+    overwrite_scope: Literal["table", "partitions"] = "table"
+    """What write_mode overwrite replaces: the whole table, or the partitions that the rows are in."""
+    target_file_size: Annotated[int, BeforeValidator(_bytes, json_schema_input_type=int | str), Field(ge=1 << 20)] = (
+        128 << 20
+    )
+    """A data file is closed once it has this many bytes; a number, or text such as 128 MiB."""
+    table_properties: dict[str, _Text] = {}
+    """Delta table properties such as delta.logRetentionDuration; where the table has them otherwise, they are set in
+    a version of their own."""
+
+    @field_validator("database", "table")
+    @classmethod
+    def _nameable(cls, value: str) -> str:
+        parts = value.split(".") if value else []
+        if not all(_NAME.fullmatch(part) for part in parts):
+            raise ValueError(f"{value!r} cannot name a folder; use letters, digits, _ and -, and no _ at the start")
+        return value
+
+    @model_validator(mode="after")
+    def _scope_has_partitions(self) -> Self:
+        if self.overwrite_scope == "partitions" and not self.partition_by:
+            raise ValueError("overwrite_scope partitions needs partition_by, the columns that make the partitions")
+        return self
+
+    @property
+    def replaces_all(self) -> bool:
+        """Where the whole table is overwritten, or missing rows are deleted."""
+        return super().replaces_all and (self.write_mode != "overwrite" or self.overwrite_scope == "table")
+
+    def name(self, job: str = "") -> str:
+        """Database and table; the table is named after the *job* where no name is given."""
+        if not (self.table or job):
+            raise ConfigError("loader.table is not given; name the table")
+        return f"{self.database}.{self.table or job}"
+
+    def place(self, job: str = "", suffix: str = "") -> "Place":
+        """The table's folder."""
+        from ingestion.loaders.delta.place import Place
+
+        own = settings.current()
+        root = own.absolute(self.location) if self.location else str(own.metadata_path / "delta")
+        return Place("/".join([root.rstrip("/"), *f"{self.name(job)}{suffix}".split(".")]), self.storage_options)
+
+    def state(self, job: str) -> State:
+        """The job's cursor and newest load as the table's present version has them, and the table's columns."""
+        from ingestion.loaders.delta.jobs import entry_of, restored
+        from ingestion.loaders.delta.place import translated
+        from ingestion.loaders.delta.plan import columns_of
+
+        place = self.place(job)
+        with translated(f"table {self.name(job)}"):
+            table = place.open()
+            if table is None:
+                return State()
+            entry = entry_of(place, table, job)
+            return State(restored(place, entry), entry.load_id, columns_of(table))
+
+    def load(self, load: Load, batches: Iterator[Batch]) -> LoadResult:
+        """Land everything in one version of the table, which is created where it does not exist."""
+        from ingestion.loaders.delta.loading import Loading
+        from ingestion.loaders.delta.place import translated
+
+        with translated(f"table {self.name(load.job)}"):
+            loading = Loading(self, load)
+        return loading.run(batches)
+
+    def history(self, job: str) -> list[Landed]:
+        """The loads that the table's log still tells of, newest first."""
+        from ingestion.loaders.delta.history import landed
+
+        return landed(self.place(job), self._opened(job))
+
+    def rollback(self, job: str, run_id: str) -> RolledBack:
+        """Restore the table to the version before that run, cursor included, in one version."""
+        from ingestion.loaders.delta.history import rolled_back
+        from ingestion.loaders.delta.place import translated
+
+        with translated(f"table {self.name(job)}"):
+            return rolled_back(self.place(job), self._opened(job), job, run_id, self.name(job))
+
+    def upkeep(self, job: str) -> dict[str, int]:
+        """Join small files, remove files and log entries that are older than a week and need not be kept."""
+        from ingestion.loaders.delta.place import translated
+        from ingestion.loaders.delta.upkeep import kept_up
+
+        done: dict[str, int] = {}
+        for suffix in ("", "__quarantine"):
+            place = self.place(job, suffix)
+            with translated(f"table {self.name(job)}{suffix}"):
+                table = place.open()
+                if table is not None:
+                    for what, count in kept_up(place, table, self.target_file_size).items():
+                        done[what] = done.get(what, 0) + count
+        return done
+
+    def scan(self) -> "pl.LazyFrame":
+        """The table as a lazy polars frame."""
+        import polars as pl
+
+        return pl.scan_delta(self._opened())
+
+    def to_table(self) -> pa.Table:
+        """The whole table in memory."""
+        return self.reader().read_all()
+
+    def reader(self) -> pa.RecordBatchReader:
+        """The table batch by batch."""
+        from ingestion.loaders.delta.plan import columns_of
+
+        table = self._opened()
+        batches = pa.RecordBatchReader.from_stream(table.scan())
+        return batches.cast(columns_of(table))
+
+    def first_rows(self, count: int) -> pa.Table:
+        """Some *count* rows, for people to look at."""
+        rows: list[pa.RecordBatch] = []
+        reader = self.reader()
+        for batch in reader:
+            rows.append(batch.slice(0, count))
+            count -= rows[-1].num_rows
+            if count <= 0:
+                break
+        return pa.Table.from_batches(rows, reader.schema)
+
+    def _opened(self, job: str = "") -> "DeltaTable":
+        from ingestion.loaders.delta.place import translated
+
+        name = self.name(job)
+        with translated(f"table {name}"):
+            table = self.place(job).open()
+        if table is None:
+            raise ConfigError(f"table {name} does not exist yet; run its job first")
+        return table

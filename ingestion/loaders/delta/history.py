@@ -1,0 +1,132 @@
+"""The loads that a table's log tells of, and the way back to before one of them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from ingestion.errors import ConfigError
+from ingestion.loaders.delta.commit import properties_of
+from ingestion.loaders.delta.jobs import (
+    CURSOR,
+    LOAD,
+    ROLLBACK,
+    Entry,
+    app_id,
+    entry_of,
+    keep,
+    next_number,
+    restored,
+    restored_to,
+)
+from ingestion.loaders.delta.layout import COLUMNS_FOR
+from ingestion.loaders.delta.place import Place
+from ingestion.plugins import Landed, RolledBack
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+__all__ = ["landed", "rolled_back"]
+
+_HARMLESS = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "RESTORE", "SET TBLPROPERTIES", "ADD COLUMN"})
+"""Operations that change no row, and restores, whose work is undone along with the rest."""
+
+
+def landed(place: Place, table: "DeltaTable") -> list[Landed]:
+    """The loads that are in the present rows of *table*, newest first, as far as its log goes."""
+    return [_landed(item) for item in _present(place, table) if LOAD in item]
+
+
+def rolled_back(place: Place, table: "DeltaTable", job: str, run_id: str, name: str) -> RolledBack:
+    """Restore what *table* was before that run; one commit takes rows and cursor back.
+
+    Raises ConfigError where that would lose what others did, or where files are gone.
+    """
+    present = list(_present(place, table))
+    runs = [item for item in present if item.get("ingestion.run-id") == run_id and item.get("ingestion.job") == job]
+    if not runs:
+        raise ConfigError(
+            f"table {name}: its log has no load of job {job} by run {run_id} that its rows still hold; "
+            f"see `ingestion history {job}` for those that it has"
+        )
+    first = min(int(item["version"]) for item in runs)
+    since = [item for item in present if item["version"] >= first]
+    _refuse_losing_others(since, job, name)
+    before = first - 1
+    if any(item["version"] == before and item.get(COLUMNS_FOR) == runs[-1][LOAD] for item in present):
+        before -= 1
+    try:
+        version = _restore(place, table, job, before, {ROLLBACK: run_id})
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"table {name}: files of version {before} have been vacuumed away, so that it cannot be restored"
+        ) from error
+    undone = [_landed(item) for item in since if LOAD in item]
+    return RolledBack(undone, str(version))
+
+
+def _present(place: Place, table: "DeltaTable") -> Iterator[Mapping[str, Any]]:
+    """The commits that made the table what it is, newest first; what a restore undid is left out."""
+    limit = None
+    for item in table.history():
+        if limit is not None and item["version"] > limit:
+            continue
+        limit = None
+        yield item
+        if item.get("operation") == "RESTORE":
+            limit = restored_to(place, item)
+        elif ROLLBACK in item:
+            return  # to before the first version
+
+
+def _refuse_losing_others(since: list[Mapping[str, Any]], job: str, name: str) -> None:
+    for item in since:
+        other = item.get("ingestion.job")
+        if other is not None and other != job:
+            raise ConfigError(
+                f"table {name}: job {other} has loaded into it since (run {item.get('ingestion.run-id')}), which "
+                f"would be lost; roll that one back first"
+            )
+        if other is None and item.get("operation") not in _HARMLESS:
+            raise ConfigError(
+                f"table {name}: version {item['version']} ({item.get('operation')}) was written by another program "
+                f"since, which would be lost; restore the table with that program's own means if that is right"
+            )
+
+
+def _restore(place: Place, table: "DeltaTable", job: str, before: int, notes: Mapping[str, Any]) -> int:
+    from deltalake.exceptions import DeltaError
+
+    older = place.open(before) if before >= 0 else None
+    entry = entry_of(place, older, job) if older is not None else Entry()
+    number, version = next_number(table, job), table.version() + 1
+    # The file is there before the commit that points to it, and nothing points to it if that fails.
+    files = keep(place, job, replace(entry, number=number, version=version), restored(place, entry))
+    properties = properties_of(notes, (app_id(job), number))
+    try:
+        if older is None:
+            table.create_write_transaction([], "overwrite", table.schema(), commit_properties=properties)
+        else:
+            table.restore(before, commit_properties=properties)
+    except DeltaError as error:
+        if "missing" not in str(error).lower() and "not found" not in str(error).lower():
+            raise
+        place.remove(files)
+        raise FileNotFoundError(str(error)) from error
+    return version
+
+
+def _landed(item: Mapping[str, Any]) -> Landed:
+    cursor = item.get(CURSOR)
+    return Landed(
+        job=str(item.get("ingestion.job", "")),
+        run_id=str(item.get("ingestion.run-id", "")),
+        load_id=str(item[LOAD]),
+        at=datetime.fromtimestamp(int(item["timestamp"]) / 1000, timezone.utc),
+        mode=str(item.get("ingestion.mode", "append")),
+        rows=item.get("ingestion.rows"),
+        files=item.get("ingestion.files"),
+        snapshot=str(item["version"]),
+        cursor=json.loads(cursor) if cursor else None,
+    )

@@ -1,0 +1,122 @@
+"""What a table is before a load: features that forbid it, partitions, columns and properties that it lacks."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ingestion.errors import ConfigError
+from ingestion.loaders.delta.commit import properties_of
+from ingestion.loaders.delta.plan import Plan, delta_schema
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from ingestion.loaders.delta import DeltaLoader
+
+__all__ = ["COLUMNS_FOR", "check_layout", "with_columns", "with_properties"]
+
+COLUMNS_FOR = "ingestion.columns-for"
+"""The load for which a version of its own added columns."""
+
+# Written by nobody here, or looked after by nobody here: a commit that ignores one leaves a table that others misread.
+_UNKNOWN = {
+    "deletionVectors": "deletion vectors",
+    "columnMapping": "column mapping",
+    "identityColumns": "identity columns",
+    "generatedColumns": "generated columns",
+    "checkConstraints": "check constraints",
+    "rowTracking": "row tracking",
+    "typeWidening": "type widening",
+    "icebergCompatV1": "Iceberg compatibility",
+    "icebergCompatV2": "Iceberg compatibility",
+    "clustering": "clustering",
+    "variantType": "the type variant",
+    "inCommitTimestamp": "timestamps in commits",
+    "catalogManaged": "commits by a catalog",
+}
+
+
+def check_layout(table: "DeltaTable | None", options: "DeltaLoader", name: str) -> None:
+    """Raise ConfigError where a load of *options* could not go into *table* and leave it whole."""
+    if table is None:
+        return
+    _check_features(table, name)
+    _check_mode(table, options, name)
+    _check_names(table, options.rename_from, name)
+    there = list(table.metadata().partition_columns)
+    if there != list(options.partition_by) and (options.partition_by or options.overwrite_scope == "partitions"):
+        raise ConfigError(
+            f"table {name} is partitioned by {', '.join(there) or 'nothing'}, loader.partition_by says "
+            f"{', '.join(options.partition_by)}; a Delta table keeps its partitions: say the same, or load into "
+            f"another table"
+        )
+
+
+def _check_features(table: "DeltaTable", name: str) -> None:
+    configuration = table.metadata().configuration
+    found = [words for feature, words in _UNKNOWN.items() if _has(table, feature)]
+    found += ["check constraints" for key in configuration if key.startswith("delta.constraints.")][:1]
+    if configuration.get("delta.columnMapping.mode", "none") != "none":
+        found.append("column mapping")
+    for item in table.schema().fields:
+        keys = {"delta.invariants": "invariants", "delta.generationExpression": "generated columns"}
+        found += [words for key, words in keys.items() if key in item.metadata]
+    if found:
+        raise ConfigError(
+            f"table {name} uses {', '.join(dict.fromkeys(found))}, which this loader cannot keep up; "
+            f"turn it off, or load into another table"
+        )
+
+
+def _has(table: "DeltaTable", feature: str) -> bool:
+    return feature in (table.protocol().writer_features or ())
+
+
+def _check_mode(table: "DeltaTable", options: "DeltaLoader", name: str) -> None:
+    configuration = table.metadata().configuration
+    if options.write_mode == "append":
+        return
+    for key, why in (
+        ("delta.appendOnly", "rows may only be added to it"),
+        ("delta.enableChangeDataFeed", "each change would have to be written down for its change data feed"),
+    ):
+        if configuration.get(key, "false").lower() == "true":
+            raise ConfigError(
+                f"table {name} has {key}, so that {why}; set write_mode: append, unset the property, "
+                f"or load into another table"
+            )
+
+
+def _check_names(table: "DeltaTable", renamed: Mapping[str, str], name: str) -> None:
+    there = {item.name for item in table.schema().fields}
+    for new, old in renamed.items():
+        if old in there and new in there:
+            raise ConfigError(
+                f"table {name} has both {old!r} and {new!r}; drop one of them, or take {new!r} out of rename_from"
+            )
+        if old in there:
+            raise ConfigError(
+                f"table {name}: column {old!r} cannot become {new!r}, as the files of a Delta table without column "
+                f"mapping know their columns by name; name it {old!r} by transformer.column_mapping, or load into "
+                f"another table"
+            )
+
+
+def with_columns(table: "DeltaTable", plan: Plan, load_id: str) -> "DeltaTable":
+    """The table with the columns that *plan* adds, which is a version of its own."""
+    if not plan.added:
+        return table
+    columns = pa.schema([(name, plan.columns[name]) for name in plan.added])
+    fields = delta_schema(columns, None).fields
+    table.alter.add_columns(fields, commit_properties=properties_of({COLUMNS_FOR: load_id}, None))
+    return table
+
+
+def with_properties(table: "DeltaTable", wanted: Mapping[str, str]) -> "DeltaTable":
+    """The table with these properties, which is a version of its own where it has them otherwise."""
+    there = table.metadata().configuration
+    news = {key: value for key, value in wanted.items() if there.get(key) != value}
+    if news:
+        table.alter.set_table_properties(news, raise_if_not_exists=False, commit_properties=properties_of({}, None))
+    return table

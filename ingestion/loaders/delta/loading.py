@@ -1,0 +1,188 @@
+"""One load: rows and the cursor land together, or neither does."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ingestion.errors import DataError, Superseded
+from ingestion.loaders.delta.commit import Change, Landing
+from ingestion.loaders.delta.jobs import CURSOR, Entry, app_id, entry_of, keep, next_number, restored, shown
+from ingestion.loaders.delta.layout import check_layout, with_columns, with_properties
+from ingestion.loaders.delta.place import translated
+from ingestion.loaders.delta.plan import Plan, columns_of
+from ingestion.loaders.delta.quarantine import Quarantine
+from ingestion.loaders.delta.rows import Rows
+from ingestion.loaders.tables.options import DELETED_AT
+from ingestion.plugins import Batch, Cursor, Load, LoadResult
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from ingestion.loaders.delta import DeltaLoader
+
+__all__ = ["Loading"]
+
+_OLDER = "older row of the same key"
+
+
+class Loading:
+    """Holds what is under way, so that an error or an interruption can take it back."""
+
+    def __init__(self, options: "DeltaLoader", load: Load) -> None:
+        self._options = options
+        self._load = load
+        self._name = options.name(load.job)
+        self._place = options.place(load.job)
+        self._cursor: Cursor = None
+        self._kept: list[str] = []  # files of the job's state, of the newest attempt
+        table = self._place.open()
+        check_layout(table, options, self._name)
+        self._table = table
+        left_out = frozenset([options.delete_column] if options.delete_column else [])
+        base = columns_of(table) if table is not None else None
+        plan = Plan(self._name, base, options.partition_by, left_out)
+        self._rows = Rows(options, load, self._place, plan)
+        self._quarantine = Quarantine(options, load)
+        self._landing = Landing(self._place, self._name, load.load_id, self._prepare)
+
+    def run(self, batches: Iterator[Batch]) -> LoadResult:
+        """Land *batches* in one version; on any exception nothing of them is left."""
+        landed = False
+        try:
+            self._consume(batches)
+            with translated(f"table {self._name}"):
+                result = self._land()
+            landed = True
+            return result
+        finally:
+            if not landed:
+                self._take_back()
+            self._rows.close()
+
+    def _consume(self, batches: Iterator[Batch]) -> None:
+        where = f"table {self._name}"
+        for batch in batches:
+            with translated(where):
+                self._rows.write(batch.records, batch.origin.source)
+                if batch.rejected is not None and batch.rejected.num_rows:
+                    self._quarantine.write(batch.rejected)
+            if batch.cursor is not None:
+                self._cursor = batch.cursor
+        if self._options.delete_missing == "soft" and self._rows.plan.settled:
+            self._rows.plan.take(pa.schema([(DELETED_AT, pa.timestamp("us", "UTC"))]), rows=False)
+
+    def _land(self) -> LoadResult:
+        started = time.perf_counter()
+        self._refuse_emptying()
+        if not self._has_something_to_say():
+            return self._result(self._table, None, started)
+        self._rows.finish()
+        self._quarantine.land()
+        self._quarantine.survey()
+        try:
+            table, version = self._landing.land()
+        except _Nothing:
+            self._quarantine.abort()
+            return self._result(self._table, None, started)
+        self._rows.tidy()
+        self._quarantine.clean(table)
+        return self._result(table, version, started)
+
+    def _refuse_emptying(self) -> None:
+        options = self._options
+        if self._rows.given or options.allow_empty or not options.replaces_all or self._load.replaces:
+            return
+        why = (
+            "write_mode overwrite" if options.write_mode == "overwrite" else f"delete_missing: {options.delete_missing}"
+        )
+        raise DataError(
+            f"table {self._name}: the source gave no rows, and {why} would empty the table; "
+            f"check the source, or set loader.allow_empty: true if that is right"
+        )
+
+    def _has_something_to_say(self) -> bool:
+        if self._rows.given or self._quarantine.rows or self._load.replaces:
+            return True
+        settled = self._rows.plan.settled
+        return settled and (self._options.replaces_all or self._is_new(self._cursor))
+
+    def _is_new(self, cursor: Cursor) -> bool:
+        before = self._load.since.cursor
+        if isinstance(cursor, pa.Table):
+            if isinstance(before, pa.Table):
+                return not cursor.equals(before)
+            return before is not None or bool(cursor.num_rows)
+        return cursor is not None and (isinstance(before, pa.Table) or cursor != before)
+
+    def _prepare(self, table: "DeltaTable | None") -> Change:
+        """The change on what the table is now; raises Superseded where it may not be made."""
+        load = self._load
+        entry = entry_of(self._place, table, load.job) if table is not None else Entry()
+        if not load.alone and entry.load_id != load.since.load_id:
+            raise Superseded(
+                f"table {self._name}: another run of job {load.job} has committed (load {entry.load_id}) since this "
+                f"one began from load {load.since.load_id}, or the table was rolled back; "
+                f"nothing of this run was loaded, run again"
+            )
+        check_layout(table, self._options, self._name)
+        if table is not None:
+            table = with_properties(table, self._options.table_properties)
+            if self._rows.edits:
+                table = with_columns(table, self._rows.plan.rebased(table), load.load_id)
+        change = self._rows.change(table)
+        if not load.alone:
+            self._keep(change, table, entry)
+        if change.is_empty and load.alone:
+            raise _Nothing
+        if change.is_empty and not self._is_new(self._cursor) and not self._quarantine.rows:
+            raise _Nothing
+        return change
+
+    def _keep(self, change: Change, table: "DeltaTable | None", entry: Entry) -> None:
+        """Have the job's state in a file that the commit points to."""
+        load = self._load
+        number = next_number(table, load.job)
+        cursor = self._cursor if self._cursor is not None else restored(self._place, entry)
+        version = table.version() + 1 if table is not None else 0
+        self._place.remove(self._kept)
+        self._kept = keep(self._place, load.job, Entry(load.load_id, load.run_id, None, version, number), cursor)
+        change.transaction = (app_id(load.job), number)
+        change.notes = {**change.notes, CURSOR: json.dumps(shown(cursor))}
+
+    def _take_back(self) -> None:
+        if self._landing.in_doubt:
+            self._quarantine.leave()
+            self._rows.stop()
+            return
+        self._quarantine.abort()
+        self._rows.abort()
+        self._place.remove(self._kept)
+
+    def _result(self, table: "DeltaTable | None", version: int | None, started: float) -> LoadResult:
+        rows, plan = self._rows, self._rows.plan
+        older = rows.older
+        schema = columns_of(table) if table is not None else plan.schema if plan.columns else None
+        return LoadResult(
+            rows=rows.given - older,
+            quarantined=self._quarantine.rows,
+            files=len(rows.adds) if version is not None else 0,
+            bytes_written=sum(file.size for file in rows.adds) if version is not None else 0,
+            snapshot=str(version) if version is not None else None,
+            schema=schema,
+            commit_seconds=time.perf_counter() - started,
+            table=self._name,
+            location=self._place.uri if table is not None else None,
+            added=rows.added if version is not None else (),
+            absent=plan.absent if rows.given else (),
+            table_rows=table.count() if table is not None else None,
+            removed={_OLDER: older} if older else {},
+            changes=rows.changes,
+            notes=rows.notes,
+        )
+
+
+class _Nothing(Exception):
+    """There turned out to be nothing to commit."""

@@ -1,0 +1,169 @@
+"""Rows of a table and rows of a load with the same keys: who meets whom, and what becomes of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from ingestion.loaders.delta.datafile import DataFile
+from ingestion.loaders.delta.files import RowGroup
+from ingestion.loaders.tables.choice import frame_of
+from ingestion.plugins import INGESTED_AT, RUN_ID
+
+__all__ = ["GONE", "Counts", "Match"]
+
+GONE = "\0gone"
+"""The column of a load's rows that says which of them delete; it is never stored."""
+
+_ROW, _OTHER = "row", "other"
+_OURS = frozenset({RUN_ID, INGESTED_AT})  # differ between rows that are equal
+_ROUNDED = timedelta(milliseconds=1)  # other writers note times in whole milliseconds, cut off
+
+
+@dataclass
+class Counts:
+    """Rows of the table, by what became of them; shared by threads."""
+
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    lock: Lock = field(default_factory=Lock, repr=False)
+
+    def add(self, updated: int, unchanged: int, deleted: int) -> None:
+        """Add those of one row group."""
+        with self.lock:
+            self.updated += updated
+            self.unchanged += unchanged
+            self.deleted += deleted
+
+
+class Match:
+    """Rows of a load, each key once, on their way to the rows of the table that they replace."""
+
+    def __init__(self, rows: pa.Table, keys: Sequence[str], order_by: Sequence[str], counts: Counts) -> None:
+        self._gone = pl.Series(pl.from_arrow(rows.column(GONE))) if GONE in rows.column_names else None
+        self._rows = rows.drop_columns([GONE]) if self._gone is not None else rows
+        self._rows = self._rows.combine_chunks()
+        self._keys = list(keys)
+        self._order_by = list(order_by)
+        self._counts = counts
+        self._frame = frame_of(self._rows, keys)
+        self._found = _none(rows.num_rows)
+        self._older = self._found
+        self._lock = Lock()
+        self._sorted = {
+            name: values for place, name in enumerate(keys) if (values := _in_order(self._frame, place)) is not None
+        }
+
+    @property
+    def older(self) -> int:
+        """Rows of the load that lost to newer ones of the table."""
+        return int(self._older.sum())
+
+    def candidate(self, file: DataFile) -> bool:
+        """Whether *file* may have one of the keys, as far as its bounds tell."""
+        return all(self._may_hold(values, name, file) for name, values in self._sorted.items())
+
+    def edit(self, group: RowGroup) -> pa.Table | None:
+        """The group's rows after the merge; None where they are as they were."""
+        pairs = self._pairs(group)
+        if not pairs.height:
+            return None
+        rows = group.read().combine_chunks()
+        older = self._is_older(rows, pairs)
+        self._note(pairs[_OTHER], older)
+        pairs = pairs.filter(~older)
+        gone = self._gone.gather(pairs[_OTHER]) if self._gone is not None else None
+        deleted = pairs.filter(gone) if gone is not None else pairs.clear()
+        pairs = pairs.filter(~gone) if gone is not None else pairs
+        changed = pairs.filter(self._differ(rows, pairs))
+        self._counts.add(changed.height, pairs.height - changed.height, deleted.height)
+        if not changed.height and not deleted.height:
+            return None
+        leaving = pl.concat([changed[_ROW], deleted[_ROW]])
+        stays = ~_set(_none(rows.num_rows), leaving)
+        return pa.concat_tables([rows.filter(stays.to_arrow()), self._rows.take(changed[_OTHER].to_arrow())])
+
+    def unmatched(self) -> pa.Table:
+        """The rows whose keys the table does not have; those that delete have nothing to do."""
+        new = ~self._found if self._gone is None else ~self._found & ~self._gone
+        return self._rows.filter(new.to_arrow())
+
+    def hits(self, keys: pl.DataFrame) -> pl.Series:
+        """For each of these keys whether the load has it."""
+        found = keys.with_row_index(_ROW).join(self._frame, on=self._frame.columns, how="semi")[_ROW]
+        return _set(_none(keys.height), found)
+
+    def _pairs(self, group: RowGroup) -> pl.DataFrame:
+        keys = frame_of(group.read(self._keys), self._keys).with_row_index(_ROW)
+        return keys.join(self._frame.with_row_index(_OTHER), on=self._frame.columns, how="inner").select(_ROW, _OTHER)
+
+    def _note(self, found: pl.Series, older: pl.Series) -> None:
+        with self._lock:
+            self._found = _set(self._found, found)
+            self._older = _set(self._older, found.filter(older))
+
+    def _is_older(self, rows: pa.Table, pairs: pl.DataFrame) -> pl.Series:
+        """Whether the table's row is strictly newer; null is older than any value."""
+        newer = _none(pairs.height)
+        tied = ~newer
+        for name in self._order_by:
+            there = _column(rows, name).gather(pairs[_ROW])
+            mine = _column(self._rows, name).gather(pairs[_OTHER])
+            greater = (there > mine).fill_null(value=False) | (there.is_not_null() & mine.is_null())
+            newer = newer | (tied & greater)
+            tied = tied & there.eq_missing(mine)
+        return newer
+
+    def _differ(self, rows: pa.Table, pairs: pl.DataFrame) -> pl.Series:
+        """Whether any column has another value, those apart that tell of the run."""
+        differ = _none(pairs.height)
+        for name in rows.column_names:
+            if name in _OURS or name in self._keys or differ.all():
+                continue
+            there = _column(rows, name).gather(pairs[_ROW])
+            mine = _column(self._rows, name).gather(pairs[_OTHER])
+            differ = differ | there.ne_missing(mine)
+        return differ
+
+    def _may_hold(self, values: pl.Series, name: str, file: DataFile) -> bool:
+        if name in file.partition:
+            value = file.partition[name]
+            return value is not None and _within(values, value, value)
+        low, high = file.low.get(name), file.high.get(name)
+        if low is None or high is None:
+            return True
+        return _within(values, low, high + _ROUNDED if isinstance(high, datetime) else high)
+
+
+def _within(values: pl.Series, low: Any, high: Any) -> bool:
+    """Whether one of the sorted *values* is between the two."""
+    bounds = pl.Series([low, high], dtype=values.dtype)
+    first = values.search_sorted(bounds[0], side="left")
+    last = values.search_sorted(bounds[1], side="right")
+    return int(first) < int(last)
+
+
+def _in_order(frame: pl.DataFrame, place: int) -> pl.Series | None:
+    """The column's values, sorted, where they can be compared with bounds in the log."""
+    values = frame.to_series(place)
+    if not (values.dtype.is_integer() or values.dtype in (pl.String, pl.Date) or values.dtype == pl.Datetime):
+        return None
+    return values.unique().sort()
+
+
+def _column(rows: pa.Table, name: str) -> pl.Series:
+    return pl.Series(pl.from_arrow(rows.column(name)))
+
+
+def _none(count: int) -> pl.Series:
+    return pl.repeat(value=False, n=count, eager=True)
+
+
+def _set(flags: pl.Series, places: pl.Series, *, value: bool = True) -> pl.Series:
+    """*flags* with *value* at *places*."""
+    return flags.clone().scatter(places, value) if places.len() else flags

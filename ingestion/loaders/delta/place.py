@@ -1,0 +1,154 @@
+"""Where a table is: its folder on a disk or in an object store, and what opening it may meet."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from ingestion.errors import ConfigError, IngestionError, TransientError
+from ingestion.secrets import redact
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+__all__ = ["Place", "translated"]
+
+_PATIENCE = {"max_retries": "5", "retry_timeout": "30s", "connect_timeout": "10s"}
+_DENIED = ("accessdenied", "access denied", "permission", "forbidden", "unauthorized", "unauthenticated", "403", "401")
+_CREDENTIALS = ("invalidaccesskeyid", "signaturedoesnotmatch", "credential", "invalidtoken", "expiredtoken")
+_MISSING = ("nosuchbucket", "nosuchcontainer", "containernotfound", "invalid uri", "unknown scheme", "not supported")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder of one table."""
+
+    uri: str
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is in an object store."""
+        return "://" in self.uri
+
+    @cached_property
+    def storage_options(self) -> dict[str, str]:
+        """The options as the driver takes them: commits are put only where no other is, and nothing waits for long."""
+        if not self.remote:
+            return dict(self.options)
+        safe = {"aws_conditional_put": "etag"} if self.uri.startswith("s3") else {}
+        return {**_PATIENCE, **safe, **self.options}
+
+    def open(self, version: int | None = None) -> "DeltaTable | None":
+        """The table as it is now or was at *version*; None where there is none."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        if not self.remote and not Path(self.uri).is_dir():
+            return None
+        try:
+            table = DeltaTable(self.uri, version=version, storage_options=self.storage_options)
+        except TableNotFoundError:
+            return None
+        return table
+
+    @cached_property
+    def files(self) -> pafs.FileSystem:
+        """The files of the folder by their paths within it."""
+        if self.remote:
+            return pafs.PyFileSystem(_stored(self.uri, self.storage_options))
+        Path(self.uri).mkdir(parents=True, exist_ok=True)
+        return pafs.SubTreeFileSystem(self.uri, pafs.LocalFileSystem())
+
+    def remove(self, paths: list[str]) -> None:
+        """Delete files as far as that is possible; what stays is found by the upkeep."""
+        for path in paths:
+            with suppress(OSError):  # gone already, or out of reach for now
+                self.files.delete_file(path)
+
+
+def _stored(uri: str, options: dict[str, str]) -> pafs.FileSystemHandler:
+    from deltalake.fs import DeltaStorageHandler
+
+    class Stored(DeltaStorageHandler):
+        """The driver's own way to the store, which takes bytes and nothing else."""
+
+        def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> pa.PythonFile:
+            return pa.PythonFile(_Sink(self._handler.open_output_stream(path, metadata)), mode="w")
+
+    return Stored(uri, options)
+
+
+class _Sink:
+    """Takes whatever Arrow writes to a file."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, data: Any) -> int:
+        """Pass the bytes on."""
+        return int(self._stream.write(bytes(memoryview(data))))
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise ConfigError or TransientError, without secrets, in place of what the driver raises."""
+    try:
+        yield
+    except IngestionError:
+        raise
+    except ImportError as error:
+        raise ConfigError(f"{what} needs deltalake ({error}): pip install 'ingestion[delta]'") from error
+    except PermissionError as error:
+        raise ConfigError(f"{what}: no permission ({_first_line(error)}); grant it or choose another place") from error
+    except OSError as error:
+        raise _of_storage(what, error) from error
+    except Exception as error:
+        raise _of_driver(what, error) from error
+
+
+def _of_driver(what: str, error: Exception) -> Exception:
+    from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError
+
+    if isinstance(error, DeltaProtocolError):
+        return ConfigError(
+            f"{what}: it needs a reader or writer newer than the installed driver ({_first_line(error)}); "
+            f"upgrade deltalake, or load into another table"
+        )
+    if isinstance(error, CommitFailedError):
+        return TransientError(f"{what}: the commit failed ({_first_line(error)}); run again")
+    if isinstance(error, DeltaError):
+        return _of_storage(what, error)
+    return error
+
+
+def _of_storage(what: str, error: Exception) -> IngestionError:
+    text = str(error).lower().replace(" ", "")
+    said = _first_line(error)
+    if "unsupported" in text and ("feature" in text or "version" in text):
+        return ConfigError(f"{what}: it has a feature that the driver lacks ({said}); upgrade deltalake")
+    if any(word.replace(" ", "") in text for word in _CREDENTIALS):
+        return ConfigError(f"{what}: the store refuses the credentials ({said}); correct loader.storage_options")
+    if any(word.replace(" ", "") in text for word in _DENIED):
+        return ConfigError(f"{what}: no permission ({said}); grant it or correct loader.storage_options")
+    if any(word.replace(" ", "") in text for word in _MISSING):
+        return ConfigError(f"{what}: there is no such place ({said}); correct loader.location")
+    return TransientError(f"{what}: {said}; check that the storage is reachable, then run again")
+
+
+def _first_line(error: BaseException) -> str:
+    """What the driver says, without the colours and arrows in which it draws the chain of its causes."""
+    import re
+
+    text = re.sub(r"\x1b\[[0-9;]*m", "", redact(str(error)))
+    lines = [line.strip(" ↳\t") for line in text.strip().splitlines()]
+    kept = [line for line in lines if line and not re.match(r"\d+: |at ", line)]
+    return ": ".join(kept[:1] + kept[1:][-1:]) if kept else type(error).__name__

@@ -1,0 +1,215 @@
+"""The table's columns as a load will leave them: added or widened, never dropped or narrowed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ingestion.errors import ConfigError, DataError, TransientError
+from ingestion.loaders.delta.types import cast, plain, relation, typed, word
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from deltalake import Schema as DeltaSchema
+
+__all__ = ["Plan", "columns_of", "delta_schema"]
+
+
+def columns_of(table: "DeltaTable") -> pa.Schema:
+    """The table's columns as Arrow has them."""
+    return pa.schema([_short(item) for item in pa.schema(table.schema().to_arrow())])
+
+
+def delta_schema(columns: pa.Schema, table: "DeltaTable | None") -> "DeltaSchema":
+    """*columns* as the log holds them; those that *table* has in the same type are as they are there."""
+    from deltalake import Field, Schema
+
+    there = {item.name: item for item in table.schema().fields} if table is not None else {}
+    same = columns_of(table) if table is not None else pa.schema([])
+    fields = []
+    for item in columns:
+        known = item.name in there and same.field(item.name).type == item.type
+        fields.append(there[item.name] if known else Field.from_arrow(pa.field(item.name, item.type)))
+    return Schema(fields)
+
+
+@dataclass
+class Plan:
+    """Follows the schemas of a stream."""
+
+    name: str
+    base: pa.Schema | None  # of the table; None = it does not exist
+    partition_by: Sequence[str]
+    left_out: frozenset[str] = frozenset()  # columns of the data that are not stored
+    columns: dict[str, pa.DataType] = field(default_factory=dict)
+    brought: dict[str, None] = field(default_factory=dict)
+    generation: int = 0  # counts the widenings: what was written before one has to be written again
+    _untyped: dict[str, None] = field(default_factory=dict)
+    _known: set[pa.Schema] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if self.base is not None:
+            self.columns = {item.name: item.type for item in self.base}
+
+    @property
+    def schema(self) -> pa.Schema:
+        """All columns, in the table's order, new ones behind."""
+        return pa.schema(self.columns.items())
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is a table, or data that says what it will look like."""
+        return self.base is not None or bool(self.columns) or bool(self._untyped)
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Columns that the table lacks."""
+        return tuple(name for name in self.columns if self.base is not None and name not in self.base.names)
+
+    @property
+    def widened(self) -> bool:
+        """Whether a column of the table gets another type, so that all its files are to be written again."""
+        return self.base is not None and any(self.columns[item.name] != item.type for item in self.base)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Columns of the table that the data does not have."""
+        return tuple(name for name in (self.base.names if self.base is not None else ()) if name not in self.brought)
+
+    def take(self, incoming: pa.Schema, *, rows: bool = True) -> None:
+        """Have room for data of *incoming*; columns without a type wait for one. Raises DataError where it cannot."""
+        if incoming in self._known:
+            return
+        self._check_names([name for name in incoming.names if name not in self.left_out])
+        for item in incoming:
+            if item.name in self.left_out:
+                continue
+            self.brought[item.name] = None
+            self._take_column(item.name, plain(item.type, item.name))
+        if rows:
+            self._check_required()
+            self._known.add(incoming)
+
+    def settle(self) -> pa.Schema:
+        """The final columns; those without any value are text."""
+        for name in self._untyped:
+            self.columns.setdefault(name, pa.string())
+        if not self.columns:
+            raise DataError(f"table {self.name} does not exist and the data has no columns to create it from")
+        for name in self.partition_by:
+            if name not in self.columns:
+                raise ConfigError(
+                    f"table {self.name}: loader.partition_by names {name!r}, which is not among the columns "
+                    f"{', '.join(self.columns)}; name one of them"
+                )
+        return self.schema
+
+    def shape(self, records: pa.RecordBatch) -> pa.Table:
+        """Rows in the columns of the plan; raises DataError for a value that does not fit its column."""
+        table = pa.Table.from_batches([records])
+        held = set(table.column_names)
+        values = [
+            self._cast(name, table.column(name), dtype)
+            if name in held
+            else pa.chunked_array([pa.nulls(len(table), dtype)])
+            for name, dtype in self.columns.items()
+        ]
+        return pa.Table.from_arrays(values, schema=self.schema)
+
+    def rebased(self, table: "DeltaTable | None") -> "Plan":
+        """The same plan on what the table is now; raises TransientError where written files would not fit it."""
+        base = columns_of(table) if table is not None else None
+        if base == self.base:
+            return self
+        moved = f"table {self.name}: its columns changed while the run was under way; run again"
+        if base is None:
+            raise TransientError(moved)
+        plan = Plan(self.name, base, self.partition_by, self.left_out, brought=self.brought)
+        try:
+            plan.take(self.schema)
+        except DataError as error:
+            raise TransientError(moved) from error
+        if any(plan.columns[name] != dtype for name, dtype in self.columns.items()):
+            raise TransientError(moved)
+        return plan
+
+    def _take_column(self, name: str, dtype: pa.DataType) -> None:
+        old = self.columns.get(name)
+        if dtype == pa.null():
+            if old is None:
+                self._untyped[name] = None
+            return
+        dtype = typed(dtype, old)
+        if old is None:
+            self.columns[name] = dtype
+            return
+        how = relation(dtype, old)
+        if how == "other":
+            raise DataError(
+                f"table {self.name}: column {name!r} is {word(old)}, the data brings {word(dtype)}; "
+                f"convert it in the transformer (types: {{{name}: {word(old)}}}), or load into another table"
+            )
+        if how == "wider":
+            if name in self.partition_by:
+                raise DataError(
+                    f"table {self.name}: column {name!r} is {word(old)} and keeps the table's partitions apart, so it "
+                    f"cannot become {word(dtype)}; convert it in the transformer, or load into another table"
+                )
+            self.columns[name] = dtype
+            self.generation += 1
+
+    def _cast(self, name: str, values: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
+        try:
+            return cast(values, dtype)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(
+                f"table {self.name}: column {name!r} is {word(dtype)}, and a value of the data does not fit: {error}; "
+                f"correct the data, or convert the column in the transformer"
+            ) from error
+
+    def _check_required(self) -> None:
+        for item in self.base if self.base is not None else ():
+            if not item.nullable and item.name not in self.brought:
+                raise DataError(
+                    f"table {self.name}: column {item.name!r} is required and the data lacks it; bring it in the "
+                    f"source or name it by transformer.column_mapping, or load into another table"
+                )
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        by_case: Mapping[str, str] = {name.lower(): name for name in self.columns}
+        seen: dict[str, Any] = dict(by_case)
+        for name in names:
+            if not name:
+                raise DataError(
+                    f"table {self.name}: the data has a column without a name; "
+                    f"name it in the source or by transformer.column_mapping"
+                )
+            other = seen.setdefault(name.lower(), name)
+            if other != name or names.count(name) > 1:
+                raise DataError(
+                    f"table {self.name}: columns {other!r} and {name!r} differ only in case or not at all, "
+                    f"which many engines cannot tell apart; rename one with transformer.column_mapping"
+                )
+
+
+def _short(item: pa.Field) -> pa.Field:
+    """The same field with a nullability, and without metadata that says nothing of the type."""
+    return pa.field(item.name, _short_type(item.type), item.nullable)
+
+
+def _short_type(dtype: pa.DataType) -> pa.DataType:
+    if pa.types.is_struct(dtype):
+        return pa.struct([_short(item) for item in dtype])
+    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
+        return pa.list_(_short_type(dtype.value_type))
+    if pa.types.is_map(dtype):
+        return pa.map_(_short_type(dtype.key_type), _short_type(dtype.item_type))
+    if pa.types.is_timestamp(dtype) or dtype in (
+        pa.large_string(),
+        pa.string_view(),
+        pa.large_binary(),
+        pa.binary_view(),
+    ):
+        return plain(dtype, "")
+    return dtype

@@ -1,0 +1,233 @@
+"""The rows of one load on their way to files, and what they do to the files of the table."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.loaders.delta.commit import Change
+from ingestion.loaders.delta.datafile import DataFile
+from ingestion.loaders.delta.files import RowGroup, files_of
+from ingestion.loaders.delta.match import GONE
+from ingestion.loaders.delta.merging import Merge
+from ingestion.loaders.delta.place import Place
+from ingestion.loaders.delta.plan import Plan
+from ingestion.loaders.delta.rewrite import WorkingSet
+from ingestion.loaders.delta.stats import partition_text
+from ingestion.loaders.delta.writer import TableWriter
+from ingestion.loaders.tables.keyed import KeyedRows
+from ingestion.loaders.tables.parts import bounds, inside
+from ingestion.plugins import Load
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from ingestion.loaders.delta import DeltaLoader
+
+__all__ = ["Rows"]
+
+
+class Rows:
+    """Takes the rows of a load; without keys they are written at once, with keys once all are there."""
+
+    def __init__(self, options: "DeltaLoader", load: Load, place: Place, plan: Plan) -> None:
+        self.plan = plan
+        self.given = 0
+        self.adds: list[DataFile] = []  # as the newest change has them
+        self.added: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
+        self._options = options
+        self._load = load
+        self._place = place
+        self._keyed: KeyedRows | None = None
+        if options.merge_keys and not load.replaces:
+            self._keyed = KeyedRows(options.merge_keys, options.order_by, name=plan.name)
+        self._writer: TableWriter | None = None
+        self._schema: pa.Schema | None = None  # of the writer
+        self._writers: list[TableWriter] = []
+        self._finished: list[tuple[pa.Schema, list[DataFile]]] = []
+        self._written: list[DataFile] = []  # of rows that were written at once
+        self._attempts = 0
+        self._sets: list[WorkingSet] = []
+        self._merge: Merge | None = None
+
+    @property
+    def edits(self) -> bool:
+        """Whether rows that are there may change, so that the table's columns have to be settled before."""
+        scoped = self._options.write_mode == "overwrite" and self._options.overwrite_scope == "partitions"
+        return scoped or self._options.write_mode == "merge" or bool(self._load.replaces)
+
+    @property
+    def older(self) -> int:
+        """Rows that were left out because another one with the same key is newer."""
+        superseded = self._keyed.superseded if self._keyed is not None else 0
+        return superseded + (self._merge.older if self._merge is not None else 0)
+
+    @property
+    def changes(self) -> Mapping[str, int]:
+        """What the merge did, if it was one."""
+        return self._merge.changes if self._merge is not None else {}
+
+    def write(self, records: pa.RecordBatch, source: str) -> None:
+        """Take rows; a batch without rows still brings those of its columns that have a type."""
+        self.plan.take(records.schema, rows=bool(records.num_rows))
+        if not records.num_rows:
+            return
+        self.given += records.num_rows
+        if self._keyed is not None:
+            self._keyed.add(records, source)
+        else:
+            self._write(self.plan.shape(records))
+
+    def finish(self) -> None:
+        """Have all rows in files, but for those of a merge."""
+        columns = self.plan.settle()
+        if self._keyed is not None and self._options.write_mode != "merge":
+            for rows in self._passes():
+                self._write(_without_deleting(rows))
+        self._close_writer()
+        for number, (schema, files) in enumerate(self._finished):
+            self._written += files if _is_within(schema, columns) else self._widened(number, columns, files)
+
+    def change(self, table: "DeltaTable | None") -> Change:
+        """What the commit is to do to the table as it is now."""
+        plan = self.plan.rebased(table)
+        columns = plan.settle()
+        partition_by = list(table.metadata().partition_columns) if table is not None else self._options.partition_by
+        self._attempts += 1
+        there = files_of(table) if table is not None else []
+        files = WorkingSet(self._place, f"{self._load.load_id}-{self._attempts}", columns, there)
+        self._sets.append(files)
+        replaces_all = self._options.write_mode == "overwrite" and not self.edits
+        if not replaces_all:
+            if plan.widened:
+                files.widen()
+                self.notes = ("all files of the table were written again, as a column became wider",)
+            self._edit(files)
+        files.insert(self._written)
+        self.adds, self.added = files.adds, plan.added or self.added
+        return Change(
+            columns,
+            partition_by,
+            files.adds,
+            files.removes,
+            replaces_all or plan.widened,
+            notes=self._facts(len(files.adds)),
+            configuration=self._options.table_properties,
+            is_empty=table is not None and not (replaces_all or files.adds or files.removes or plan.added),
+        )
+
+    def tidy(self) -> None:
+        """Remove what attempts left that did not land."""
+        kept = {file.path for file in self.adds}
+        self._place.remove([path for path in self._paths() if path not in kept])
+
+    def stop(self) -> None:
+        """Stop, and leave the files: a commit may refer to them."""
+        for writer in self._writers:
+            writer.stop()
+
+    def abort(self) -> None:
+        """Stop, and remove all that was written."""
+        self.stop()
+        self._place.remove(self._paths())
+
+    def close(self) -> None:
+        """Give memory and disk back."""
+        if self._keyed is not None:
+            with contextlib.suppress(OSError):
+                self._keyed.close()
+
+    def _edit(self, files: WorkingSet) -> None:
+        """Change the files of the table as the mode says."""
+        if self._load.replaces:
+            self._empty_parts(files)
+        elif self._options.write_mode == "overwrite":
+            touched = {tuple(map(partition_text, file.partition.values())) for file in self._written}
+            names = self._options.partition_by
+            found = [f for f in files.files if tuple(partition_text(f.partition[name]) for name in names) in touched]
+            files.drop(found)
+        elif self._options.write_mode == "merge":
+            self._merge = Merge(self._options, self._place, files, self._passes)
+            self._merge.run(self._new_writer)
+
+    def _empty_parts(self, files: WorkingSet) -> None:
+        limits = bounds(self._load.replaces, files.columns)
+
+        def without(group: RowGroup) -> pa.Table | None:
+            rows = group.read()
+            hit = pa.chunked_array([inside(limits, batch) for batch in rows.to_batches()], pa.bool_())
+            return rows.filter(pc.invert(hit)) if pc.any(hit).as_py() else None
+
+        files.edit(files.files, without)
+
+    def _passes(self) -> Iterator[pa.Table]:
+        assert self._keyed is not None  # noqa: S101 - asked only by those who gave it rows
+        return self._keyed.passes(self._shape)
+
+    def _shape(self, records: pa.RecordBatch) -> pa.Table:
+        table = self.plan.shape(records)
+        column = self._options.delete_column
+        if column is None:
+            return table
+        known = column in records.schema.names
+        gone = _deleting(records.column(column)) if known else pc.is_valid(pa.nulls(records.num_rows))
+        return table.append_column(GONE, pa.chunked_array([gone]))
+
+    def _write(self, rows: pa.Table) -> None:
+        if self._writer is None or self._schema != rows.schema:
+            self._close_writer()
+            self._writer, self._schema = self._new_writer(), rows.schema
+        self._writer.write(rows)
+
+    def _new_writer(self) -> TableWriter:
+        prefix = f"{self._load.load_id}-{len(self._writers):02d}"
+        self._writers.append(
+            TableWriter(self._place, prefix, self._options.partition_by, self._options.target_file_size)
+        )
+        return self._writers[-1]
+
+    def _close_writer(self) -> None:
+        if self._writer is not None and self._schema is not None:
+            self._finished.append((self._schema, self._writer.finish()))
+        self._writer = None
+
+    def _widened(self, number: int, columns: pa.Schema, files: list[DataFile]) -> list[DataFile]:
+        again = WorkingSet(self._place, f"{self._load.load_id}-w{number}", columns, files)
+        self._sets.append(again)
+        again.widen()
+        return again.adds
+
+    def _paths(self) -> list[str]:
+        return [
+            *(path for writer in self._writers for path in writer.paths),
+            *(path for files in self._sets for path in files.paths),
+        ]
+
+    def _facts(self, files: int) -> dict[str, object]:
+        load = self._load
+        return {
+            "ingestion.run-id": load.run_id,
+            "ingestion.job": load.job,
+            "ingestion.config-hash": load.config_hash,
+            "ingestion.mode": self._options.write_mode,
+            "ingestion.rows": self.given - self.older,
+            "ingestion.files": files,
+        }
+
+
+def _deleting(values: pa.Array) -> pa.Array:
+    if pa.types.is_boolean(values.type):
+        return pc.fill_null(values, fill_value=False)
+    return pc.is_valid(values)
+
+
+def _without_deleting(rows: pa.Table) -> pa.Table:
+    return rows.filter(pc.invert(rows.column(GONE))).drop_columns([GONE]) if GONE in rows.column_names else rows
+
+
+def _is_within(schema: pa.Schema, columns: pa.Schema) -> bool:
+    """Whether files of *schema* may stand under *columns*: what they lack is null."""
+    return all(columns.field(item.name).type == item.type for item in schema)

@@ -1,0 +1,72 @@
+"""What the log says of a data file: how many rows, and the least and greatest value of each column."""
+
+import json
+import math
+from datetime import date, datetime, timezone
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as t
+
+__all__ = ["partition_text", "statistics"]
+
+_COLUMNS = 32  # as many as Delta's own writers index
+_LONGEST = 256  # characters; a longer text is worth less than the room it takes in every reader
+
+
+def statistics(metadata: pq.FileMetaData, schema: pa.Schema) -> str:
+    """The statistics of a file in the form of the log; a column whose bounds are not known exactly has none."""
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
+    flat = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
+    for item in list(schema)[:_COLUMNS]:
+        place = flat.get(item.name)
+        if place is None or t.is_nested(item.type):
+            continue
+        found = [group.column(place).statistics for group in groups]
+        if any(one is None or not one.has_null_count for one in found):
+            continue
+        nulls[item.name] = sum(one.null_count for one in found)
+        bounds = [one for one in found if one.has_min_max]
+        holding = sum(one.null_count < group.num_rows for one, group in zip(found, groups, strict=True))
+        if not bounds or len(bounds) < holding or not _is_ordered(item.type):
+            continue
+        least, most = min(one.min for one in bounds), max(one.max for one in bounds)
+        if (shown := _json(least)) is not None and (shown_most := _json(most)) is not None:
+            low[item.name], high[item.name] = shown, shown_most
+    values = {"numRecords": metadata.num_rows, "minValues": low, "maxValues": high, "nullCount": nulls}
+    return json.dumps(values, separators=(",", ":"))
+
+
+def _is_ordered(dtype: pa.DataType) -> bool:
+    return bool(
+        t.is_integer(dtype) or t.is_floating(dtype) or t.is_string(dtype) or t.is_date(dtype) or t.is_timestamp(dtype)
+    )
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        # A time without a zone has none in the log either.
+        return value.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if value.tzinfo else value.isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST else None
+    return value
+
+
+def partition_text(value: Any) -> str | None:
+    """A partition's value as the log holds it; an empty text is null there."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        shown = value.astimezone(timezone.utc) if value.tzinfo else value
+        return shown.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if value.tzinfo else "%Y-%m-%d %H:%M:%S.%f")
+    return value.isoformat() if isinstance(value, date) else str(value)

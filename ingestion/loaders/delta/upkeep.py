@@ -1,0 +1,95 @@
+"""Small files joined, and what nobody needs any more removed."""
+
+import json
+from typing import TYPE_CHECKING
+
+import pyarrow.fs as pafs
+
+from ingestion.loaders.delta.files import files_of
+from ingestion.loaders.delta.jobs import FOLDER
+from ingestion.loaders.delta.place import Place
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+__all__ = ["kept_up"]
+
+_LEAST_HOURS = 7 * 24  # no run takes longer, and readers of old versions have this long
+_SMALL = 4  # files of less than this part of the target size are worth joining
+_MANY = 8  # of them in one partition
+_BEHIND = 20  # versions since the newest checkpoint, each of which every reader reads
+
+
+def kept_up(place: Place, table: "DeltaTable", target_size: int) -> dict[str, int]:
+    """Do what is due, and say what was done."""
+    done = {
+        "files_joined": _join(table, target_size),
+        "files_removed": _vacuum(table),
+        "checkpoints_written": _checkpoint(place, table),
+        "log_files_removed": _shorten_log(place, table),
+        "state_files_removed": _forget(place, table),
+    }
+    return {what: count for what, count in done.items() if count}
+
+
+def _join(table: "DeltaTable", target_size: int) -> int:
+    small: dict[str, int] = {}
+    for file in files_of(table):
+        if file.size < target_size // _SMALL:
+            partition = str(sorted(file.partition.items(), key=str))
+            small[partition] = small.get(partition, 0) + 1
+    if max(small.values(), default=0) < _MANY:
+        return 0
+    # One partition at a time: memory counts for more than the hours of the night.
+    metrics = table.optimize.compact(target_size=target_size, max_concurrent_tasks=1)
+    return int(metrics["numFilesRemoved"])
+
+
+def _vacuum(table: "DeltaTable") -> int:
+    own = "delta.deletedFileRetentionDuration" in table.metadata().configuration
+    hours = None if own else _LEAST_HOURS
+    if not table.vacuum(hours, dry_run=True, full=True):
+        return 0
+    return len(table.vacuum(hours, dry_run=False, full=True))
+
+
+def _checkpoint(place: Place, table: "DeltaTable") -> int:
+    try:
+        with place.files.open_input_file("_delta_log/_last_checkpoint") as file:
+            last = int(json.loads(file.read())["version"])
+    except FileNotFoundError:
+        last = 0
+    if table.version() - last < _BEHIND:
+        return 0
+    table.create_checkpoint()
+    return 1
+
+
+def _shorten_log(place: Place, table: "DeltaTable") -> int:
+    before = _count(place, "_delta_log")
+    table.cleanup_metadata()
+    return max(before - _count(place, "_delta_log"), 0)
+
+
+def _count(place: Place, folder: str) -> int:
+    return len(place.files.get_file_info(pafs.FileSelector(folder)))
+
+
+def _forget(place: Place, table: "DeltaTable") -> int:
+    """Remove files of jobs' states that no version in the log leads to."""
+    oldest = min((int(item["timestamp"]) for item in table.history()), default=0) / 1000
+    found = place.files.get_file_info(pafs.FileSelector(FOLDER, recursive=True, allow_not_found=True))
+    jobs: dict[str, list[pafs.FileInfo]] = {}
+    for info in found:
+        if info.type == pafs.FileType.File and info.mtime.timestamp() < oldest:
+            jobs.setdefault(info.path.rpartition("/")[0], []).append(info)
+    doomed = [
+        info.path for infos in jobs.values() for info in infos if info.base_name.partition(".")[0] != _newest(infos)
+    ]
+    place.remove(doomed)
+    return len(doomed)
+
+
+def _newest(infos: list[pafs.FileInfo]) -> str:
+    """The number of the job's newest state among them: old as it is, the job may have gone on from there only now."""
+    return str(max(int(info.base_name.partition(".")[0]) for info in infos))
