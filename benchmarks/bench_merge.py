@@ -120,7 +120,7 @@ def main() -> None:
     changes = {count: prepare(folder, arguments.rows, count, arguments.new) for count in arguments.changes}
     results = []
     for kind in arguments.targets:
-        print(f"building a {kind} table of {arguments.rows:,} rows ...", flush=True)
+        print(f"{kind}: building a table of {arguments.rows:,} rows ...", flush=True)
         with merge_targets.opened(kind, folder, arguments.rows) as target:
             for number in range(arguments.repeat):
                 for case in cases_of(kind, upsert=arguments.upsert):

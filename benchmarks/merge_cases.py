@@ -19,7 +19,12 @@ Settings = dict[str, Any]
 TABLE = {"database": "bench", "table": "events", "add_ingestion_metadata": False}
 
 DRIVERS = {
-    "iceberg": ("polars", "pyiceberg.catalog.sql", "ingestion.loaders.iceberg.loading"),
+    "iceberg": (
+        "polars",
+        "pyiceberg.catalog.sql",
+        "ingestion.loaders.iceberg.loading",
+        "ingestion.loaders.iceberg.merge.target",
+    ),
     "delta": ("polars", "deltalake"),
     "postgres": ("polars", "adbc_driver_postgresql.dbapi", "psycopg"),
 }

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 ROWS = 50_000
 SHA256 = "0624a302185045e561304f85f50e9f40c3bd4969363b2ffdae63158a27e01a68"
@@ -39,3 +41,28 @@ def test_a_wrong_result_is_refused(tmp_path):
     (tmp_path / f"events_{ROWS}.checks.json").write_text(json.dumps(wrong))
     output = run("bench_csv.py", "--rows", ROWS, "--repeat", 1, "--data", tmp_path, code=1)
     assert "limit stored other data" in output
+
+
+MERGE = ("bench_merge.py", "--rows", 20_000, "--changes", 500, "--repeat", 1, "--data")
+
+
+@pytest.mark.parametrize("target", ["iceberg"])
+def test_a_small_merge_benchmark_stores_the_same_rows_in_every_way(tmp_path, target):
+    output = run(*MERGE, tmp_path, "--json", tmp_path / "all.json", "--targets", target, "--upsert")
+    results = json.loads((tmp_path / "all.json").read_text())
+    assert {result["case"] for result in results} >= set(CASES[target])
+    assert all(result["inner_seconds"] < result["seconds"] for result in results)
+    assert "peak MB" in output
+    assert not (tmp_path / "merge").exists()
+
+
+CASES = {
+    "iceberg": [f"iceberg.{name}" for name in ("limit", "auto", "copy_on_write", "merge_on_read", "job")],
+}
+
+
+def test_a_merge_that_stores_other_rows_is_refused(tmp_path):
+    path = tmp_path / "merge" / "changes_20000_500_0.1.checks.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"rows": 20_049, "id": 1, "amount": 1, "amount_of_id": 1}))
+    assert "iceberg.auto stored other data" in run(*MERGE, tmp_path, "--targets", "iceberg", code=1)
