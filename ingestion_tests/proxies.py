@@ -1,10 +1,11 @@
-"""A proxy before a catalog that speaks HTTP: it loses, delays or spoils one of its commits."""
+"""Proxies before a server: they lose, delay or spoil one of its commits."""
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,6 +23,7 @@ FAULTS = [
     "late",
 ]
 _REST_COMMIT = re.compile(r"POST /v1/namespaces/[^/]+/tables/[^/]+")
+_DELTA_COMMIT = re.compile(r"PUT /.+/_delta_log/[0-9]{20}\.json")
 _GLUE_COMMITS = ("AWSGlue.CreateTable", "AWSGlue.UpdateTable")
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-encoding", "content-length", "keep-alive", "date", "server"}
 
@@ -54,7 +56,8 @@ class Proxy(ThreadingHTTPServer):
             self.seen.append(headers)
             if self.at < 0:
                 return True
-            if not (_REST_COMMIT.fullmatch(line) or headers.get("x-amz-target") in _GLUE_COMMITS):
+            named = _REST_COMMIT.fullmatch(line) or _DELTA_COMMIT.fullmatch(line)
+            if not (named or headers.get("x-amz-target") in _GLUE_COMMITS):
                 return False
             number, self.commits = self.commits, self.commits + 1
         return number == self.at and bool(self.fault)
@@ -178,3 +181,58 @@ def proxied(target: str, fault: str = "", at: int = 0, hook: Callable[[], None] 
         proxy.shutdown()
         proxy.server_close()
         thread.join()
+
+
+class _Tunnel:
+    """Passes bytes on until a client sends *needle*; that reaches the server, its answer does not reach the client."""
+
+    def __init__(self, port: int, needle: bytes) -> None:
+        self._server = ("127.0.0.1", port)
+        self._needle = needle
+        self._struck = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._server)
+            threading.Thread(target=self._forth, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._pump, args=(server, client), daemon=True).start()
+
+    def _forth(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := client.recv(1 << 16):
+                if self._needle in data and not self._struck:
+                    self._struck = True
+                    client.shutdown(socket.SHUT_RDWR)
+                    server.sendall(data)
+                    time.sleep(0.1)  # the server does as it was told before it learns that nobody listens
+                    break
+                server.sendall(data)
+        server.close()
+
+    @staticmethod
+    def _pump(server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while data := server.recv(1 << 16):
+                client.sendall(data)
+        client.close()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@contextmanager
+def tunnelled(port: int, needle: bytes) -> Iterator[int]:
+    """A port that leads to *port*, where the answer to the first *needle* is lost."""
+    tunnel = _Tunnel(port, needle)
+    try:
+        yield tunnel.port
+    finally:
+        tunnel.close()

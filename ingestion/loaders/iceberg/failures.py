@@ -63,6 +63,8 @@ def translated(what: str) -> Iterator[None]:
     except IngestionError:
         raise
     except ImportError as error:
+        if (error.name or "").partition(".")[0] == "ingestion":
+            raise  # a bug of ours, and no driver
         raise ConfigError(
             f"{what} needs a driver that is not installed ({error}); install the extra it belongs to"
         ) from error
