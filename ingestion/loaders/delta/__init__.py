@@ -102,6 +102,17 @@ class DeltaLoader(TableLoader):
         """Where the whole table is overwritten, or missing rows are deleted."""
         return super().replaces_all and (self.write_mode != "overwrite" or self.overwrite_scope == "table")
 
+    def stored_type(self, dtype: pa.DataType, column: str) -> pa.DataType:
+        """Texts stand for times of day and UUIDs."""
+        from ingestion.loaders.delta.types import DELTA
+
+        return DELTA.plain(dtype, column)
+
+    def target(self, job: str) -> tuple[str, ...]:
+        """Type and folder, and the store that it is in."""
+        place = self.place(job)
+        return (self.type, place.uri, *(f"{name}={value}" for name, value in sorted(place.options.items())))
+
     def name(self, job: str = "") -> str:
         """Database and table; the table is named after the *job* where no name is given."""
         if not (self.table or job):

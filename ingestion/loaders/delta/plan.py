@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ingestion.errors import ConfigError, DataError, TransientError
-from ingestion.loaders.delta.types import cast, plain, relation, typed, word
+from ingestion.loaders.delta.types import DELTA, cast, word
+from ingestion.loaders.tables.types import joined, relation, typed
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -44,7 +45,6 @@ class Plan:
     left_out: frozenset[str] = frozenset()  # columns of the data that are not stored
     columns: dict[str, pa.DataType] = field(default_factory=dict)
     brought: dict[str, None] = field(default_factory=dict)
-    generation: int = 0  # counts the widenings: what was written before one has to be written again
     _untyped: dict[str, None] = field(default_factory=dict)
     _known: set[pa.Schema] = field(default_factory=set)
 
@@ -86,7 +86,7 @@ class Plan:
             if item.name in self.left_out:
                 continue
             self.brought[item.name] = None
-            self._take_column(item.name, plain(item.type, item.name))
+            self._take_column(item.name, DELTA.plain(item.type, item.name))
         if rows:
             self._check_required()
             self._known.add(incoming)
@@ -156,8 +156,7 @@ class Plan:
                     f"table {self.name}: column {name!r} is {word(old)} and keeps the table's partitions apart, so it "
                     f"cannot become {word(dtype)}; convert it in the transformer, or load into another table"
                 )
-            self.columns[name] = dtype
-            self.generation += 1
+            self.columns[name] = joined(dtype, old, name)
 
     def _cast(self, name: str, values: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
         try:
@@ -211,5 +210,5 @@ def _short_type(dtype: pa.DataType) -> pa.DataType:
         pa.large_binary(),
         pa.binary_view(),
     ):
-        return plain(dtype, "")
+        return DELTA.plain(dtype, "")
     return dtype

@@ -17,6 +17,7 @@ from ingestion.loaders.delta.plan import Plan
 from ingestion.loaders.delta.rewrite import WorkingSet
 from ingestion.loaders.delta.stats import partition_text
 from ingestion.loaders.delta.writer import TableWriter
+from ingestion.loaders.tables.admission import deletes
 from ingestion.loaders.tables.keyed import KeyedRows
 from ingestion.loaders.tables.parts import bounds, inside
 from ingestion.plugins import Load
@@ -173,7 +174,7 @@ class Rows:
         if column is None:
             return table
         known = column in records.schema.names
-        gone = _deleting(records.column(column)) if known else pc.is_valid(pa.nulls(records.num_rows))
+        gone = deletes(records.column(column)) if known else pc.is_valid(pa.nulls(records.num_rows))
         return table.append_column(GONE, pa.chunked_array([gone]))
 
     def _write(self, rows: pa.Table) -> None:
@@ -216,12 +217,6 @@ class Rows:
             "ingestion.rows": self.given - self.older,
             "ingestion.files": files,
         }
-
-
-def _deleting(values: pa.Array) -> pa.Array:
-    if pa.types.is_boolean(values.type):
-        return pc.fill_null(values, fill_value=False)
-    return pc.is_valid(values)
 
 
 def _without_deleting(rows: pa.Table) -> pa.Table:
