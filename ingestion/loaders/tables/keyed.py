@@ -11,7 +11,10 @@ from ingestion.loaders.tables.arrivals import Arrivals, Runs
 from ingestion.loaders.tables.buckets import Buckets, joined
 from ingestion.loaders.tables.choice import SOURCE, Choice
 
-__all__ = ["KeyedRows"]
+__all__ = ["LIMIT", "KeyedRows"]
+
+LIMIT = 192 << 20
+"""Bytes of rows in memory, where nobody says otherwise."""
 
 Shape: TypeAlias = Callable[[pa.RecordBatch], pa.Table]
 
@@ -24,16 +27,16 @@ class KeyedRows:
 
     Of rows with the same key the one with the greatest *order_by* stays, null being the least, and the later of
     equals. Without *order_by* the later one stays; rows with the same key that follow each other from one source have
-    to be equal. *limit* is in bytes of Arrow data; *name* is the table's, for messages.
+    to be equal. *limit* is in bytes of Arrow data, LIMIT where it is not given; *name* is the table's, for messages.
     """
 
-    def __init__(self, keys: Sequence[str], order_by: Sequence[str], limit: int = 192 << 20, name: str = "") -> None:
+    def __init__(self, keys: Sequence[str], order_by: Sequence[str], limit: int | None = None, name: str = "") -> None:
+        self.limit = LIMIT if limit is None else limit
         self.rows = 0  # given
         self.superseded = 0  # left out, known once passes() was exhausted
         self._choice = Choice(keys, order_by, name)
-        self._limit = limit
         self._sources: dict[str, int] = {}
-        self._arrivals = Arrivals(limit)
+        self._arrivals = Arrivals(self.limit)
 
     def __enter__(self) -> Self:
         return self
@@ -79,10 +82,10 @@ class KeyedRows:
         for table in rows:
             held.append(table)
             size += table.nbytes
-            if size > self._limit:
+            if size > self.limit:
                 held = [self._one_per_key(held)]
                 size = held[0].nbytes
-                if size > self._limit // 2 and held[0].num_rows > 1 and splits < _MOST_SPLITS:
+                if size > self.limit // 2 and held[0].num_rows > 1 and splits < _MOST_SPLITS:
                     yield from self._split(_emptying(held, rows), splits)
                     return
         if held:
@@ -90,10 +93,10 @@ class KeyedRows:
             yield held.pop()
 
     def _split(self, rows: Iterator[pa.Table], splits: int) -> Iterator[pa.Table]:
-        fits = 2 * self._arrivals.bytes // max(self._limit, 1) + 2
+        fits = 2 * self._arrivals.bytes // max(self.limit, 1) + 2
         buckets = Buckets(self._choice.keys, _MOST_BUCKETS if splits else min(fits, _MOST_BUCKETS), splits)
         with closing(buckets):
-            for table in joined(rows, self._limit // 8):
+            for table in joined(rows, self.limit // 8):
                 buckets.write(table)
             for bucket in buckets.read():
                 yield from self._chosen(bucket, splits + 1)

@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.types as t
 
+from ingestion.loaders.tables.admission import deletes
 from ingestion.loaders.tables.keyed import KeyedRows
 
 __all__ = ["Mask", "Pass", "Source"]
@@ -16,7 +15,6 @@ __all__ = ["Mask", "Pass", "Source"]
 Mask = npt.NDArray[np.bool_]
 
 _DELETES = "\0deletes"
-_LIMIT = 192 << 20  # bytes of rows in memory
 
 
 class Pass(NamedTuple):
@@ -33,13 +31,11 @@ class Pass(NamedTuple):
 class Source:
     """Collects rows, then gives one per key as often as is asked."""
 
-    def __init__(
-        self, keys: Sequence[str], order_by: Sequence[str], delete_column: str | None, name: str, limit: int = _LIMIT
-    ) -> None:
+    def __init__(self, keys: Sequence[str], order_by: Sequence[str], delete_column: str | None, name: str) -> None:
         self.rows = 0  # all that were given
-        self._keyed = KeyedRows(keys, order_by, limit, name)
+        self._keyed = KeyedRows(keys, order_by, name=name)
         self._delete_column = delete_column
-        self._bytes, self._limit = 0, limit
+        self._bytes = 0
         self._only: Pass | None = None
 
     @property
@@ -48,13 +44,8 @@ class Source:
         return self._keyed.superseded
 
     @property
-    def fits(self) -> bool:
-        """Whether all is one pass, which is kept in memory."""
-        return self._bytes <= self._limit
-
-    @property
     def only(self) -> Pass | None:
-        """The one pass where all is one, known once it was given."""
+        """The one pass where there is no other and it may stay in memory, known once all were given."""
         return self._only
 
     def add(self, records: pa.RecordBatch, source: str) -> None:
@@ -68,11 +59,13 @@ class Source:
         if self._only is not None:
             yield self._only
             return
+        found: list[Pass] = []
         for table in self._keyed.passes(lambda batch: self._shaped(batch, shape)):
-            deletes = table.column(_DELETES).to_numpy()
-            found = Pass(table.drop_columns([_DELETES]), deletes)
-            self._only = found if self.fits else None
-            yield found
+            given = Pass(table.drop_columns([_DELETES]), table.column(_DELETES).to_numpy())
+            found = [*found[-1:], given] if self.fits else []
+            yield given
+        if len(found) == 1:  # in the table's columns rows may need more room than they came in
+            self._only = found[0]
 
     def forget(self) -> None:
         """Have the next passes made anew: the table's columns are others now."""
@@ -90,8 +83,6 @@ class Source:
 
     def _shaped(self, batch: pa.RecordBatch, shape: Callable[[pa.RecordBatch], pa.Table]) -> pa.Table:
         name = self._delete_column
-        flags = pa.repeat(pa.scalar(False), batch.num_rows)  # noqa: FBT003 - a value, not a flag
-        if name is not None and name in batch.schema.names:
-            column = batch.column(name)
-            flags = pc.fill_null(column, fill_value=False) if t.is_boolean(column.type) else column.is_valid()
+        held = name is not None and name in batch.schema.names
+        flags = deletes(batch.column(name)) if held else pa.repeat(pa.scalar(value=False), batch.num_rows)
         return shape(self.stored(batch)).append_column(_DELETES, flags)
