@@ -13,5 +13,7 @@ LoaderFactory: Factory[Loader] = Factory(
         "iceberg": "ingestion.loaders.iceberg:IcebergLoader",
         "delta": "ingestion.loaders.delta:DeltaLoader",
         "delta_lake": "ingestion.loaders.delta:DeltaLoader",
+        "postgres": "ingestion.loaders.postgres:PostgresLoader",
+        "postgresql": "ingestion.loaders.postgres:PostgresLoader",
     },
 )

@@ -1,0 +1,208 @@
+"""One load: rows, rejected rows and the cursor in one transaction."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ingestion.errors import DataError, IngestionError, OutcomeUnknown, Superseded, TransientError
+from ingestion.loaders.postgres.history import History, created_meanwhile
+from ingestion.loaders.postgres.merging import Merge
+from ingestion.loaders.postgres.parts import within
+from ingestion.loaders.postgres.quarantine import Quarantine
+from ingestion.loaders.postgres.session import CommitUnclear, Session, opened, quoted
+from ingestion.loaders.postgres.table import Found, ensure_schema, find
+from ingestion.loaders.postgres.target import Target
+from ingestion.plugins import Batch, Cursor, Load, LoadResult
+
+if TYPE_CHECKING:
+    from ingestion.loaders.postgres import PostgresLoader
+
+__all__ = ["loaded"]
+
+_OLDER = "older row of the same key"
+
+
+def loaded(options: "PostgresLoader", load: Load, batches: Iterator[Batch]) -> LoadResult:
+    """Land *batches* in one transaction; an error means that nothing of them is left."""
+    with opened(options, f"table {'.'.join(options.identifier(load.job))}") as session:
+        thread = ThreadPoolExecutor(1, "copy")
+        try:
+            return Loading(options, load, session, thread).run(batches)
+        finally:
+            thread.shutdown(cancel_futures=True)  # what is under way uses the session until then
+
+
+class Loading:
+    """Holds what is under way; whatever was not committed goes with the session."""
+
+    def __init__(self, options: "PostgresLoader", load: Load, session: Session, thread: ThreadPoolExecutor) -> None:
+        self._options = options
+        self._load = load
+        self._session = session
+        self._cursor: Cursor = None
+        self._table = (options.database, options.table or load.job)
+        self._prepare_schema()
+        self._target = Target(session, options, load, thread)
+        self._quarantine = Quarantine(session, self._table, load, thread)
+        self._history = History(session, self._table)
+        self._merge = Merge(session, options, self._table, self._target.stage, [])
+
+    def run(self, batches: Iterator[Batch]) -> LoadResult:
+        """Land *batches* in one commit; an error means that nothing of them is left."""
+        for batch in batches:
+            self._target.write(batch.records, batch.origin.source)
+            if batch.rejected is not None and batch.rejected.num_rows:
+                self._quarantine.write(batch.rejected)
+            if batch.cursor is not None:
+                self._cursor = batch.cursor
+        self._refuse_to_empty()
+        self._target.finish()
+        self._quarantine.finish()
+        started = time.perf_counter()
+        if not self._has_something_to_say():
+            return self._result(None, None, started)
+        return self._land(started)
+
+    def _prepare_schema(self) -> None:
+        """Have the schema and the table of loads, in a transaction of their own: they are there to stay."""
+        try:
+            self._create_schema()
+        except IngestionError as error:
+            if not created_meanwhile(error):
+                raise
+            self._session.rollback()
+            self._create_schema()  # now it is there
+
+    def _create_schema(self) -> None:
+        ensure_schema(self._session, self._table[0], create=self._options.create_schema_if_not_exists)
+        History(self._session, self._table).create()
+        try:
+            self._session.commit()
+        except CommitUnclear as error:
+            raise TransientError(f"{self._session.what}: {error}; nothing was loaded, run again") from error
+
+    def _refuse_to_empty(self) -> None:
+        options = self._options
+        if options.replaces_all and not self._load.replaces and not self._target.rows and not options.allow_empty:
+            what = "write_mode overwrite" if options.write_mode == "overwrite" else "delete_missing"
+            raise DataError(
+                f"{self._session.what}: the source gave no rows, and {what} would empty the table; "
+                f"check the source, or set loader.allow_empty: true if that is right"
+            )
+
+    def _has_something_to_say(self) -> bool:
+        if self._options.replaces_all or self._load.replaces:
+            return self._target.has_schema
+        if self._quarantine.rows or self._target.rows:
+            return True
+        return self._target.has_schema and (self._target.plan.changes or self._is_new(self._cursor))
+
+    def _is_new(self, cursor: Cursor) -> bool:
+        before = self._load.since.cursor
+        if isinstance(cursor, pa.Table):
+            if isinstance(before, pa.Table):
+                return not cursor.equals(before)
+            return before is not None or bool(cursor.num_rows)
+        return cursor is not None and (isinstance(before, pa.Table) or cursor != before)
+
+    def _land(self, started: float) -> LoadResult:
+        session, table = self._session, self._table
+        session.wait_for_turn(quoted(*table))
+        before = find(session, *table)
+        self._refuse_if_superseded(before)
+        if before is None:
+            self._history.forget()
+        if self._options.write_mode == "merge" or self._merges_away():
+            self._merge.sources = list(self._target.sources)
+            self._merge.single_out()
+        self._target.prepare()
+        self._write(before)
+        self._quarantine.land()
+        mode = "overwrite" if self._load.replaces else self._options.write_mode
+        number = self._history.record(self._load, mode, self._rows, self._quarantine.rows, self._cursor)
+        after = find(session, *table)
+        self._commit()
+        return self._result(after, number, started)
+
+    def _merges_away(self) -> bool:
+        """Whether an overwrite has one row per key to find."""
+        return self._target.keyed and self._target.stage.made
+
+    @property
+    def _rows(self) -> int:
+        return self._target.rows - self._merge.superseded
+
+    def _write(self, before: Found | None) -> None:
+        options, session, name = self._options, self._session, quoted(*self._table)
+        if self._load.replaces:
+            if before is not None:
+                session.run(f"DELETE FROM {name} WHERE {within(self._load.replaces, before)}")  # noqa: S608 - quoted
+        elif options.write_mode == "merge":
+            self._merge.land(first=before is None)
+            return
+        elif options.write_mode == "overwrite" and before is not None:
+            # Not TRUNCATE: a reader whose snapshot is older than the commit would find the table empty.
+            session.run(f"DELETE FROM {name}")  # noqa: S608 - quoted
+        if self._merges_away():
+            self._merge.keep_upserts()
+        self._target.append()
+
+    def _refuse_if_superseded(self, before: Found | None) -> None:
+        load = self._load
+        if load.alone:
+            return
+        now = self._history.newest(load.job) if before is not None else None
+        if now != load.since.load_id:
+            raise Superseded(
+                f"{self._session.what}: another run of job {load.job} has committed (load {now}) since this one "
+                f"began from load {load.since.load_id}, or the table was rolled back; "
+                f"nothing of this run was loaded, run again"
+            )
+
+    def _commit(self) -> None:
+        try:
+            self._session.commit()
+        except CommitUnclear as error:
+            self._look_up(error)
+
+    def _look_up(self, reason: CommitUnclear) -> None:
+        """Ask on another connection whether the commit landed; it waits for the old session's end, which decides it."""
+        what = self._session.what
+        try:
+            with opened(self._options, what) as session:
+                session.wait_for_turn(quoted(*self._table))
+                landed = History(session, self._table).holds(self._load.load_id)
+        except IngestionError as error:
+            raise OutcomeUnknown(
+                f"{what}: the connection broke at the commit ({reason}) and the server cannot be asked whether it "
+                f"landed ({error}); run again, the next run finds out"
+            ) from reason
+        if not landed:
+            raise TransientError(
+                f"{what}: the connection broke at the commit ({reason}); nothing was loaded, run again"
+            ) from reason
+
+    def _result(self, after: Found | None, number: int | None, started: float) -> LoadResult:
+        target, plan = self._target, self._target.plan
+        there = list(target.found.columns) if target.found is not None else []
+        found = after or target.found
+        superseded = self._merge.superseded
+        return LoadResult(
+            rows=self._rows,
+            quarantined=self._quarantine.rows,
+            files=0,
+            bytes_written=target.bytes_written,
+            snapshot=str(number) if number is not None else None,
+            schema=found.schema if found is not None else None,
+            commit_seconds=time.perf_counter() - started,
+            table=".".join(self._table),
+            location=f"{self._options.host}:{self._options.port}/{self._options.dbname}",
+            added=tuple(name for name in plan.columns if there and name not in there) if number is not None else (),
+            absent=tuple(name for name in there if name not in target.brought) if target.rows else (),
+            removed={_OLDER: superseded} if superseded else {},
+            changes=self._merge.changes if self._options.write_mode == "merge" else {},
+            notes=tuple(plan.notes()) if number is not None else (),
+        )
