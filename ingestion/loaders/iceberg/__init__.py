@@ -12,6 +12,7 @@ from typing_extensions import Self
 from ingestion.errors import ConfigError
 from ingestion.loaders.iceberg.partitions import FieldInput, PartitionField, as_field
 from ingestion.loaders.iceberg.sorting import SortField, SortInput, as_sort_field
+from ingestion.loaders.iceberg.upkeep import UpkeepOptions
 from ingestion.loaders.tables import TableLoader
 from ingestion.plugins import Batch, Landed, Load, LoadResult, Model, RolledBack, State
 
@@ -84,6 +85,8 @@ class IcebergLoader(TableLoader):
     """A data file is closed once it has this many bytes; a number, or text such as 512 MiB."""
     table_properties: dict[str, Annotated[str, BeforeValidator(_property, json_schema_input_type=_Property)]] = {}
     """Iceberg table properties, set by the next commit where the table has them otherwise."""
+    maintenance: UpkeepOptions = UpkeepOptions()
+    """What upkeep does to the table, and how much of its past it keeps."""
     catalog: CatalogOptions = CatalogOptions()
     """The catalog; by default the embedded one under the metadata folder, or that of the ICEBERG_* settings."""
 
@@ -172,6 +175,20 @@ class IcebergLoader(TableLoader):
         identifier = self.identifier(job)
         with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}"):
             return Rollback(catalog, identifier, job, run_id).run()
+
+    def upkeep(self, job: str) -> dict[str, int]:
+        """Compact small and worn files, merge manifests, expire old snapshots and remove what nothing refers to.
+
+        Loads that land meanwhile go first, and every snapshot that is left reads as before.
+        """
+        from ingestion.loaders.iceberg.catalog import opened, translated
+        from ingestion.loaders.iceberg.upkeep.steps import look_after
+
+        if not self.maintenance.enabled:
+            return {}
+        identifier = self.identifier(job)
+        with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}"):
+            return look_after(catalog, identifier, self)
 
     def scan(self) -> "pl.LazyFrame":
         """The table as a lazy polars frame."""

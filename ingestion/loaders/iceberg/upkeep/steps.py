@@ -1,0 +1,79 @@
+"""The steps of upkeep, in the order in which each makes the next worth more."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ingestion.loaders.iceberg.catalog import find_table
+from ingestion.loaders.iceberg.history import in_summary
+from ingestion.loaders.iceberg.upkeep.compaction import Compaction
+from ingestion.loaders.iceberg.upkeep.expiry import Expiry
+from ingestion.loaders.iceberg.upkeep.landing import Moved
+from ingestion.loaders.iceberg.upkeep.manifests import merge_manifests
+from ingestion.loaders.iceberg.upkeep.orphans import remove_orphans
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+
+    from ingestion.loaders.iceberg import IcebergLoader
+
+__all__ = ["look_after"]
+
+_MOST_COMMITS = 100
+_PATIENCE = 3  # plans that a load may spoil; a table that changes faster is compacted another time
+
+
+def look_after(catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader") -> dict[str, int]:
+    """Look after a table and its quarantine; says what was done, by name, and nothing of what was not due."""
+    quarantine = (*identifier[:-1], f"{identifier[-1]}__quarantine")
+    done = _all_steps(catalog, identifier, options, compact=options.maintenance.compact)
+    # The rows of a run that came to nothing are taken out of the quarantine by file: files stay as they are.
+    done.update(_all_steps(catalog, quarantine, options, compact=False))
+    return {name: count for name, count in done.items() if count}
+
+
+def _all_steps(
+    catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader", *, compact: bool
+) -> Counter[str]:
+    table = find_table(catalog, identifier)
+    if table is None:
+        return Counter()
+    care, done = options.maintenance, Counter[str]()
+    if compact and not _has_equality_deletes(table):
+        done.update(_compact(catalog, identifier, options, table))
+    done.update(merge_manifests(catalog, identifier, catalog.load_table(identifier), care.keep_snapshots))
+    if table.metadata.properties.get("gc.enabled", "true").lower() != "false":  # its files may be another table's too
+        done.update(Expiry(catalog, identifier, care).run())
+        done.update(remove_orphans(catalog, identifier, care.orphans_older_than_hours))
+    return done
+
+
+def _compact(catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader", table: "Table") -> Counter[str]:
+    done, spoilt = Counter[str](), 0
+    layout = _layout(options, identifier)
+    for _ in range(_MOST_COMMITS):
+        compaction = Compaction(catalog, identifier, layout, table)
+        if not compaction.is_due:
+            break
+        try:
+            done.update(compaction.run())
+        except Moved:
+            spoilt += 1
+            if spoilt == _PATIENCE:
+                break
+        table = catalog.load_table(identifier)
+    return done
+
+
+def _layout(options: "IcebergLoader", identifier: tuple[str, ...]) -> "IcebergLoader":
+    """How files are to be, and nothing that would change the table."""
+    order = {"sort_by": options.sort_by} if options.sort_by else {}
+    return type(options).model_validate(
+        {"table": identifier[-1], "target_file_size": options.target_file_size, **order}
+    )
+
+
+def _has_equality_deletes(table: "Table") -> bool:
+    """Those of another engine, which alone can follow them."""
+    snapshot = table.current_snapshot()
+    return snapshot is not None and in_summary(snapshot, "total-equality-deletes") not in (None, "0")
