@@ -59,13 +59,12 @@ class Source:
         if self._only is not None:
             yield self._only
             return
-        found: list[Pass] = []
-        for table in self._keyed.passes(lambda batch: self._shaped(batch, shape)):
+        first: Pass | None = None
+        for number, table in enumerate(self._keyed.passes(lambda batch: self._shaped(batch, shape))):
             given = Pass(table.drop_columns([_DELETES]), table.column(_DELETES).to_numpy())
-            found = [*found[-1:], given] if self.fits else []
+            first = given if not number and self._bytes <= self._keyed.limit else None
             yield given
-        if len(found) == 1:  # in the table's columns rows may need more room than they came in
-            self._only = found[0]
+        self._only = first  # rows that came in little room may still make several passes in the table's columns
 
     def forget(self) -> None:
         """Have the next passes made anew: the table's columns are others now."""

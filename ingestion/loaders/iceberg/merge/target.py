@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ingestion.errors import DataError
 from ingestion.loaders.iceberg.catalog import find_table
 from ingestion.loaders.iceberg.commit import change
 from ingestion.loaders.iceberg.fit import Fit
@@ -112,15 +111,6 @@ class MergeTarget(KeyedTarget):
             for name, count in self._plan.changes.items()
             if name != "missing" or self._options.delete_missing != "none"
         }
-
-    def write(self, records: pa.RecordBatch, source: str = "") -> None:
-        """Take rows of *source*; a batch without rows still adds those of its columns that have a type."""
-        if self._options.delete_missing == "soft" and DELETED_AT in records.schema.names:
-            raise DataError(
-                f"table {self.name}: the data has a column {DELETED_AT} of its own, in which delete_missing: soft "
-                f"keeps its times; rename it with transformer.column_mapping, or set delete_missing: hard"
-            )
-        super().write(records, source)
 
     def finish(self) -> None:
         """Have the files of a plan upon the table's present state."""
