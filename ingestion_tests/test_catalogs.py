@@ -3,6 +3,7 @@
 import json
 import os
 import uuid
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -182,6 +183,19 @@ def test_a_rest_catalog_that_refuses_is_a_config_error(project, rest_catalog, fa
         with pytest.raises(ConfigError, match=r"(Forbidden|NotAuthorized)Exception.*; check loader\.catalog"):
             IcebergLoader(table="t", catalog={"type": "rest", "uri": proxy.url}).state("a")
         assert proxy.requests == ["GET /v1/config"]
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["quarantine", "data"])
+def test_a_commit_that_the_rest_catalog_refuses_is_not_sent_again_and_leaves_nothing(project, rest_catalog, at):
+    space = namespace()
+    with proxied(rest_catalog.uri, "denied_403", at) as proxy:
+        loader = IcebergLoader(table="t", database=space, catalog={"type": "rest", "uri": proxy.url})
+        with pytest.raises(ConfigError, match=rf"table {space}\.t: ForbiddenError: .*; check loader\.catalog"):
+            land(loader, [batch({"n": [1]}, cursor=LEDGER, bad=1)])
+        assert proxy.commits == at + 1 + at  # taking the quarantined rows back is a commit, too
+        assert loader.state("a").load_id is None
+    folder = Path(rest_catalog.warehouse) / space
+    assert list(folder.rglob("t/data/*")) == list(folder.rglob("_cursors/*/*")) == []
 
 
 def test_a_rest_catalog_gets_the_token_it_wants(project, rest_catalog):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion.errors import IngestionError, OutcomeUnknown
 from ingestion.loaders.iceberg.catalog import find_table, translated
+from ingestion.loaders.iceberg.failures import refused
 from ingestion.loaders.iceberg.history import find_load
 from ingestion.loaders.iceberg.writer import remove
 from ingestion.secrets import redact
@@ -83,13 +84,11 @@ class Landing:
         self._sent.append((producer, head))
         try:
             send(transaction)
-        except OSError as error:
-            if error.errno in _LOCAL:
+        except Exception as error:  # conflict, lost reply, lock: the next look into the table decides
+            if refused(error) or (isinstance(error, OSError) and error.errno in _LOCAL):
                 self._sent.pop()
                 _discard(transaction, [producer])
                 raise self._given_up(error, table, head) from error
-            return error
-        except Exception as error:  # noqa: BLE001 - conflict, lost reply, lock: the next look into the table decides
             return error
         return None
 

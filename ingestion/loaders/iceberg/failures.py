@@ -12,7 +12,7 @@ from ingestion.secrets import redact
 if TYPE_CHECKING:
     from requests import RequestException
 
-__all__ = ["first_line", "translated"]
+__all__ = ["first_line", "refused", "translated"]
 
 _ADVICE: dict[type[IngestionError], str] = {
     ConfigError: "check loader.catalog or the ICEBERG_* settings",
@@ -77,6 +77,20 @@ def translated(what: str) -> Iterator[None]:
         if kind is None:
             raise
         raise kind(f"{what}: {_described(error)}; {_ADVICE[kind]}") from error
+
+
+def refused(error: Exception) -> bool:
+    """Whether a request that met *error* was turned away for who sent it, so that it cannot land."""
+    from pyiceberg import exceptions as iceberg
+    from sqlalchemy import exc as sql
+
+    if isinstance(error, OSError):
+        return any(words in str(error) for words in (*_NO_BUCKET, *_NO_ENTRY))
+    if type(error).__module__.startswith("botocore"):
+        return _of_aws(error) is ConfigError
+    return isinstance(
+        error, iceberg.UnauthorizedError | iceberg.ForbiddenError | iceberg.OAuthError | sql.ProgrammingError
+    )
 
 
 def first_line(error: BaseException) -> str:
