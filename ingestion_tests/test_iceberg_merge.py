@@ -264,7 +264,8 @@ def test_nested_values_survive_a_rewrite_of_their_file_with_new_parts(project, s
     land(appending(), [rows_batch([nested(number) for number in range(12)], nested_type())])
     changed = rows_batch([nested(20, note=True) | {"id": 5}], nested_type(note=True))
     land(merging(merge_strategy=strategy), [changed])
-    rows = {row["id"]: row for row in project.table("default.t").to_pylist()}
+    # pyiceberg itself reads a null list of structs as an empty one, whoever has written it.
+    rows = {row["id"]: row for row in merging().scan().collect().to_arrow().to_pylist()}
     expected = pa.Table.from_pylist(
         [nested(number) for number in range(12) if number != 5] + [nested(20, note=True) | {"id": 5}],
         schema=nested_type(note=True),

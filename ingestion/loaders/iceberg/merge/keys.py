@@ -6,8 +6,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-from ingestion.errors import DataError
-
 __all__ = ["Keys", "physical"]
 
 
@@ -61,10 +59,5 @@ class Keys:
 
 
 def _indices(values: pa.ChunkedArray | pa.Array, known: pa.Array) -> pa.Array:
-    try:
-        found = pc.index_in(values, value_set=known, skip_nulls=True)
-    except pa.ArrowNotImplementedError as error:
-        raise DataError(
-            f"a column of type {values.type} cannot be among loader.merge_keys; name columns with single values"
-        ) from error
+    found = pc.index_in(values, value_set=known, skip_nulls=True)
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as t
 
+from ingestion.errors import DataError
 from ingestion.loaders.iceberg.merge.judging import Judge, Verdict
 from ingestion.loaders.iceberg.merge.keys import Keys
 from ingestion.loaders.iceberg.merge.live import LiveFile, live_files
@@ -78,9 +80,10 @@ class Planner:
 
     def plan(self, table: "Table | None", planned: "TableMetadata") -> Plan:
         """Decide what the load does to *table* as it is now, *planned* being what it will be."""
+        columns = Columns(planned)
+        self._check_keys(columns)
         if table is None or table.current_snapshot() is None:
             return self._first()
-        columns = Columns(planned)
         live = live_files(table)
         plan = Plan(table.metadata.current_snapshot_id, live, columns)
         readers = [FileReader(item, table.io, columns) for item in live.values()]
@@ -106,6 +109,14 @@ class Planner:
             if any(True for _ in self._search(plan.columns, given, added)):
                 return None
         return replace(plan, head=table.metadata.current_snapshot_id, live=live)
+
+    def _check_keys(self, columns: Columns) -> None:
+        for name in self.options.merge_keys:
+            if name in columns.arrow.names and t.is_nested(columns.arrow.field(name).type):
+                raise DataError(
+                    f"column {name!r} is of type {columns.arrow.field(name).type}, which cannot be among "
+                    f"loader.merge_keys; name columns with single values"
+                )
 
     def _first(self) -> Plan:
         """Every row that does not delete is new."""

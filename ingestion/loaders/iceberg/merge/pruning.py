@@ -28,6 +28,7 @@ class _Spread:
 
     def __init__(self, values: pa.ChunkedArray) -> None:
         column = physical(values)
+        self.type = column.type
         self._always = False
         if t.is_floating(column.type):
             self._always = bool(pc.any(pc.is_nan(column)).as_py())  # statistics leave NaN out
@@ -89,7 +90,7 @@ class Pruning:
 
     def _in_group(self, reader: "FileReader", group: "Group", name: str, leaf: int) -> bool:
         statistics = reader.footer.row_group(group.number).column(leaf).statistics
-        dtype = self._columns.column(name).type
+        dtype = self._spreads[name].type
         if statistics is None or not statistics.has_min_max or t.is_decimal(dtype) or t.is_boolean(dtype):
             return True
         low, high = statistics.min_raw, statistics.max_raw
