@@ -8,14 +8,14 @@ import duckdb
 import polars as pl
 from pyiceberg.table import Table
 
-__all__ = ["agreed_rows"]
+__all__ = ["agreed_rows", "by_duckdb"]
 
 
 def agreed_rows(table: Table) -> list[dict[str, Any]]:
     """All rows, in some fixed order, once pyiceberg, polars and DuckDB have agreed on them."""
     rows = _sorted(table.scan().to_arrow().to_pylist())
     assert _sorted(_by_polars(table)) == rows
-    assert _sorted(_by_duckdb(table)) == rows
+    assert _sorted(by_duckdb(table)) == rows
     return rows
 
 
@@ -25,7 +25,8 @@ def _by_polars(table: Table) -> list[dict[str, Any]]:
         return pl.scan_iceberg(table).collect().to_dicts()
 
 
-def _by_duckdb(table: Table) -> list[dict[str, Any]]:
+def by_duckdb(table: Table) -> list[dict[str, Any]]:
+    """All rows as DuckDB's extension reads them."""
     packages = Path(duckdb.__file__).parents[1]
     with duckdb.connect(config={"allow_unsigned_extensions": "true"}) as database:
         for name in ("avro", "iceberg"):

@@ -148,3 +148,156 @@ def test_the_rows_that_stay_of_older_files_are_written_anew_when_the_table_moves
     on_disk = {path.name for path in (project.path / "metadata" / "warehouse").rglob("*.parquet")}
     known = {row["file_path"].rpartition("/")[2] for row in table.inspect.all_files().to_pylist()}
     assert on_disk == known
+
+
+def test_delete_files_of_replaced_partitions_go_with_them(project):
+    land(appending(partition_by=["p"]), [batch({"p": ["a", "a", "b", "b"], "n": [1, 2, 3, 4]})])
+    merging = IcebergLoader(
+        table="t", write_mode="merge", merge_keys=["p", "n"], delete_column="gone", merge_strategy="merge_on_read"
+    )
+    land(merging, [batch({"p": ["a", "b"], "n": [1, 3], "gone": [True, True]})])
+    assert project.iceberg("default.t").inspect.delete_files().num_rows == 2
+    land(replacing(), [batch({"p": ["a"], "n": [5]})])
+    assert pairs(project) == [("a", 5), ("b", 4)]
+    assert project.iceberg("default.t").inspect.delete_files().num_rows == 1
+    land(replacing(partition_by=["n"]), [batch({"p": ["c"], "n": [4]})])
+    assert pairs(project) == [("a", 5), ("c", 4)]
+    assert project.iceberg("default.t").inspect.delete_files().num_rows == 0
+
+
+def spec_of(project):
+    table = project.iceberg("default.t")
+    return [(table.schema().find_column_name(item.source_id), str(item.transform)) for item in table.spec().fields]
+
+
+def test_another_partitioning_changes_the_table_with_the_data_and_says_so(project):
+    land(appending(), [batch({"day": DAYS, "n": list(range(60))})])
+    by_month = [{"column": "day", "transform": "month"}]
+    result = land(appending(partition_by=by_month), [batch({"day": DAYS, "n": list(range(60, 120))})])
+    assert result.notes == ("table default.t is partitioned by month of day from now on",)
+    assert spec_of(project) == [("day", "month")]
+    assert len(project.iceberg("default.t").snapshots()) == 2
+    assert land(appending(partition_by=by_month), [batch({"day": DAYS[:1], "n": [120]})]).notes == ()
+    assert land(appending(), [batch({"day": DAYS[:1], "n": [121]})]).notes == ()
+    assert spec_of(project) == [("day", "month")]
+    result = land(appending(partition_by=[]), [batch({"day": DAYS[:1], "n": [122]})])
+    assert result.notes == ("table default.t is partitioned by nothing from now on",)
+    assert [row["n"] for row in sorted(agreed_rows(project.iceberg("default.t")), key=lambda row: row["n"])] == list(
+        range(123)
+    )
+    (found,) = (
+        project.iceberg("default.t")
+        .scan(row_filter="day = '2024-02-29'")
+        .to_arrow()
+        .group_by("day")
+        .aggregate([("n", "count")])
+        .to_pylist()
+    )
+    assert found == {"day": dt.date(2024, 2, 29), "n_count": 2}
+
+
+LAYOUTS = [
+    [{"column": "id", "transform": "bucket[4]"}],
+    [{"column": "id", "transform": "bucket[8]"}],
+    ["text"],
+    [{"column": "text", "transform": "truncate[1]"}],
+    [{"column": "at", "transform": "day"}, {"column": "at", "transform": "hour"}, "text"],
+    [],
+    [{"column": "id", "transform": "bucket[4]"}],
+    [{"column": "at", "transform": "year"}, {"column": "id", "transform": "truncate[10]"}],
+]
+
+
+def some(number):
+    times = [dt.datetime(2024, 1, 1) + dt.timedelta(hours=9 * item) for item in range(30)]  # noqa: DTZ001 - a type of its own
+    return {"id": list(range(number * 30, number * 30 + 30)), "text": ["a", "bc", None] * 10, "at": times}
+
+
+def test_a_table_of_many_layouts_reads_as_one(project):
+    for number, layout in enumerate(LAYOUTS):
+        land(appending(partition_by=layout), [batch(some(number))])
+    table = project.iceberg("default.t")
+    assert len(agreed_rows(table)) == 30 * len(LAYOUTS)
+    assert len(table.specs()) == len(LAYOUTS) - 1  # one that was there before is taken again
+    assert table.spec().spec_id == len(LAYOUTS) - 2
+    fields = {field.field_id: field.name for spec in table.specs().values() for field in spec.fields}
+    assert len(set(fields.values())) == len(fields)
+    for condition, count in [("text = 'bc'", 10), ("text is null", 10), ("at < '2024-01-02T00:00:00'", 3)]:
+        assert table.scan(row_filter=condition).to_arrow().num_rows == count * len(LAYOUTS)
+    for number in range(0, 30 * len(LAYOUTS), 7):
+        assert table.scan(row_filter=f"id = {number}").to_arrow().num_rows == 1
+    land(IcebergLoader(table="t", write_mode="overwrite"), [batch(some(0))])
+    assert len(agreed_rows(project.iceberg("default.t"))) == 30
+
+
+@pytest.mark.parametrize("strategy", ["copy_on_write", "merge_on_read"])
+def test_rows_are_merged_into_files_of_every_layout(project, strategy):
+    for number, layout in enumerate(LAYOUTS):
+        land(appending(partition_by=layout), [batch(some(number))])
+    merging = IcebergLoader(
+        table="t", write_mode="merge", merge_keys=["id"], merge_strategy=strategy, partition_by=["text"]
+    )
+    total = 30 * len(LAYOUTS)
+    news = {"id": list(range(0, total + 10, 5)), "text": ["new"] * (total // 5 + 2)}
+    result = land(merging, [batch(news)])
+    assert result.changes == {"inserted": 2, "updated": total // 5, "unchanged": 0, "deleted": 0}
+    rows = agreed_rows(project.iceberg("default.t"))
+    assert sorted(row["id"] for row in rows) == [*range(total), total, total + 5]
+    assert sorted(row["id"] for row in rows if row["text"] == "new") == news["id"]
+    assert spec_of(project) == [("text", "identity")]
+
+
+def test_files_written_for_a_layout_that_another_job_has_changed_are_written_anew(project):
+    land(appending(partition_by=["text"]), [batch(some(0))])
+
+    def meanwhile():
+        land(appending(partition_by=[{"column": "text", "transform": "truncate[1]"}]), [batch(some(1))], job="other")
+
+    FaultyCatalog.hooks["before"] = meanwhile
+    land(faulty(project.path, "before"), [batch(some(2))])
+    table = project.iceberg("default.t")
+    assert len(agreed_rows(table)) == 90
+    assert table.scan(row_filter="text = 'bc'").to_arrow().num_rows == 30
+    assert {row["spec_id"] for row in table.inspect.files().to_pylist()} == {0, 1}
+
+
+def test_of_two_jobs_that_change_the_layout_at_once_both_land(project):
+    land(appending(), [batch(some(0))])
+
+    def meanwhile():
+        land(appending(partition_by=["text"]), [batch(some(1))], job="other")
+
+    FaultyCatalog.hooks["before"] = meanwhile
+    land(faulty(project.path, "before", partition_by=[{"column": "id", "transform": "bucket[2]"}]), [batch(some(2))])
+    table = project.iceberg("default.t")
+    assert len(agreed_rows(table)) == 90
+    assert table.scan(row_filter="text = 'bc'").to_arrow().num_rows == 30
+    assert table.scan(row_filter="id = 61").to_arrow().num_rows == 1
+    assert spec_of(project) == [("id", "bucket[2]")]
+
+
+def test_a_column_that_comes_later_can_partition_the_table(project):
+    land(appending(), [batch({"a": [1]})])
+    with pytest.raises(ConfigError, match="gets no column 'b'"):
+        land(appending(partition_by=["b"]), [batch({"a": [2]})])
+    land(appending(partition_by=["b"]), [batch({"a": [2], "b": ["x"]})])
+    assert spec_of(project) == [("b", "identity")]
+    assert agreed_rows(project.iceberg("default.t")) == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
+
+
+def test_a_table_of_format_version_1_is_laid_out_anew_too(project):
+    first = appending(table_properties={"format-version": "1"}, partition_by=["text"])
+    land(first, [batch(some(0))])
+    for number, layout in enumerate([[{"column": "id", "transform": "bucket[4]"}], ["text"], []], 1):
+        land(appending(partition_by=layout), [batch(some(number))])
+    land(
+        appending(partition_by=["text"], write_mode="overwrite", overwrite_scope="partitions"),
+        [batch({"id": [-1], "text": ["a"]})],
+    )
+    table = project.iceberg("default.t")
+    assert table.metadata.format_version == 1
+    assert [[str(field.transform) for field in spec.fields] for spec in table.specs().values()] == [
+        ["identity"], ["void", "bucket[4]"], ["identity", "void"], ["void", "void"],
+    ]  # fmt: skip
+    found = table.scan().to_arrow().to_pylist()
+    assert sorted(row["id"] for row in found) == [-1, *(item for item in range(120) if item % 3)]

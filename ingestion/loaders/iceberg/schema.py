@@ -9,7 +9,7 @@ import pyarrow as pa
 from ingestion.errors import DataError
 from ingestion.loaders.iceberg.columns import needs
 from ingestion.loaders.iceberg.fit import Fit
-from ingestion.loaders.iceberg.names import check_names, renamed
+from ingestion.loaders.iceberg.names import check_names, stage_renames
 from ingestion.loaders.iceberg.required import check_may_loosen, has_required, lacking, unfilled
 from ingestion.loaders.iceberg.sorting import Order
 from ingestion.loaders.iceberg.specs import described
@@ -79,10 +79,16 @@ class Evolution:
     @property
     def before(self) -> list[str]:
         """The columns that the table has already, by the names that they get."""
+        found = self._found
+        return [item.name for item in found.fields] if found is not None else []
+
+    @property
+    def _found(self) -> "Schema | None":
         if self.table is None:
-            return []
-        columns = pa.schema([(item.name, pa.null()) for item in self.table.schema().fields])
-        return list(renamed(columns, self.options.rename_from, self.name).names)
+            return None
+        transaction = self.table.transaction()
+        stage_renames(transaction, self.options.rename_from, self.name)
+        return transaction.table_metadata.schema()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -169,13 +175,12 @@ class Evolution:
 
     def follow(self, incoming: pa.Schema) -> None:
         """Have a plan with these columns."""
-        if self.table is not None and self._plan is None:
-            self._replan()
-        present = {item.name: item for item in file_schema(self._plan.schema())} if self._plan else {}
+        schema = self.planned or self._found
+        present = {item.name: item for item in file_schema(schema)} if schema is not None else {}
         check_names(incoming.names, present, self.name)
         needed = needs(incoming, present, self._lays_out, self.name)
         self.untyped |= dict.fromkeys(needed.untyped)
-        if needed.columns:
+        if needed.columns or (self._plan is None and self.table is not None):
             self._grow(needed.columns)
 
     def _lays_out(self, name: str) -> bool:
