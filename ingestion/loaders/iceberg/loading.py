@@ -49,6 +49,8 @@ class Loading:
         self._kept: Any = None  # the cursor as the commit holds it
         self._target = _target_of(options)(catalog, identifier, options, load.load_id)
         self._quarantine = Quarantine(catalog, identifier, load)
+        if load.replaces:
+            self._target.replace(load.replaces)
 
     def run(self, batches: Iterator[Batch]) -> LoadResult:
         """Land *batches* in one commit; on any exception nothing of them is left."""
@@ -77,7 +79,7 @@ class Loading:
 
     def _refuse_to_empty(self) -> None:
         options = self._options
-        if options.replaces_all and not self._target.rows and not options.allow_empty:
+        if options.replaces_all and not self._load.replaces and not self._target.rows and not options.allow_empty:
             what = "write_mode overwrite" if options.write_mode == "overwrite" else "delete_missing"
             raise DataError(
                 f"table {self._target.name}: the source gave no rows, and {what} would empty "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ingestion.loaders.iceberg import IcebergLoader
     from ingestion.loaders.iceberg.fit import Fit
 
-__all__ = ["PartitionReplacement", "check_scope"]
+__all__ = ["PartitionReplacement", "check_scope", "staying", "with_deletes"]
 
 
 def check_scope(options: "IcebergLoader", table: "Table | None", name: str) -> None:
@@ -73,7 +74,7 @@ class PartitionReplacement:
         if across and origin not in self._kept:
             self._kept[origin] = self._written(across, metadata, keys, table)
         kept = self._kept.get(origin, [])
-        return change(transaction, summary, [*files, *kept], removed=_with_deletes([*gone, *across], live))
+        return change(transaction, summary, [*files, *kept], removed=with_deletes([*gone, *across], live))
 
     def _across(
         self, live: "Sequence[LiveFile]", metadata: "TableMetadata", keys: frozenset[Key], table: "Table"
@@ -95,7 +96,9 @@ class PartitionReplacement:
         writer = self.writer()
         columns = Columns(metadata)
         for item in across:
-            for records in _staying(FileReader(item, table.io, columns), metadata, keys):
+            reader = FileReader(item, table.io, columns)
+            inside = partial(_inside, reader, metadata=metadata, keys=keys)
+            for records in staying(reader, [item.name for item in metadata.schema().fields], inside):
                 writer.write(records, self.fit(records), table)
         return writer.finish()
 
@@ -113,10 +116,12 @@ def _inside(reader: FileReader, group: Group, metadata: "TableMetadata", keys: f
     return Partitioned(columns, schema, spec).among(keys)
 
 
-def _staying(reader: FileReader, metadata: "TableMetadata", keys: frozenset[Key]) -> Iterator[pa.RecordBatch]:
-    names = [item.name for item in metadata.schema().fields]
+def staying(
+    reader: FileReader, names: Sequence[str], inside: Callable[[Group], pa.BooleanArray]
+) -> Iterator[pa.RecordBatch]:
+    """The columns *names* of the live rows that are not *inside*."""
     for group in reader.groups:
-        stays = pc.invert(_inside(reader, group, metadata, keys)).to_numpy(zero_copy_only=False)
+        stays = pc.invert(inside(group)).to_numpy(zero_copy_only=False)
         dead = reader.dead[(reader.dead >= group.first) & (reader.dead < group.first + group.rows)]
         stays[dead - group.first] = False
         yield from reader.read([group], names).filter(pa.array(stays)).to_batches()
@@ -126,7 +131,7 @@ def _name(schema: "Schema", field_id: int) -> str:
     return next(item.name for item in schema.fields if item.field_id == field_id)
 
 
-def _with_deletes(gone: Sequence[LiveFile], live: "Sequence[LiveFile]") -> set[str]:
+def with_deletes(gone: Sequence[LiveFile], live: "Sequence[LiveFile]") -> set[str]:
     """The paths of these files, and of delete files that are about no other."""
     paths = {item.path for item in gone}
     needed = {path for item in live if item.path not in paths for path in item.marks}

@@ -12,6 +12,7 @@ from ingestion.loaders.iceberg.commit import Landing, NotSent, added_by, append,
 from ingestion.loaders.iceberg.schema import Evolution
 from ingestion.loaders.iceberg.staging import SchemaMoved
 from ingestion.loaders.iceberg.writer import StreamWriter, remove
+from ingestion.plugins import Part
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -126,6 +127,12 @@ class Target:
     @property
     def _columns_before(self) -> list[str]:
         return self._evolution.before
+
+    def replace(self, parts: Sequence[Part]) -> None:
+        """Let the rows take the place of those that the table has in *parts*."""
+        from ingestion.loaders.iceberg.parts import PartReplacement
+
+        self._add = PartReplacement(parts, self._evolution.fit_of, self._another_writer).stage
 
     def finish(self) -> None:
         """Have all rows in closed files."""
