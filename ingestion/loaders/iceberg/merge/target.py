@@ -146,7 +146,8 @@ class MergeTarget(KeyedTarget):
         self._begin_files()
         planned = self._evolution.settle()
         self._plan = self._planner.plan(table, planned)
-        writing = Writing(self.home, self._plan, self._options.merge_strategy, self._put, self._new_path, self._at)
+        missing_at = self._at if self._options.delete_missing == "soft" else None
+        writing = Writing(self.home, self._plan, self._options.merge_strategy, self._put, self._new_path, missing_at)
         self._done = writing.run(self._passes(), self._source.only)
         self._added = self._writer.finish()
         self.files = [*self._added, *self._done.deletes]

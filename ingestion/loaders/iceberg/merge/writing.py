@@ -14,7 +14,6 @@ from ingestion.loaders.iceberg.merge.search import Hits
 from ingestion.loaders.iceberg.merge.source import Mask, Pass
 from ingestion.loaders.iceberg.merge.strategy import Strategy, rewritten
 from ingestion.loaders.iceberg.types import cast
-from ingestion.loaders.tables.options import DELETED_AT
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
@@ -40,7 +39,7 @@ class Writing:
     strategy: Strategy
     write: Callable[[pa.Table], None]
     new_path: Callable[[], str]  # for a delete file
-    at: pa.Scalar  # the load's time
+    missing_at: pa.Scalar | None  # the time that missing rows are marked with; None = they go
     changes: Changes = field(default_factory=Changes)
 
     def run(self, passes: Iterator[Pass], only: Pass | None) -> Changes:
@@ -60,11 +59,11 @@ class Writing:
 
     def _write_missing(self) -> None:
         columns = self.plan.columns
-        if columns is None or DELETED_AT not in columns.arrow.names:
+        if columns is None or self.missing_at is None:
             return
         for hits in self.plan.missing:
             for _, rows in hits.reader.at(hits.positions, columns.arrow.names):
-                self.write(deleted_now(rows, self.at))
+                self.write(deleted_now(rows, self.missing_at))
 
     def _rewrite(self, hits: Hits, only: Pass | None, left: Mask | None) -> None:
         """The file without the rows that go, with those of the pass in their places that are *left* to be written."""
