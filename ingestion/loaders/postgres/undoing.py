@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ingestion.errors import ConfigError
 from ingestion.loaders.postgres.history import History
+from ingestion.loaders.postgres.quarantine import SUFFIX
 from ingestion.loaders.postgres.session import CommitUnclear, Session, opened, quoted
 from ingestion.loaders.postgres.table import find
 from ingestion.plugins import RUN_ID, Landed, RolledBack
@@ -38,6 +39,7 @@ def roll_back(options: "PostgresLoader", job: str, run_id: str) -> RolledBack:
                 raise ConfigError(f"{what} has no column {RUN_ID}, which alone says which rows a run appended")
             _refuse_merged(what, loads, undone)
             _delete(session, table, undone)
+        _delete_rejected(session, table, undone)
         history.undo(undone)
         _commit(session, what)
         rest = [load for load in loads if load not in undone]
@@ -74,6 +76,14 @@ def _refuse_merged(what: str, loads: Sequence[Landed], undone: Sequence[Landed])
 def _delete(session: Session, table: tuple[str, str], undone: Sequence[Landed]) -> None:
     runs = sorted({load.run_id for load in undone})
     session.run(f"DELETE FROM {quoted(*table)} WHERE {quoted(RUN_ID)} = ANY($1)", runs)  # noqa: S608 - quoted names
+
+
+def _delete_rejected(session: Session, table: tuple[str, str], undone: Sequence[Landed]) -> None:
+    """Quarantined rows go with their loads: the next run rejects them again."""
+    quarantine = (table[0], f"{table[1]}{SUFFIX}")
+    if find(session, *quarantine) is not None:
+        loads = [load.load_id for load in undone]
+        session.run(f"DELETE FROM {quoted(*quarantine)} WHERE load_id = ANY($1)", loads)  # noqa: S608 - quoted names
 
 
 def _commit(session: Session, what: str) -> None:
