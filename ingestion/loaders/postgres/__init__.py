@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from ingestion.errors import ConfigError
 from ingestion.loaders.tables import TableLoader
-from ingestion.plugins import Batch, Landed, Load, LoadResult, RolledBack, State
+from ingestion.plugins import Batch, Landed, Load, LoadResult, Part, RolledBack, State
 
 if TYPE_CHECKING:
     import polars as pl
@@ -119,24 +119,14 @@ class PostgresLoader(TableLoader):
 
         return maintain(self, job)
 
-    def scan(self) -> "pl.LazyFrame":
-        """The table as a lazy polars frame; the server sends only the columns that are asked for."""
-        import polars as pl
-        from polars.io.plugins import register_io_source
+    def scan(self, parts: Sequence[Part] = ()) -> "pl.LazyFrame":
+        """The table, or the rows in all of *parts*, lazily: decimals of more than 38 digits are text.
 
-        from ingestion.loaders.postgres.reading import batches, columns_of
+        Only columns that are asked for are sent.
+        """
+        from ingestion.loaders.postgres.reading import lazily
 
-        found = columns_of(self)
-
-        def frames(
-            names: list[str] | None, predicate: pl.Expr | None, limit: int | None, _: int | None
-        ) -> Iterator[pl.DataFrame]:
-            for batch in batches(self, found, names, None if predicate is not None else limit):
-                frame = pl.DataFrame(pl.from_arrow(batch))
-                yield frame if predicate is None else frame.filter(predicate)
-
-        empty = pl.DataFrame(pl.from_arrow(found.schema.empty_table()))
-        return register_io_source(frames, schema=empty.schema, validate_schema=True)
+        return lazily(self, parts)
 
     def to_table(self) -> pa.Table:
         """The whole table in memory."""

@@ -141,7 +141,8 @@ class Plan:
     def _action(self, column: str, kind: PgType, present: Column | None) -> str:
         if present is None:
             return f"ADD COLUMN {quoted(column)} {kind}"
-        wider = together(kind, present.kind)
+        limited = present.kind.name in ("character varying", "character")
+        wider = TEXT if limited and kind == TEXT else together(kind, present.kind)
         if wider is None:
             raise DataError(f"table {self.name}: column {column!r} became {present.kind} meanwhile; run again")
         return "" if wider == present.kind else f"ALTER COLUMN {quoted(column)} TYPE {wider}"

@@ -24,17 +24,17 @@ def on_the_wire(values: pa.ChunkedArray, kind: PgType, column: str) -> pa.Chunke
             f"column {column!r} is {kind} and a value of the data does not fit ({str(error).splitlines()[0]}); "
             f"convert it in the transformer, or load into another table"
         ) from error
-    reason = unfit(converted, kind)[1] if kind.name != "jsonb" else ""
+    reason = unfit(converted)[1]
     if reason:
         raise DataError(f"column {column!r}: {reason}; clean it in the transformer, or leave the column out")
-    return _marked(converted) if kind.name == "jsonb" else converted
+    return converted
 
 
 def _converted(values: pa.ChunkedArray, kind: PgType) -> pa.ChunkedArray:
     if t.is_null(values.type):
         return pa.chunked_array([pa.nulls(len(values), _raw(kind))])
     if kind.name in ("json", "jsonb"):
-        return as_json(values)
+        return as_json(values) if kind.name == "json" else _marked(as_json(values))
     if kind.name == "uuid":
         return _uuids(values)
     values = _stored(values)
@@ -110,18 +110,15 @@ def _has_no_number(values: pa.ChunkedArray) -> bool:
 
 def _marked(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """As the binary form of jsonb: a version byte before the text."""
-    if t.is_binary(texts.type):
-        return texts
-    nul = pc.any(pc.match_substring_regex(texts, _NUL_IN_JSON)).as_py()
-    if nul:
-        raise DataError("a value holds a NUL character, which jsonb cannot; clean it in the transformer")
+    if pc.any(pc.match_substring_regex(texts, _NUL_IN_JSON)).as_py():
+        raise pa.ArrowInvalid("jsonb has no NUL character")
     return pc.binary_join_element_wise(pa.scalar("\x01"), texts, "").cast(pa.binary())
 
 
-def unfit(values: pa.ChunkedArray, kind: PgType | None = None) -> tuple[pa.ChunkedArray | None, str]:
-    """Which of *values* the server refuses whatever the column, and why; None and no text where it takes all."""
+def unfit(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, str]:
+    """Which of *values* the server refuses in any column, and why; None and no text where it takes all."""
     if _is_text(values.type):
-        return _with_nul(values) if kind is None or kind.name != "bytea" else (None, "")
+        return _with_nul(values)
     if t.is_date(values.type):
         early = pc.less(values.cast(pa.date32()).cast(pa.int32()), _FIRST_DAY)
     elif t.is_timestamp(values.type) and values.type.unit == "us":
