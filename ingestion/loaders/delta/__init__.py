@@ -1,7 +1,7 @@
 """Delta Lake: rows and the job's cursor land in one version of the table, exactly once."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from typing_extensions import Self
 from ingestion import settings
 from ingestion.errors import ConfigError
 from ingestion.loaders.tables import TableLoader
-from ingestion.plugins import Batch, Landed, Load, LoadResult, RolledBack, State
+from ingestion.plugins import Batch, Landed, Load, LoadResult, Part, RolledBack, State
 
 if TYPE_CHECKING:
     import polars as pl
@@ -119,13 +119,13 @@ class DeltaLoader(TableLoader):
             raise ConfigError("loader.table is not given; name the table")
         return f"{self.database}.{self.table or job}"
 
-    def place(self, job: str = "", suffix: str = "") -> "Place":
+    def place(self, job: str = "") -> "Place":
         """The table's folder."""
         from ingestion.loaders.delta.place import Place
 
         own = settings.current()
         root = own.absolute(self.location) if self.location else str(own.metadata_path / "delta")
-        return Place("/".join([root.rstrip("/"), *f"{self.name(job)}{suffix}".split(".")]), self.storage_options)
+        return Place("/".join([root.rstrip("/"), *self.name(job).split(".")]), self.storage_options)
 
     def state(self, job: str) -> State:
         """The job's cursor and newest load as the table's present version has them, and the table's columns."""
@@ -167,23 +167,27 @@ class DeltaLoader(TableLoader):
     def upkeep(self, job: str) -> dict[str, int]:
         """Join small files, remove files and log entries that are older than a week and need not be kept."""
         from ingestion.loaders.delta.place import translated
+        from ingestion.loaders.delta.quarantine import beside
         from ingestion.loaders.delta.upkeep import kept_up
 
         done: dict[str, int] = {}
-        for suffix in ("", "__quarantine"):
-            place = self.place(job, suffix)
-            with translated(f"table {self.name(job)}{suffix}"):
+        for place in (self.place(job), beside(self.place(job))):
+            with translated(f"table {place.uri}"):
                 table = place.open()
                 if table is not None:
                     for what, count in kept_up(place, table, self.target_file_size).items():
                         done[what] = done.get(what, 0) + count
         return done
 
-    def scan(self) -> "pl.LazyFrame":
-        """The table as a lazy polars frame."""
+    def scan(self, parts: Sequence[Part] = ()) -> "pl.LazyFrame":
+        """The table, or the rows in all of *parts*, as a lazy polars frame."""
         import polars as pl
 
-        return pl.scan_delta(self._opened())
+        from ingestion.loaders.delta.plan import columns_of
+        from ingestion.loaders.tables.parts import only
+
+        table = self._opened()
+        return only(parts, pl.scan_delta(table), columns_of(table))
 
     def to_table(self) -> pa.Table:
         """The whole table in memory."""

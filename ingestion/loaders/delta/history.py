@@ -22,6 +22,7 @@ from ingestion.loaders.delta.jobs import (
 )
 from ingestion.loaders.delta.layout import COLUMNS_FOR
 from ingestion.loaders.delta.place import Place
+from ingestion.loaders.delta.quarantine import beside, remove_loads
 from ingestion.plugins import Landed, RolledBack
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def rolled_back(place: Place, table: "DeltaTable", job: str, run_id: str, name: 
             f"table {name}: files of version {before} have been vacuumed away, so that it cannot be restored"
         ) from error
     undone = [_landed(item) for item in since if LOAD in item]
+    remove_loads(beside(place), job, {item.load_id for item in undone})
     return RolledBack(undone, str(version))
 
 

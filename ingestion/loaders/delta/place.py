@@ -5,12 +5,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.fs as pafs
 
 from ingestion.errors import ConfigError, IngestionError, TransientError
+from ingestion.loaders.delta.stores import stored_files
 from ingestion.secrets import redact
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Place:
     def files(self) -> pafs.FileSystem:
         """The files of the folder by their paths within it."""
         if self.remote:
-            return pafs.PyFileSystem(_stored(self.uri, self.storage_options))
+            return stored_files(self.uri, self.storage_options)
         Path(self.uri).mkdir(parents=True, exist_ok=True)
         return pafs.SubTreeFileSystem(self.uri, pafs.LocalFileSystem())
 
@@ -70,32 +70,6 @@ class Place:
         for path in paths:
             with suppress(OSError):  # gone already, or out of reach for now
                 self.files.delete_file(path)
-
-
-def _stored(uri: str, options: dict[str, str]) -> pafs.FileSystemHandler:
-    from deltalake.fs import DeltaStorageHandler
-
-    class Stored(DeltaStorageHandler):
-        """The driver's own way to the store, which takes bytes and nothing else."""
-
-        def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> pa.PythonFile:
-            return pa.PythonFile(_Sink(self._handler.open_output_stream(path, metadata)), mode="w")
-
-    return Stored(uri, options)
-
-
-class _Sink:
-    """Takes whatever Arrow writes to a file."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, data: Any) -> int:
-        """Pass the bytes on."""
-        return int(self._stream.write(bytes(memoryview(data))))
 
 
 @contextmanager

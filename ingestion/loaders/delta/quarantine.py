@@ -5,6 +5,7 @@ then on it cannot land any more. Until then readers know them by a load id that 
 """
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from ingestion.loaders.delta import DeltaLoader
 
-__all__ = ["Quarantine", "remove_loads"]
+__all__ = ["Quarantine", "beside", "remove_loads"]
 
 _log = logging.getLogger(__name__)
 _FILE_SIZE = 128 << 20
@@ -37,7 +38,7 @@ class Quarantine:
 
     def __init__(self, options: "DeltaLoader", load: Load) -> None:
         self.rows = 0
-        self._place: Place = options.place(load.job, "__quarantine")
+        self._place = beside(options.place(load.job))
         self._name = f"{options.name(load.job)}__quarantine"
         self._load = load
         self._at = datetime.now(timezone.utc)
@@ -128,6 +129,11 @@ class Quarantine:
 
     def _remove(self, doomed: set[str]) -> None:
         remove_loads(self._place, self._load.job, doomed)
+
+
+def beside(target: Place) -> Place:
+    """The quarantine of the table that is at *target*."""
+    return replace(target, uri=f"{target.uri}__quarantine")
 
 
 def remove_loads(place: Place, job: str, doomed: set[str]) -> None:
