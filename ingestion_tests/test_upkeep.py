@@ -13,7 +13,9 @@ import pytest
 
 from ingestion.errors import DataError
 from ingestion.loaders.iceberg import IcebergLoader
+from ingestion.loaders.iceberg.catalog import opened
 from ingestion.loaders.iceberg.upkeep import UpkeepOptions
+from ingestion.loaders.iceberg.upkeep.expiry import Expiry
 from ingestion_tests.iceberg_support import FaultyCatalog, batch, faulty, land
 
 AT_ONCE = {"maintenance": {"min_age_hours": 0, "keep_snapshots": 3, "orphans_older_than_hours": 1}}
@@ -183,6 +185,76 @@ def test_a_data_file_that_lost_rows_is_told_and_left(project, loader):
     assert data_files(project) == 6
 
 
+# merges
+
+
+def merging(**options):
+    keyed = {"write_mode": "merge", "merge_keys": ["n"], "merge_strategy": "merge_on_read"}
+    return IcebergLoader(table="t", **{**keyed, **options})
+
+
+def worn(project):
+    """A table of 1000 rows in one file, a hundred of them marked as deleted by two merges."""
+    land(IcebergLoader(table="t"), [batch({"n": list(range(1000)), "x": [0] * 1000}, 1)])
+    for number in (1, 2):
+        changed = list(range(number * 100, number * 100 + 50))
+        land(merging(), [batch({"n": changed, "x": [number] * 50}, number + 1)])
+
+
+def values(project):
+    return Counter(project.table("default.t")["x"].to_pylist())
+
+
+def delete_files(project):
+    return project.iceberg("default.t").inspect.delete_files().num_rows
+
+
+def test_a_file_with_many_deleted_rows_is_written_anew_and_its_delete_files_go(project):
+    worn(project)
+    before = project.table("default.t").sort_by("n")
+    assert delete_files(project) > 0
+    states = every_state(project)
+    assert IcebergLoader(table="t").upkeep("a")["delete_files_removed"] > 0
+    assert delete_files(project) == 0
+    assert project.table("default.t").sort_by("n") == before
+    assert every_state(project) == [*states, states[-1]]
+    summary = project.iceberg("default.t").current_snapshot().summary
+    assert summary["total-records"] == "1000"
+    assert summary["total-position-deletes"] == summary["total-delete-files"] == "0"
+    assert IcebergLoader(table="t").upkeep("a") == {}
+    assert IcebergLoader(table="t").scan().collect().height == 1000
+
+
+@pytest.mark.parametrize("strategy", ["copy_on_write", "merge_on_read"])
+def test_a_merge_that_lands_while_its_files_are_compacted_wins(project, strategy):
+    worn(project)
+
+    def merge():
+        land(merging(merge_strategy=strategy), [batch({"n": [100, 500], "x": [9, 9]}, 9)])
+
+    FaultyCatalog.hooks = {"before": merge}
+    try:
+        faulty(project.path, "before").upkeep("a")
+    finally:
+        FaultyCatalog.hooks = {}
+    assert values(project) == {0: 899, 1: 49, 2: 50, 9: 2}
+    assert rows(project.iceberg("default.t")) == list(range(1000))
+    assert IcebergLoader(table="t").state("a").cursor == 9
+
+
+@pytest.mark.parametrize("strategy", ["copy_on_write", "merge_on_read"])
+def test_a_compaction_that_lands_while_a_merge_is_planned_changes_nothing_of_it(project, strategy):
+    worn(project)
+    FaultyCatalog.hooks = {"before": lambda: IcebergLoader(table="t").upkeep("a")}
+    try:
+        merge = faulty(project.path, "before", write_mode="merge", merge_keys=["n"], merge_strategy=strategy)
+        land(merge, [batch({"n": [100, 500], "x": [9, 9]}, 9)])
+    finally:
+        FaultyCatalog.hooks = {}
+    assert values(project) == {0: 899, 1: 49, 2: 50, 9: 2}
+    assert rows(project.iceberg("default.t")) == list(range(1000))
+
+
 # a run can still be taken back
 
 
@@ -216,6 +288,26 @@ def test_many_small_manifests_are_merged_and_the_cursors_carried_forward(project
 
 
 # snapshots
+
+
+def test_data_files_that_a_merged_manifest_lists_outlive_the_snapshots_that_brought_them(project):
+    once = {"compact": False, "keep_snapshots": 1, "min_age_hours": 0}
+    loader = IcebergLoader(table="t", maintenance=once)
+    load(loader, 0, 31)
+    done = loader.upkeep("a")
+    assert done == {"manifests_merged": 31, "snapshots_expired": 31, "files_deleted": 62}  # lists and manifests
+    assert every_state(project) == [[*range(31)]]
+
+
+def test_expiry_alone_keeps_all_from_the_present_to_the_cursors(project, loader):
+    load(loader, 0, 2)
+    for number in range(2, 5):
+        project.iceberg("default.t").append(pa.table({"n": [number]}))
+    with opened({}) as catalog:
+        done = Expiry(catalog, ("default", "t"), UpkeepOptions(keep_snapshots=1, min_age_hours=0)).run()
+    assert done["snapshots_expired"] == 1
+    assert every_state(project) == [[*range(2)], [*range(3)], [*range(4)], [*range(5)]]
+    assert loader.state("a").cursor == 2
 
 
 def test_old_snapshots_expire_with_the_files_that_only_they_needed(project, loader):

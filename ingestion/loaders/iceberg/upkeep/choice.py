@@ -25,7 +25,7 @@ def chosen(live: Mapping[str, LiveFile], target_size: int) -> list[LiveFile]:
     groups: dict[tuple[Any, ...], list[LiveFile]] = defaultdict(list)
     for item in reversed(list(live.values())):  # manifests stand newest first
         if item.file.file_format == FileFormat.PARQUET:
-            groups[(item.file.spec_id, *item.file.partition)].append(item)
+            groups[item.file.spec_id, item.file.partition].append(item)
     found: list[LiveFile] = []
     size = 0
     for group in groups.values():
