@@ -184,12 +184,12 @@ def proxied(target: str, fault: str = "", at: int = 0, hook: Callable[[], None] 
 
 
 class _Tunnel:
-    """Passes bytes on until a client sends *needle*; that reaches the server, its answer does not reach the client."""
+    """Passes bytes on; *needle* number *at* reaches the server, its answer does not reach the client."""
 
-    def __init__(self, port: int, needle: bytes) -> None:
+    def __init__(self, port: int, needle: bytes, at: int) -> None:
         self._server = ("127.0.0.1", port)
         self._needle = needle
-        self._struck = False
+        self._left = at
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -207,14 +207,17 @@ class _Tunnel:
     def _forth(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := client.recv(1 << 16):
-                if self._needle in data and not self._struck:
-                    self._struck = True
+                if self._needle in data and self._strikes():
                     client.shutdown(socket.SHUT_RDWR)
                     server.sendall(data)
                     time.sleep(0.1)  # the server does as it was told before it learns that nobody listens
                     break
                 server.sendall(data)
         server.close()
+
+    def _strikes(self) -> bool:
+        self._left -= 1
+        return self._left == -1
 
     @staticmethod
     def _pump(server: socket.socket, client: socket.socket) -> None:
@@ -229,9 +232,9 @@ class _Tunnel:
 
 
 @contextmanager
-def tunnelled(port: int, needle: bytes) -> Iterator[int]:
-    """A port that leads to *port*, where the answer to the first *needle* is lost."""
-    tunnel = _Tunnel(port, needle)
+def tunnelled(port: int, needle: bytes, at: int = 0) -> Iterator[int]:
+    """A port that leads to *port*, where the answer to *needle* number *at* (0 = the first) is lost."""
+    tunnel = _Tunnel(port, needle, at)
     try:
         yield tunnel.port
     finally:

@@ -185,5 +185,5 @@ class PostgresTarget(Target):
 
     @contextmanager
     def losing_a_reply(self) -> Iterator[Target]:
-        with tunnelled(self.options["port"], b"COMMIT") as port:
+        with tunnelled(self.options["port"], b"COMMIT\x00", at=1) as port:  # the first has the schema ready
             yield PostgresTarget({**self.options, "port": port})

@@ -15,8 +15,8 @@ from ingestion.errors import ConfigError, Superseded
 from ingestion_tests.targets import DeltaTarget, IcebergTarget, PostgresTarget, at_once, batch, land, numbers
 
 ICEBERG = [(kind, place) for kind in ("sqlite", "postgres", "rest", "glue") for place in ("local", "s3")]
-EVERYWHERE = [f"iceberg-{kind}-{place}" for kind, place in ICEBERG]
-PAIRED = ["iceberg-sqlite-local", "iceberg-postgres-local", "iceberg-rest-s3"]
+EVERYWHERE = [*(f"iceberg-{kind}-{place}" for kind, place in ICEBERG), "postgres"]
+PAIRED = ["iceberg-sqlite-local", "iceberg-postgres-local", "iceberg-rest-s3", "postgres"]
 """Every loader, catalog and warehouse in one of them; Glue is slow here, and has tests of its own."""
 
 
@@ -307,15 +307,17 @@ def test_a_run_that_was_overtaken_leaves_nothing_behind(target):
 @somewhere()
 def test_a_commit_whose_answer_is_lost_is_looked_up_and_not_repeated(target):
     loader = target.loader()
-    for mode in ("append", "append", "overwrite"):
+    land(loader, [batch({"n": [0, 1]}, cursor=0)])
+    for mode, first in (("append", 100), ("overwrite", 200), ("merge", 300), ("append", 400)):
+        keys = {"merge_keys": ["n"]} if mode == "merge" else {}
         before = loader.state("a")
         with target.losing_a_reply() as lossy:
             result = land(
-                lossy.loader(write_mode=mode), numbers(before.cursor or 0, (before.cursor or 0) + 100), since=before
+                lossy.loader(write_mode=mode, **keys), [batch({"n": [first, first + 1]}, cursor=first)], since=before
             )
-        assert result.rows == 100
-    assert target.numbers() == list(range(200, 300))
-    assert loader.state("a").cursor == 300
+        assert result.rows == 2
+        assert loader.state("a").cursor == first
+    assert target.numbers() == [200, 201, 300, 301, 400, 401]
 
 
 # rollback
