@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from ingestion.loaders.iceberg.partitions import FieldInput, PartitionField, as_
 from ingestion.loaders.iceberg.sorting import SortField, SortInput, as_sort_field
 from ingestion.loaders.iceberg.upkeep import UpkeepOptions
 from ingestion.loaders.tables import TableLoader
-from ingestion.plugins import Batch, Landed, Load, LoadResult, Model, RolledBack, State
+from ingestion.plugins import Batch, Landed, Load, LoadResult, Model, Part, RolledBack, State
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,7 +78,8 @@ class IcebergLoader(TableLoader):
     """Columns, or {column, transform}, by which the table's files are kept apart. Another value than the table has
     changes it for files written from now on, [] to none; left out, the table stays as it is."""
     sort_by: list[Annotated[SortField, BeforeValidator(as_sort_field, json_schema_input_type=SortInput)]] = []
-    """Columns, or {column, direction, nulls}, by which the rows of each file are sorted."""
+    """Columns, or {column, direction, nulls}, by which the rows of each file are sorted, nulls first where ascending
+    unless it says otherwise. Rows wait in the temporary folder meanwhile where there are many."""
     target_file_size: Annotated[int, BeforeValidator(_bytes, json_schema_input_type=int | str), Field(ge=1 << 20)] = (
         512 << 20
     )
@@ -190,16 +191,20 @@ class IcebergLoader(TableLoader):
         with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}"):
             return look_after(catalog, identifier, self)
 
-    def scan(self) -> "pl.LazyFrame":
-        """The table as a lazy polars frame."""
+    def scan(self, parts: Sequence[Part] = ()) -> "pl.LazyFrame":
+        """The table, or the rows in all of *parts*, as a lazy polars frame."""
         import polars as pl
+
+        from ingestion.loaders.iceberg.types import file_schema
+        from ingestion.loaders.tables.parts import only
 
         # Its advice to install another planner is for whoever builds the environment, not for each reader.
         warnings.filterwarnings("ignore", message="Iceberg scan planning")
         table = self._opened_table()
         # Polars asks nobody but its caller how the object store is reached.
         storage = {key: value for key, value in table.io.properties.items() if key.startswith(_STORES)}
-        return pl.scan_iceberg(table, storage_options=storage or None)
+        columns = file_schema(table.schema(), field_ids=False)
+        return only(parts, pl.scan_iceberg(table, storage_options=storage or None), columns)
 
     def to_table(self) -> pa.Table:
         """The whole table in memory."""

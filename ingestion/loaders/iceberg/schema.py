@@ -238,7 +238,8 @@ class Evolution:
         """The columns of the files; a text that came as a dictionary once stays one, in files of a new generation."""
         from pyiceberg.schema import sanitize_column_names
 
-        dictionaries = {item.name for item in incoming if is_text_dictionary(item.type)}
+        keeps = not self.options.sort_by  # each piece of rows that wait sorted would bring the whole dictionary
+        dictionaries = {item.name for item in incoming if keeps and is_text_dictionary(item.type)}
         if not dictionaries <= self._dictionaries:
             self._dictionaries |= dictionaries
             self.generation += 1

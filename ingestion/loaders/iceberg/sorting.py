@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pyiceberg.table import Transaction
     from pyiceberg.table.sorting import SortOrder
 
-__all__ = ["Order", "SortField", "SortInput", "as_sort_field", "order_for", "sorted_rows", "stage_order"]
+__all__ = ["Order", "SortField", "SortInput", "as_sort_field", "order_for", "sort_keys", "sorted_rows", "stage_order"]
+
+_VALID, _NAN, _VALUE = "vnk"
 
 
 class SortField(Model):
@@ -28,9 +30,14 @@ class SortField(Model):
     """Where nulls go; first where ascending and last where descending, unless it is given."""
 
     @property
+    def ascending(self) -> bool:
+        """Whether the least comes first."""
+        return self.direction == "asc"
+
+    @property
     def nulls_first(self) -> bool:
         """Whether nulls come before all values."""
-        return self.nulls == "first" if self.nulls else self.direction == "asc"
+        return self.nulls == "first" if self.nulls else self.ascending
 
 
 SortInput: TypeAlias = str | SortField
@@ -42,6 +49,15 @@ class Order(NamedTuple):
 
     order_id: int  # by which the table knows it
     keys: tuple[tuple[int, SortField], ...]  # places of the columns in the file
+
+    @property
+    def directions(self) -> list[tuple[str, str]]:
+        """The columns of `sort_keys`, each ascending or descending."""
+        return [
+            (f"{kind}{number}", "ascending" if way else "descending")
+            for number, (_, item) in enumerate(self.keys)
+            for kind, way in ((_VALID, item.nulls_first), (_NAN, item.ascending), (_VALUE, item.ascending))
+        ]
 
     @classmethod
     def on(cls, schema: "Schema", wanted: Sequence[SortField], order_id: int) -> "Order | None":
@@ -72,7 +88,7 @@ def order_for(schema: "Schema", wanted: Sequence[SortField], table: str, order_i
             sorting.SortField(
                 source_id=source.field_id,
                 transform=IdentityTransform(),
-                direction=sorting.SortDirection.ASC if item.direction == "asc" else sorting.SortDirection.DESC,
+                direction=sorting.SortDirection.ASC if item.ascending else sorting.SortDirection.DESC,
                 null_order=sorting.NullOrder.NULLS_FIRST if item.nulls_first else sorting.NullOrder.NULLS_LAST,
             )
         )
@@ -98,24 +114,28 @@ def stage_order(transaction: "Transaction", wanted: Sequence[SortField], table: 
 
 def sorted_rows(rows: pa.Table, order: Order) -> pa.Table:
     """The same rows as *order* wants them; equal ones stay in their order."""
-    keys: list[tuple[pa.ChunkedArray, str]] = []
-    for place, field in order.keys:
-        keys += _keys(rows.column(place), field)
-    columns = pa.table({str(number): values for number, (values, _) in enumerate(keys)})
-    by = [(str(number), f"{direction}ending") for number, (_, direction) in enumerate(keys)]
-    return rows.take(pc.sort_indices(columns, by))
+    keys = sort_keys(rows, order)
+    needed = [(name, way) for name, way in order.directions if name[0] == _VALUE or _tells(keys.column(name))]
+    return rows.take(pc.sort_indices(keys.select([name for name, _ in needed]), needed))
 
 
-def _keys(values: pa.ChunkedArray, field: SortField) -> list[tuple[pa.ChunkedArray, str]]:
-    """Columns without the nulls and NaNs that Arrow would put elsewhere than Iceberg does."""
-    direction = field.direction
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if isinstance(values.type, pa.BaseExtensionType):
-        values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
-    keys: list[tuple[pa.ChunkedArray, str]] = [(values, direction)]
-    if pa.types.is_floating(values.type):
-        keys.insert(0, (pc.is_nan(values), direction))
-    if values.null_count:
-        keys.insert(0, (pc.is_valid(values), "asc" if field.nulls_first else "desc"))
-    return keys
+def sort_keys(rows: pa.Table, order: Order) -> pa.Table:
+    """What decides the order of *rows*, to be sorted by `Order.directions`.
+
+    Nulls and NaN have columns of their own, because Arrow would put them elsewhere than Iceberg does.
+    """
+    keys = {}
+    for number, (place, _) in enumerate(order.keys):
+        values = rows.column(place)
+        if isinstance(values.type, pa.BaseExtensionType):
+            values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
+        floating = pa.types.is_floating(values.type)
+        keys[f"{_VALID}{number}"] = pc.is_valid(values)
+        keys[f"{_NAN}{number}"] = pc.is_nan(values) if floating else pa.nulls(rows.num_rows, pa.bool_())
+        keys[f"{_VALUE}{number}"] = values
+    return pa.table(keys)
+
+
+def _tells(column: pa.ChunkedArray) -> bool:
+    """Whether a column of truth values holds both."""
+    return bool(column.null_count < len(column) and pc.any(column).as_py() != pc.all(column).as_py())

@@ -1,7 +1,7 @@
 """Parquet files written in threads while the source is still being read, within a fixed amount of memory."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from ingestion.loaders.iceberg.datafile import DataFileWriter
 from ingestion.loaders.iceberg.encoding import writer_options
 from ingestion.loaders.iceberg.fit import Fit
 from ingestion.loaders.iceberg.partitions import Key, split
+from ingestion.loaders.iceberg.runs import Pile, SortedRuns
 from ingestion.loaders.iceberg.shelf import Held, Shelf
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class StreamWriter:
         self._table: Table | None = None
         self._lock = threading.Lock()
         self._shelf = Shelf()
+        self._runs = SortedRuns()
         self._files: list[DataFile] = []
         self._paths: list[str] = []
         self._unclosed: set[DataFileWriter] = set()  # on the shelf, being written, or left behind by a failure
@@ -70,6 +72,8 @@ class StreamWriter:
         while waiting := self._shelf.take(0):
             self._each(self._flush, waiting)
         self._each(self._close, self._shelf.take_files())
+        self._each(self._merge, self._runs.take())
+        self._runs.close()
         self._pool.shutdown()
         return self._files
 
@@ -85,6 +89,7 @@ class StreamWriter:
         self._stopped = True
         self._pending.clear()
         self._pool.shutdown(cancel_futures=True)
+        self._runs.close()
         for file in self._unclosed:
             file.discard()
         if self._successor is not None:
@@ -136,6 +141,11 @@ class StreamWriter:
     def _write(self, fit: Fit, key: Key, rows: pa.Table) -> None:
         if self._stopped or not rows.num_rows:
             return
+        if fit.order is not None:
+            full = self._runs.add(fit, key, rows)
+            if full is not None:
+                self._merge(full)
+            return
         file, surplus = self._shelf.take_file(fit, key)
         for other in surplus:
             self._close(other)
@@ -146,6 +156,21 @@ class StreamWriter:
             self._close(file)
         else:
             self._shelf.put_file(file)
+
+    def _merge(self, pile: Pile) -> None:
+        """Files that are sorted as a whole: each is a part of all rows in order."""
+        file = None
+        for rows in _grouped(self._runs.rows(pile)):
+            if self._stopped:
+                return
+            if file is None:
+                file = self._open(pile.fit, pile.key, rows)
+            file.write(rows)
+            if file.size >= self._target_file_size:
+                self._close(file)
+                file = None
+        if file is not None:
+            self._close(file)
 
     def _open(self, fit: Fit, key: Key, rows: pa.Table) -> "DataFileWriter":
         table = self._table
@@ -176,6 +201,18 @@ def _fitted(chunk: list[tuple[Fit, pa.RecordBatch]]) -> Iterable[pa.Table]:
         if stop == len(chunk) or chunk[stop][0] is not chunk[start][0]:
             yield chunk[start][0].apply(records for _, records in chunk[start:stop])
             start = stop
+
+
+def _grouped(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows, enough for a row group at a time."""
+    waiting: list[pa.Table] = []
+    for piece in pieces:
+        waiting.append(piece)
+        if sum(item.nbytes for item in waiting) >= _ROW_GROUP_BYTES // 2:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def remove(io: "FileIO", paths: Iterable[str]) -> None:
