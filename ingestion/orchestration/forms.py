@@ -1,17 +1,16 @@
 """What assets return and ask for: tables and frames as streams of batches, and a stored table in the form asked for."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ingestion.errors import ConfigError
-from ingestion.loaders.tables.parts import Bound
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["batches_of", "form_named", "rows_within"]
+__all__ = ["batches_of", "form_named"]
 
 _KNOWN = (
     "a pyarrow Table, RecordBatch or RecordBatchReader, an iterator of RecordBatches, "
@@ -45,20 +44,6 @@ def _of_lazy_frame(frame: "pl.LazyFrame") -> Iterator[pa.RecordBatch]:
     yield from batches_of(frame.collect_schema().to_frame())
     for part in frame.collect_batches(lazy=True):
         yield from part.to_arrow().to_batches()
-
-
-def rows_within(limits: Sequence[Bound], frame: "pl.LazyFrame") -> "pl.LazyFrame":
-    """The rows of *frame* within all *limits*, left to its reader to find where it can."""
-    import polars as pl
-
-    for limit in limits:
-        column = pl.col(limit.column)
-        if limit.spans:
-            spans = [(column >= low.as_py()) & (column < high.as_py()) for low, high in limit.spans]
-            frame = frame.filter(pl.any_horizontal(spans))
-        else:
-            frame = frame.filter(column.is_in([value.as_py() for value in limit.values]))
-    return frame
 
 
 def form_named(kind: Any) -> "Callable[[pl.LazyFrame, pa.Schema], Any]":

@@ -11,16 +11,16 @@ from pydantic import Field
 
 from ingestion.config import find_job
 from ingestion.errors import ConfigError
-from ingestion.loaders.tables.parts import bounds
+from ingestion.loaders.tables import TableLoader
 from ingestion.orchestration.alerts import alert_zero_records
 from ingestion.orchestration.failures import failures_told, told_at_once
-from ingestion.orchestration.forms import batches_of, form_named, rows_within
+from ingestion.orchestration.forms import batches_of, form_named
 from ingestion.orchestration.liveness import let_go
 from ingestion.orchestration.metadata import materialization_metadata
 from ingestion.orchestration.partitions import parts_of
-from ingestion.orchestration.table_io import Landing, check_options, loader_of
+from ingestion.orchestration.table_io import Landing, check_options, loader_of, readable
 from ingestion.pipeline import Stream
-from ingestion.plugins import Loader, Part
+from ingestion.plugins import Part
 from ingestion.report import RunReport
 
 __all__ = [
@@ -84,21 +84,19 @@ class LoaderIOManager(dg.ConfigurableIOManager):
         upstream = context.upstream_output
         described: Mapping[str, Any] = upstream.definition_metadata if upstream is not None else {}
         loader = self._loader(context.asset_key, described)
-        if not hasattr(loader, "scan"):
-            raise ConfigError(f"loader type {loader.type!r} cannot be read by a downstream asset; open its table there")
-        frame, schema = loader.scan(), loader.state("").schema or pa.schema([])
-        limits = bounds(_parts(context, loader, described), schema)
+        schema = loader.state("").schema or pa.schema([])
+        frame = loader.scan(_parts(context, loader, described))
         columns = list(context.definition_metadata.get("columns") or schema.names)
         _refuse_unknown(columns, schema)
         chosen = pa.schema([schema.field(name) for name in columns])
-        return form_named(context.dagster_type.typing_type)(rows_within(limits, frame).select(columns), chosen)
+        return form_named(context.dagster_type.typing_type)(frame.select(columns), chosen)
 
-    def _loader(self, key: dg.AssetKey, metadata: Mapping[str, Any]) -> Loader:
+    def _loader(self, key: dg.AssetKey, metadata: Mapping[str, Any]) -> TableLoader:
         job = find_job(key.path[0]) if len(key.path) == 1 and not self._options() else None
         if job is not None and job.job is None:
             raise job.error or ConfigError(f"{job.path}: does not load")
         if job is not None and job.job is not None:
-            return job.job.resolved().loader
+            return readable(job.job.resolved().loader)
         return loader_of(self.loader_type, self._options(), key, metadata)
 
     def _options(self) -> Mapping[str, Any]:
@@ -120,11 +118,11 @@ def _run(attempt: Attempt) -> tuple[RunReport, pa.RecordBatch | None]:
 
 
 def _parts(
-    context: dg.OutputContext | dg.InputContext, loader: Loader, metadata: Mapping[str, Any]
+    context: dg.OutputContext | dg.InputContext, loader: TableLoader, metadata: Mapping[str, Any]
 ) -> tuple[Part, ...]:
     """The part of the table at hand: all of it where an asset merges or appends and names no partition_expr."""
     expression = metadata.get("partition_expr")
-    whole = expression is None and getattr(loader, "write_mode", "append") != "overwrite"
+    whole = expression is None and loader.write_mode != "overwrite"
     return () if whole else parts_of(context, expression)
 
 

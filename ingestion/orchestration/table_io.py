@@ -19,10 +19,10 @@ from ingestion.loaders import LoaderFactory
 from ingestion.loaders.tables import TableLoader
 from ingestion.loaders.tables.parts import without_strays
 from ingestion.pipeline import record, stamped
-from ingestion.plugins import Batch, Load, Origin, Part, State
+from ingestion.plugins import Batch, Load, Loader, Origin, Part, State
 from ingestion.report import RunReport
 
-__all__ = ["Landing", "check_options", "loader_of"]
+__all__ = ["Landing", "check_options", "loader_of", "readable"]
 
 _ROWS_SHOWN = 10
 _DEFAULTS = {"write_mode": "overwrite", "add_ingestion_metadata": False}  # an asset stands for all rows of its table
@@ -47,15 +47,20 @@ def loader_of(kind: str, options: Mapping[str, Any], key: dg.AssetKey, metadata:
         raise _explained(error, loader.as_written(), "") from None
 
 
+def readable(loader: Loader) -> TableLoader:
+    """*loader* as one whose table can be read; raises ConfigError where it cannot."""
+    if not isinstance(loader, TableLoader):
+        raise ConfigError(f"loader type {loader.type!r} cannot be read by a downstream asset; open its table there")
+    return loader
+
+
 def _loader(kind: str, options: Mapping[str, Any], where: str = "") -> TableLoader:
     written = {**_DEFAULTS, **options}
     try:
         loader = LoaderFactory.create({**written, "type": options.get("type", kind)})
     except ValidationError as error:
         raise _explained(error, written, where) from None
-    if not isinstance(loader, TableLoader):
-        raise ConfigError(f"{where}loader type {loader.type!r} keeps no table")
-    return loader
+    return readable(loader)
 
 
 def _explained(error: ValidationError, options: Mapping[str, Any], where: str) -> InvalidConfig:

@@ -1,15 +1,19 @@
 """The options of loaders whose target is a table: how rows meet those that are there, and what may change."""
 
 from abc import ABC
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import pyarrow as pa
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 from typing_extensions import Self
 
+from ingestion.errors import ConfigError
 from ingestion.loaders.tables.types import Storage
-from ingestion.plugins import Batch, Loader, Model
+from ingestion.plugins import Batch, Loader, Model, Part
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["DELETED_AT", "Columns", "SchemaContract", "TableLoader", "WriteMode"]
 
@@ -105,6 +109,11 @@ class TableLoader(Loader, ABC):
         from ingestion.loaders.tables.admission import Admission
 
         return Admission(self, known).apply(batches)
+
+    def scan(self, parts: Sequence[Part] = ()) -> "pl.LazyFrame":
+        """The table, or the rows in all of *parts*, as a lazy polars frame."""
+        del parts
+        raise ConfigError(f"loader type {self.type!r} cannot be read by a downstream asset; open its table there")
 
     def stored_type(self, dtype: pa.DataType, column: str) -> pa.DataType:
         """The type in which the target holds values of *dtype*; raises DataError for one that it cannot hold."""

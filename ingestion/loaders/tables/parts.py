@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +13,10 @@ import pyarrow.types as t
 from ingestion.errors import ConfigError, DataError
 from ingestion.plugins import Batch, Part
 
-__all__ = ["Bound", "bounds", "inside", "without_strays"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Bound", "bounds", "inside", "only", "without_strays"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,20 @@ def bounds(parts: Sequence[Part], schema: pa.Schema) -> list[Bound]:
 def inside(limits: Sequence[Bound], records: pa.RecordBatch) -> pa.BooleanArray:
     """For each row whether it is within all *limits*; one with null in such a column is not."""
     return reduce(pc.and_, (_within(limit, records[limit.column]) for limit in limits))
+
+
+def only(parts: Sequence[Part], frame: "pl.LazyFrame", schema: pa.Schema) -> "pl.LazyFrame":
+    """The rows of a table with these columns that are in all *parts*, left to its reader to find where it can."""
+    import polars as pl
+
+    for limit in bounds(parts, schema):
+        column = pl.col(limit.column)
+        if limit.spans:
+            spans = [(column >= low.as_py()) & (column < high.as_py()) for low, high in limit.spans]
+            frame = frame.filter(pl.any_horizontal(spans))
+        else:
+            frame = frame.filter(column.is_in([value.as_py() for value in limit.values]))
+    return frame
 
 
 def without_strays(batches: Iterator[Batch], parts: Sequence[Part]) -> Iterator[Batch]:
