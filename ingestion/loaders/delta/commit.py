@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from ingestion.errors import ConfigError, IngestionError, OutcomeUnknown, TransientError
 from ingestion.loaders.delta.datafile import DataFile
-from ingestion.loaders.delta.jobs import LOAD, find_load
+from ingestion.loaders.delta.jobs import LOAD
+from ingestion.loaders.delta.log import commit_at
 from ingestion.loaders.delta.place import Place, translated
 from ingestion.loaders.delta.plan import columns_of, delta_schema
 
@@ -63,7 +64,7 @@ class Landing:
                 time.sleep(random.uniform(0, min(_FIRST_WAIT_SECONDS * 2**attempt, _LONGEST_WAIT_SECONDS)))  # noqa: S311 - jitter
             try:
                 table = self.place.open()
-                found = self._found(table)
+                found = self._found()
                 if table is not None and found is not None:
                     self.in_doubt = False
                     return table, found
@@ -78,10 +79,10 @@ class Landing:
                 last = error
         raise self._unknown(last)
 
-    def _found(self, table: "DeltaTable | None") -> int | None:
-        if table is None or not self._bases:
-            return None
-        return find_load(table, self.load_id, min(self._bases))
+    def _found(self) -> int | None:
+        """The version that holds the load: the next one after one of those that it was sent on, or none."""
+        versions = (base + 1 for base in self._bases)
+        return next((at for at in versions if (commit_at(self.place, at) or {}).get(LOAD) == self.load_id), None)
 
     def _send(self, table: "DeltaTable | None", change: Change) -> None:
         self._bases.append(_version(table))

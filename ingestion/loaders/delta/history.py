@@ -21,6 +21,7 @@ from ingestion.loaders.delta.jobs import (
     restored_to,
 )
 from ingestion.loaders.delta.layout import COLUMNS_FOR
+from ingestion.loaders.delta.log import commits
 from ingestion.loaders.delta.place import Place
 from ingestion.loaders.delta.quarantine import beside, remove_loads
 from ingestion.plugins import Landed, RolledBack
@@ -71,7 +72,7 @@ def rolled_back(place: Place, table: "DeltaTable", job: str, run_id: str, name: 
 def _present(place: Place, table: "DeltaTable") -> Iterator[Mapping[str, Any]]:
     """The commits that made the table what it is, newest first; what a restore undid is left out."""
     limit = None
-    for item in table.history():
+    for item in commits(place, int(table.version())):
         if limit is not None and item["version"] > limit:
             continue
         limit = None

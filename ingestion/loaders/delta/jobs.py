@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion.errors import ConfigError, DataError
+from ingestion.loaders.delta.log import Commit, commits
 from ingestion.loaders.delta.place import Place
 from ingestion.plugins import Cursor
 
@@ -33,7 +34,6 @@ __all__ = [
     "Entry",
     "app_id",
     "entry_of",
-    "find_load",
     "keep",
     "next_number",
     "restored",
@@ -82,7 +82,7 @@ def entry_of(place: Place, table: "DeltaTable", job: str) -> Entry:
     if number is None:
         return Entry()
     entry = _read(place, job, number)
-    back = _restored_after(table, entry.version)
+    back = _restored_after(place, int(table.version()), entry.version)
     if back is None:
         return entry
     older = _opened(place, back, table)
@@ -133,14 +133,6 @@ def shown(cursor: Cursor) -> Any:
     return cursor if len(json.dumps(cursor)) <= _LONGEST_SHOWN else None
 
 
-def find_load(table: "DeltaTable", load_id: str, after: int) -> int | None:
-    """The version that landed *load_id*, among those after *after* that the log still has."""
-    now = table.version()
-    if now <= after:
-        return None
-    return next((int(item["version"]) for item in table.history(now - after) if item.get(LOAD) == load_id), None)
-
-
 def _folder(job: str) -> str:
     return f"{FOLDER}/{quote(job, safe='')}"
 
@@ -150,11 +142,9 @@ def _read(place: Place, job: str, number: int) -> Entry:
     return Entry(values["load_id"], values["run_id"], values["cursor"], values["version"], number)
 
 
-def _restored_after(table: "DeltaTable", version: int) -> Mapping[str, Any] | None:
+def _restored_after(place: Place, newest: int, version: int) -> Commit | None:
     """The newest restore after *version*, as the log tells of it; None where there is none."""
-    count = table.version() - version
-    history = table.history(count) if count > 0 else []
-    return next((item for item in history if item.get("operation") == "RESTORE" and item["version"] > version), None)
+    return next((item for item in commits(place, newest, version) if item.get("operation") == "RESTORE"), None)
 
 
 def restored_to(place: Place, restore: Mapping[str, Any]) -> int:

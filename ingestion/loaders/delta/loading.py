@@ -88,7 +88,7 @@ class Loading:
             self._quarantine.abort()
             return self._result(self._table, None, started)
         self._rows.tidy()
-        self._quarantine.clean(table)
+        self._quarantine.clean(self._place, table)
         return self._result(table, version, started)
 
     def _refuse_emptying(self) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ingestion.loaders.delta.commit import Change, Landing, properties_of
 from ingestion.loaders.delta.jobs import LOAD
+from ingestion.loaders.delta.log import commits
 from ingestion.loaders.delta.place import Place, translated
 from ingestion.loaders.delta.plan import Plan, columns_of
 from ingestion.loaders.delta.writer import TableWriter
@@ -94,7 +95,8 @@ class Quarantine:
             return
         with translated(f"table {self._name}"):
             table = self._place.open()
-            history = table.history(_LOOK_BACK) if table is not None else []
+            newest = table.version() if table is not None else -1
+            history = list(commits(self._place, newest, max(newest - _LOOK_BACK, -1)))
         removed = {load_id for item in history for load_id in str(item.get(_REMOVED, "")).split(",")}
         for item in history:
             load_id = str(item.get(LOAD, ""))
@@ -102,11 +104,11 @@ class Quarantine:
             if load_id and ours and load_id not in (self._load.load_id, self._load.since.load_id):
                 self._others[load_id] = int(item["timestamp"])
 
-    def clean(self, target: "DeltaTable") -> None:
+    def clean(self, place: Place, target: "DeltaTable") -> None:
         """Delete rows of the surveyed loads that *target* never saw; only after the load has landed."""
         if not self._others:
             return
-        history = target.history()
+        history = list(commits(place, int(target.version())))
         landed = {item.get(LOAD) for item in history}
         # What is older than all that the log still tells of may have landed.
         known_since = 0 if history[-1]["version"] == 0 else min(int(item["timestamp"]) for item in history)

@@ -7,6 +7,7 @@ import pyarrow.fs as pafs
 
 from ingestion.loaders.delta.files import files_of
 from ingestion.loaders.delta.jobs import FOLDER
+from ingestion.loaders.delta.log import commits
 from ingestion.loaders.delta.place import Place
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _count(place: Place, folder: str) -> int:
 
 def _forget(place: Place, table: "DeltaTable") -> int:
     """Remove files of jobs' states that no version in the log leads to."""
-    oldest = min((int(item["timestamp"]) for item in table.history()), default=0) / 1000
+    oldest = min((int(item["timestamp"]) for item in commits(place, int(table.version()))), default=0) / 1000
     found = place.files.get_file_info(pafs.FileSelector(FOLDER, recursive=True, allow_not_found=True))
     jobs: dict[str, list[pafs.FileInfo]] = {}
     for info in found:

@@ -1,0 +1,41 @@
+"""What a table's log says of its commits, read as it is written.
+
+The driver's own history stops every thread of the process while it waits for a store.
+"""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
+from typing import Any, TypeAlias
+
+from ingestion.loaders.delta.place import Place
+
+__all__ = ["Commit", "commit_at", "commits"]
+
+Commit: TypeAlias = dict[str, Any]
+"""The commitInfo of one version, and the version; what its writer did not say is missing."""
+
+_TOGETHER = 16
+
+
+def commit_at(place: Place, version: int) -> Commit | None:
+    """What the log says of *version*; None where it does not have it, not yet or not any more."""
+    try:
+        with place.files.open_input_stream(f"_delta_log/{version:020d}.json") as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        return None
+    found = next((line for line in lines if line.startswith(b'{"commitInfo"')), b"{}")
+    return {"timestamp": 0, **json.loads(found).get("commitInfo", {}), "version": version}
+
+
+def commits(place: Place, newest: int, after: int = -1) -> Iterator[Commit]:
+    """The commits from *newest* down to the one behind *after*, as far as the log has them without a gap."""
+    with ThreadPoolExecutor(_TOGETHER, thread_name_prefix="delta-log") as pool:
+        for first in range(newest, after, -_TOGETHER):
+            versions = range(first, max(first - _TOGETHER, after), -1)
+            found = list(takewhile(lambda item: item is not None, pool.map(lambda at: commit_at(place, at), versions)))
+            yield from (item for item in found if item is not None)
+            if len(found) < len(versions):
+                return
