@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ingestion.config import parse_job
+from ingestion.loaders import LoaderFactory
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), ROOT / "metadata" / "README.md"])
@@ -34,6 +35,15 @@ def test_a_yaml_block_is_a_valid_job(block):
         pytest.skip("not a job file")
     job = parse_job("documented", config)
     assert job.as_written()
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_a_yaml_block_with_a_loader_alone_is_a_valid_loader(block):
+    config = yaml.safe_load(block)
+    if "source" in config or "loader" not in config:
+        pytest.skip("not a loader")
+    loader = LoaderFactory.create({"type": "iceberg", **config["loader"]})
+    assert loader.as_written()
 
 
 @pytest.mark.parametrize("block", [one for one in blocks("bash") if '/jobs"' in one.values[0]])
