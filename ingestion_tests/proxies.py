@@ -106,7 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in answer.headers.items():
             if name.lower() not in _HOP_BY_HOP:
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
+        # HEAD tells the length of what it does not send.
+        self.send_header(
+            "Content-Length", answer.headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(content))
+        )
         self.end_headers()
         self.wfile.write(content)
 
