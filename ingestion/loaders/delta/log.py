@@ -26,6 +26,8 @@ def commit_at(place: Place, version: int) -> Commit | None:
             lines = file.read().splitlines()
     except FileNotFoundError:
         return None
+    if not lines:  # never taken for a commit of somebody else's: that would land a load twice
+        raise OSError(f"{place.uri}: version {version} of the log is empty")
     found = next((line for line in lines if line.startswith(b'{"commitInfo"')), b"{}")
     return {"timestamp": 0, **json.loads(found).get("commitInfo", {}), "version": version}
 
