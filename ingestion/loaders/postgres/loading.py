@@ -115,7 +115,7 @@ class Loading:
         self._refuse_if_superseded(before)
         if before is None:
             self._history.forget()
-        if self._options.write_mode == "merge" or self._merges_away():
+        if self._picks_rows():
             self._merge.sources = list(self._target.sources)
             self._merge.single_out()
         self._target.prepare()
@@ -127,8 +127,8 @@ class Loading:
         self._commit()
         return self._result(after, number, started)
 
-    def _merges_away(self) -> bool:
-        """Whether an overwrite has one row per key to find."""
+    def _picks_rows(self) -> bool:
+        """Whether there are rows of which one per key is to be found."""
         return self._target.keyed and self._target.stage.made
 
     @property
@@ -146,7 +146,7 @@ class Loading:
         elif options.write_mode == "overwrite" and before is not None:
             # Not TRUNCATE: a reader whose snapshot is older than the commit would find the table empty.
             session.run(f"DELETE FROM {name}")  # noqa: S608 - quoted
-        if self._merges_away():
+        if self._picks_rows():
             self._merge.keep_upserts()
         self._target.append()
 
