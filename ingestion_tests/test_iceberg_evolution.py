@@ -230,3 +230,43 @@ def test_all_kinds_of_change_land_in_one_commit(project):
         {"id": 2**40, "new": "y", "d": Decimal("12345.25"), "s": {"k": 1}},
     ]
     assert job.state("a").cursor == 1
+
+
+@pytest.mark.parametrize("strategy", ["auto", "copy_on_write"])
+def test_a_merge_into_a_table_of_format_version_1_writes_no_delete_files(project, monkeypatch, strategy):
+    monkeypatch.setattr("ingestion.loaders.iceberg.merge.strategy._CHEAP", -1)
+    land(loader(table_properties={"format-version": "1"}), [batch({"a": list(range(10)), "b": ["x"] * 10})])
+    land(loader(write_mode="merge", merge_keys=["a"], merge_strategy=strategy), [batch({"a": [2], "b": ["z"]})])
+    found = project.iceberg("default.t").scan().to_arrow().sort_by("a")
+    assert found["b"].to_pylist() == ["x", "x", "z", *["x"] * 7]
+
+
+def test_a_merge_that_needs_delete_files_is_refused_where_the_format_has_none(project):
+    land(loader(table_properties={"format-version": "1"}), [batch({"a": [1, 2], "b": ["x", "y"]})])
+    job = loader(write_mode="merge", merge_keys=["a"], merge_strategy="merge_on_read")
+    with pytest.raises(ConfigError, match="merge_on_read needs a table of Iceberg format version 2"):
+        land(job, [batch({"a": [2], "b": ["z"]})])
+    assert len(project.iceberg("default.t").snapshots()) == 1
+
+
+@pytest.mark.parametrize("strategy", ["copy_on_write", "merge_on_read"])
+def test_a_merge_changes_everything_about_the_table_with_its_rows(project, strategy):
+    ids = pa.array(range(100), pa.int32())
+    land(loader(), [batch({"a": ids, "old": [str(number) for number in range(100)]})])
+    options: dict[str, Any] = {"write_mode": "merge", "merge_strategy": strategy, "sort_by": ["new"]}
+    job = loader(
+        **options,
+        merge_keys=["a"],
+        rename_from={"new": "old"},
+        partition_by=[{"column": "a", "transform": "bucket[3]"}],
+    )
+    result = land(job, [batch({"a": [2**40, 5, 6], "new": ["x", "y", "a"], "more": [{"k": 1}, None, None]})])
+    assert result.changes == {"inserted": 1, "updated": 2, "unchanged": 0, "deleted": 0}
+    assert len(rows(project)) == 101
+    job = loader(**options, merge_keys=["id"], rename_from={"id": "a"})  # the key is renamed too
+    result = land(job, [batch({"id": [5, 200], "new": ["q", "w"]})])
+    assert (result.changes["inserted"], result.changes["updated"]) == (1, 1)
+    found = {row["id"]: (row["new"], row["more"]) for row in rows(project)}
+    assert len(found) == 102
+    assert [found[number] for number in (4, 5, 6, 200)] == [("4", None), ("q", None), ("a", None), ("w", None)]
+    assert found[2**40] == ("x", {"k": 1})

@@ -12,7 +12,7 @@ from ingestion.loaders.iceberg.merge.plan import Plan, deleted_now
 from ingestion.loaders.iceberg.merge.reading import Group
 from ingestion.loaders.iceberg.merge.search import Hits
 from ingestion.loaders.iceberg.merge.source import Mask, Pass
-from ingestion.loaders.iceberg.merge.strategy import Strategy, rewritten
+from ingestion.loaders.iceberg.merge.strategy import Strategy, possible, rewritten
 from ingestion.loaders.iceberg.types import cast
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Writing:
     def run(self, passes: Iterator[Pass], only: Pass | None) -> Changes:
         """Write all files; *only* is the one pass where there is no other, whose rows go where they were."""
         touched = self.plan.touched
-        anew = rewritten(touched, self.strategy)
+        anew = rewritten(touched, possible(self.strategy, self.table.metadata.format_version))
         self._write_missing()
         left = self.plan.verdicts[0].write.copy() if only is not None else None
         for hits in touched:
