@@ -8,7 +8,7 @@ import errno
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -177,10 +177,13 @@ def change(
     summary: dict[str, str],
     files: "Sequence[DataFile]",
     *,
-    removed: Collection[str] = (),
+    removed: Collection[str] | Mapping[str, str] = (),
     deletes: "Sequence[DataFile]" = (),
 ) -> "_SnapshotProducer[Any]":
-    """Stage one snapshot that adds data *files* and the delete files *deletes*, and takes out the paths *removed*."""
+    """Stage one snapshot that adds data *files* and the delete files *deletes*, and takes out the paths *removed*.
+
+    Where *removed* is a mapping it names the manifest of each, and no other one is read.
+    """
     from ingestion.loaders.iceberg.producers import ChangeFiles
 
     producer = ChangeFiles.between(transaction, summary, removed, deletes, adds_rows=bool(files))

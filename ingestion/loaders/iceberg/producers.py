@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from pyiceberg.manifest import (
 from pyiceberg.table import TableProperties
 from pyiceberg.table.snapshots import Operation, SnapshotSummaryCollector, Summary, update_snapshot_summaries
 from pyiceberg.table.update.snapshot import _SnapshotProducer
+
+from ingestion.errors import TransientError
 
 if TYPE_CHECKING:
     from pyiceberg.table import Transaction
@@ -50,11 +52,18 @@ class _Removing(_SnapshotProducer[Any]):
 
     @cached_property
     def _parent(self) -> list[tuple[ManifestFile, list[ManifestEntry]]]:
-        """The manifests of the parent snapshot with their live entries."""
+        """The manifests of the parent snapshot with their live entries; without any where none of them goes."""
         number = self._parent_snapshot_id
         snapshot = self._transaction.table_metadata.snapshot_by_id(number) if number is not None else None
         manifests = snapshot.manifests(self._io) if snapshot is not None else []
-        return [(item, item.fetch_manifest_entry(self._io, discard_deleted=True)) for item in manifests]
+        return [
+            (item, item.fetch_manifest_entry(self._io, discard_deleted=True) if self._concerns(item) else [])
+            for item in manifests
+        ]
+
+    def _concerns(self, manifest: ManifestFile) -> bool:  # noqa: ARG002 - named for those who know more
+        """Whether a file that goes may be in *manifest*."""
+        return True
 
     def _going(self, content: ManifestContent) -> list[ManifestEntry]:
         """Entries of the files that go, of data or of deletes."""
@@ -76,7 +85,9 @@ class _Removing(_SnapshotProducer[Any]):
         kept = []
         for manifest, entries in self._parent:
             left = [entry for entry in entries if not self._doomed(entry.data_file.file_path)]
-            if entries and len(left) == len(entries):  # one that lists nothing but removals has done its duty
+            if not self._concerns(manifest):
+                kept.append(manifest)
+            elif entries and len(left) == len(entries):  # one that lists nothing but removals has done its duty
                 kept.append(manifest)
             elif left:
                 with self._writer(manifest.content, manifest.partition_spec_id) as writer:
@@ -160,7 +171,7 @@ class ReplaceAll(_Removing):
 class RemoveFiles(_Removing):
     """One snapshot without the given files."""
 
-    doomed: Collection[str] = frozenset()
+    doomed: frozenset[str] = frozenset()
 
     @classmethod
     def on(cls, transaction: "Transaction", summary: dict[str, str], doomed: Collection[str]) -> "RemoveFiles":
@@ -176,12 +187,14 @@ class RemoveFiles(_Removing):
 class ChangeFiles(RemoveFiles):
     """One snapshot without the given files, data or deletes, and with others; data files are appended as usual."""
 
+    places: frozenset[str] | None = None  # the manifests that list what goes, where they are known
+
     @classmethod
     def between(
         cls,
         transaction: "Transaction",
         summary: dict[str, str],
-        doomed: Collection[str],
+        doomed: Collection[str] | Mapping[str, str],
         deletes: Sequence[DataFile],
         *,
         adds_rows: bool,
@@ -192,7 +205,20 @@ class ChangeFiles(RemoveFiles):
             operation = Operation.APPEND
         producer = cls(operation, transaction, transaction._table.io, snapshot_properties=summary)  # noqa: SLF001 - as its own factories do
         producer.doomed, producer.added_deletes = frozenset(doomed), tuple(deletes)
+        if not doomed or isinstance(doomed, Mapping):
+            producer.places = frozenset(doomed.values() if isinstance(doomed, Mapping) else ())
         return producer
+
+    def _concerns(self, manifest: ManifestFile) -> bool:
+        return self.places is None or manifest.manifest_path in self.places
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        """Make sure, once all is known, that what was to go was there: a file that is gone already has other rows."""
+        manifests = super()._process_manifests(manifests)
+        missing = self.doomed - {file.file_path for file in self._deleted_data_files}
+        if missing:
+            raise TransientError(f"data file {min(missing)} is no longer in the table; run again")
+        return manifests
 
 
 class Emptied(_SnapshotProducer[Any]):

@@ -1,15 +1,15 @@
 """What a table's present snapshot consists of: data files, each with the delete files that are about it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ingestion.errors import DataError
 
 if TYPE_CHECKING:
-    from pyiceberg.manifest import DataFile, ManifestEntry
+    from pyiceberg.manifest import DataFile, ManifestEntry, ManifestFile
     from pyiceberg.table import Table
 
-__all__ = ["LiveFile", "live_files"]
+__all__ = ["LiveFile", "Survey", "live_files", "survey", "survey_since"]
 
 
 @dataclass(frozen=True)
@@ -36,45 +36,70 @@ class LiveFile:
         return frozenset(str(file.file_path) for file in (*self.own, *self.shared))
 
 
+class Survey(NamedTuple):
+    """What a snapshot consists of, and where it says so."""
+
+    files: dict[str, LiveFile]  # by path
+    places: dict[str, str]  # of each data file and delete file the manifest that lists it
+    manifests: frozenset[str]  # all of them, by path
+
+
 def live_files(table: "Table | None") -> dict[str, LiveFile]:
     """All data files by path; raises DataError where rows are deleted in a way that cannot be followed."""
+    return survey(table).files
+
+
+def survey(table: "Table | None") -> Survey:
+    """All that *table* consists of; raises DataError where rows are deleted in a way that cannot be followed."""
     from pyiceberg.manifest import INITIAL_SEQUENCE_NUMBER, DataFileContent
     from pyiceberg.table.delete_file_index import DeleteFileIndex
 
+    if table is None:
+        return Survey({}, {}, frozenset())
+    manifests = _manifests(table)
     data: list[ManifestEntry] = []
     deletes = DeleteFileIndex()
-    for entry in _entries(table):
-        content = entry.data_file.content
-        if content == DataFileContent.DATA:
-            data.append(entry)
-        elif content == DataFileContent.POSITION_DELETES:
-            deletes.add_delete_file(entry, entry.data_file.partition)
-        else:
-            raise DataError(
-                f"table {'.'.join(table.name()) if table else ''}: another engine has deleted rows by equality delete "
-                f"files, which a merge cannot follow; rewrite its data files there "
-                f"(in Spark: CALL system.rewrite_data_files), then run again"
-            )
-    return {
-        entry.data_file.file_path: _with_deletes(
-            entry.data_file,
-            deletes.for_data_file(
-                entry.sequence_number or INITIAL_SEQUENCE_NUMBER, entry.data_file, entry.data_file.partition
-            ),
-        )
-        for entry in data
-    }
+    places: dict[str, str] = {}
+    for manifest in manifests:
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+            places[entry.data_file.file_path] = manifest.manifest_path
+            if entry.data_file.content == DataFileContent.DATA:
+                data.append(entry)
+            elif entry.data_file.content == DataFileContent.POSITION_DELETES:
+                deletes.add_delete_file(entry, entry.data_file.partition)
+            else:
+                raise _deleted_by_equality(table)
+    files = {}
+    for entry in data:
+        file, sequence = entry.data_file, entry.sequence_number or INITIAL_SEQUENCE_NUMBER
+        files[file.file_path] = _with_deletes(file, deletes.for_data_file(sequence, file, file.partition))
+    return Survey(files, places, frozenset(manifest.manifest_path for manifest in manifests))
 
 
-def _entries(table: "Table | None") -> "list[ManifestEntry]":
-    snapshot = table.current_snapshot() if table is not None else None
-    if table is None or snapshot is None:
-        return []
-    return [
-        entry
-        for manifest in snapshot.manifests(table.io)
-        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-    ]
+def survey_since(table: "Table", before: Survey) -> Survey | None:
+    """The same where nothing but data files were added since *before*, of which alone it reads; None otherwise."""
+    from pyiceberg.manifest import ManifestContent, ManifestEntryStatus
+
+    manifests = _manifests(table)
+    news = [manifest for manifest in manifests if manifest.manifest_path not in before.manifests]
+    if len(manifests) - len(news) != len(before.manifests):
+        return None
+    files, places = {}, {}
+    for manifest in news:
+        entries = manifest.fetch_manifest_entry(table.io, discard_deleted=False)
+        added = all(entry.status == ManifestEntryStatus.ADDED for entry in entries)
+        if manifest.content != ManifestContent.DATA or not added:
+            return None
+        for entry in entries:
+            files[entry.data_file.file_path] = LiveFile(entry.data_file, (), ())
+            places[entry.data_file.file_path] = manifest.manifest_path
+    paths = before.manifests | {manifest.manifest_path for manifest in news}
+    return Survey(before.files | files, before.places | places, paths)
+
+
+def _manifests(table: "Table") -> "list[ManifestFile]":
+    snapshot = table.current_snapshot()
+    return snapshot.manifests(table.io) if snapshot is not None else []
 
 
 def _with_deletes(file: "DataFile", deletes: "set[DataFile]") -> LiveFile:
@@ -82,3 +107,10 @@ def _with_deletes(file: "DataFile", deletes: "set[DataFile]") -> LiveFile:
 
     own = tuple(item for item in deletes if _referenced_data_file_path(item) == file.file_path)
     return LiveFile(file, own, tuple(item for item in deletes if item not in own))
+
+
+def _deleted_by_equality(table: "Table") -> DataError:
+    return DataError(
+        f"table {'.'.join(table.name()[-2:])}: another engine has deleted rows by equality delete files, which cannot "
+        f"be followed here; rewrite its data files there (in Spark: CALL system.rewrite_data_files), then run again"
+    )

@@ -12,7 +12,7 @@ import pyarrow.types as t
 from ingestion.errors import DataError
 from ingestion.loaders.iceberg.merge.judging import Judge, Verdict
 from ingestion.loaders.iceberg.merge.keys import Keys
-from ingestion.loaders.iceberg.merge.live import LiveFile, live_files
+from ingestion.loaders.iceberg.merge.live import Survey, survey, survey_since
 from ingestion.loaders.iceberg.merge.pruning import Pruning
 from ingestion.loaders.iceberg.merge.reading import Columns, FileReader
 from ingestion.loaders.iceberg.merge.search import Hits, search
@@ -34,7 +34,7 @@ class Plan:
     """Which rows go, which are written, and upon which snapshot that was decided."""
 
     head: int | None
-    live: dict[str, LiveFile]
+    survey: Survey
     columns: Columns | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     missing: list[Hits] = field(default_factory=list)  # rows that the load did not bring; they stand for themselves
@@ -83,10 +83,9 @@ class Planner:
         columns = Columns(planned)
         self._check_keys(columns)
         if table is None or table.current_snapshot() is None:
-            return self._first()
-        live = live_files(table)
-        plan = Plan(table.metadata.current_snapshot_id, live, columns)
-        readers = [FileReader(item, table.io, columns) for item in live.values()]
+            return self._first(survey(table))
+        plan = Plan(table.metadata.current_snapshot_id, survey(table), columns)
+        readers = [FileReader(item, table.io, columns) for item in plan.survey.files.values()]
         brought: dict[str, Mask] = {}
         for given in self.passes():
             hits = list(self._search(columns, given, readers))
@@ -101,14 +100,15 @@ class Planner:
         """*plan* upon a later state that only has more files, none of them with a key of the load; None otherwise."""
         if table is None or plan.columns is None or self.options.delete_missing != "none":
             return None
-        live = live_files(table)
-        if any(name not in live or live[name].marks != item.marks for name, item in plan.live.items()):
+        now = survey_since(table, plan.survey)
+        if now is None:
             return None
-        added = [FileReader(item, table.io, plan.columns) for name, item in live.items() if name not in plan.live]
+        files, columns = plan.survey.files, plan.columns
+        added = [FileReader(item, table.io, columns) for name, item in now.files.items() if name not in files]
         for given in self.passes():
-            if any(True for _ in self._search(plan.columns, given, added)):
+            if any(True for _ in self._search(columns, given, added)):
                 return None
-        return replace(plan, head=table.metadata.current_snapshot_id, live=live)
+        return replace(plan, head=table.metadata.current_snapshot_id, survey=now)
 
     def _check_keys(self, columns: Columns) -> None:
         for name in self.options.merge_keys:
@@ -118,9 +118,9 @@ class Planner:
                     f"loader.merge_keys; name columns with single values"
                 )
 
-    def _first(self) -> Plan:
+    def _first(self, nothing: Survey) -> Plan:
         """Every row that does not delete is new."""
-        plan = Plan(None, {})
+        plan = Plan(None, nothing)
         for given in self.passes():
             write = ~given.deletes
             plan.verdicts.append(Verdict(write, [], int(write.sum()), 0, 0, 0, 0))

@@ -127,7 +127,9 @@ class MergeTarget(KeyedTarget):
 
     def stage(self, transaction: "Transaction", summary: dict[str, str]) -> "_SnapshotProducer[Any]":
         """Stage one snapshot with what the plan changes."""
-        return change(transaction, summary, self._added, removed=self._done.removed, deletes=self._done.deletes)
+        done, places = self._done, self._plan.survey.places if self._plan is not None else {}
+        removed = {path: places[path] for path in done.removed}
+        return change(transaction, summary, self._added, removed=removed, deletes=done.deletes)
 
     def _settle_on(self, table: "Table | None") -> None:
         """Keep to the plan where it holds for *table* too, else make another."""
