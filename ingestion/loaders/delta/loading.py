@@ -135,8 +135,6 @@ class Loading:
         change = self._rows.change(table)
         if not load.alone:
             self._keep(change, table, entry)
-        if change.is_empty and load.alone:
-            raise _Nothing
         if change.is_empty and not self._is_new(self._cursor) and not self._quarantine.rows:
             raise _Nothing
         return change
