@@ -12,10 +12,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from ingestion.config import parse_job
 from ingestion.errors import ConfigError
 from ingestion.orchestration.io_managers import DeltaIOManager, IcebergIOManager, PostgresIOManager
 from ingestion.orchestration.partitions import parts_of
 from ingestion.orchestration.table_io import Landing, loader_of
+from ingestion.pipeline import run
 from ingestion.plugins import Part
 
 ROWS = {"id": [1, 2, 3], "name": ["Ada", "Bo", None]}
@@ -379,3 +381,70 @@ def test_secrets_stay_out_of_what_a_failed_run_says(project, monkeypatch):
     (event,) = [event for event in result.all_events if event.is_step_failure]
     assert "127.0.0.1:9" in str(event)
     assert "hush-hush-hush" not in str(event)
+
+
+def test_rows_without_a_key_are_quarantined_and_stay_there(each):
+    keyed = {"loader": {"write_mode": "merge", "merge_keys": ["id"]}}
+    bad = asset_of(pa.table({"id": [1, None], "name": ["Ada", "nobody"]}), metadata=keyed)
+    result = put(each, bad)
+    put(each, asset_of(pa.table({"id": [2], "name": ["Bo"]}), metadata=keyed))
+    put(each, bad)
+    (event,) = result.asset_materializations_for_node("shop__rows")
+    assert event.metadata["rows_quarantined"].value == 1
+    assert ids(get(each, bad)) == [1, 2]
+    options = {**each.loader, "table": "rows__quarantine"}
+    quarantine = loader_of(each.loader_type, options, dg.AssetKey(["shop", "rows__quarantine"]), {})
+    assert quarantine.scan().collect()["rule"].to_list() == ["merge_keys", "merge_keys"]
+
+
+def test_an_append_that_stands_alone_lands_beside_a_job_and_leaves_its_position(project):
+    project.file("data/a.csv", "id,name\n1,Ada\n")
+    source = {"type": "csv", "source_path": "data"}
+    job = parse_job("people", {"source": source, "loader": {"database": "shop", "table": "rows"}})
+    assert run(job, "first").rows_loaded == 1
+    asset = asset_of(pa.table({"id": [2], "name": ["Bo"]}), metadata={"loader": {"write_mode": "append"}})
+    put(IcebergIOManager(), asset)
+    assert run(job, "second").rows_read == 0
+    assert ids(project.table("shop.rows")) == [1, 2]
+
+
+def files_of(project: Any) -> dict[str, int]:
+    table = project.iceberg("shop.rows")
+    return {task.file.file_path: task.file.record_count for task in table.scan().plan_files()}
+
+
+def test_whole_files_are_exchanged_where_the_table_has_the_partitions_of_the_asset(project, manager):
+    asset = daily(loader={"partition_by": ["day"]})
+    for key in ("2024-01-01", "2024-01-02"):
+        put(manager, asset, partition_key=key)
+    before = files_of(project)
+    put(manager, asset, partition_key="2024-01-02")
+    after = files_of(project)
+    assert len(before) == len(after) == 2
+    assert len(before.keys() & after.keys()) == 1
+    assert project.iceberg("shop.rows").current_snapshot().summary["deleted-data-files"] == "1"
+
+
+def test_only_files_with_rows_of_the_partition_are_written_anew(project, manager):
+    tags = {"dagster/asset_partition_range_start": "2024-01-01", "dagster/asset_partition_range_end": "2024-01-02"}
+    put(manager, daily(), tags=tags)
+    put(manager, daily(), partition_key="2024-01-04")
+    before = files_of(project)
+    put(manager, daily(lambda context: day_rows(context, salt=5)), partition_key="2024-01-02")
+    after = files_of(project)
+    assert sorted(before.values()) == [2, 4]
+    assert sorted(after.values()) == [2, 2, 2]
+    assert len(before.keys() & after.keys()) == 1
+    assert ids(get(manager, daily())) == [10, 11, 25, 26, 40, 41]
+
+
+def test_rows_that_a_merge_has_marked_as_deleted_stay_gone(project, manager):
+    keyed = {"write_mode": "merge", "merge_keys": ["id"], "merge_strategy": "merge_on_read"}
+    rows = pa.table({"id": list(range(100)), "day": [date(2024, 1, 1)] * 50 + [date(2024, 1, 2)] * 50})
+    put(manager, asset_of(rows, metadata={"loader": keyed}))
+    moved = pa.table({"id": [0, 99], "day": [date(2024, 1, 3)] * 2})
+    put(manager, asset_of(moved, metadata={"loader": keyed}))
+    assert sum(int(task.file.record_count) for task in project.iceberg("shop.rows").scan().plan_files()) == 102
+    put(manager, daily(), partition_key="2024-01-02")
+    assert ids(get(manager, daily())) == sorted([*range(50), 20, 21, 99])
+    assert project.iceberg("shop.rows").current_snapshot().summary["total-position-deletes"] == "0"
