@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Place", "translated"]
 
 _PATIENCE = {"max_retries": "5", "retry_timeout": "30s", "connect_timeout": "10s"}
-_DENIED = ("accessdenied", "access denied", "permission", "forbidden", "unauthorized", "unauthenticated", "403", "401")
+_DENIED = ("accessdenied", "access denied", "permission", "forbidden", "unauthorized", "unauthenticated")
 _CREDENTIALS = ("invalidaccesskeyid", "signaturedoesnotmatch", "credential", "invalidtoken", "expiredtoken")
 _MISSING = ("nosuchbucket", "nosuchcontainer", "containernotfound", "invalid uri", "unknown scheme", "not supported")
 
