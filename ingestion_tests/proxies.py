@@ -2,11 +2,14 @@
 
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -86,17 +89,28 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None: ...
 
     def do_any(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         headers = {name.lower(): value for name, value in self.headers.items()}
 
         def send() -> httpx.Response:
-            kept = {name: value for name, value in headers.items() if name != "connection"}
+            kept = {name: value for name, value in headers.items() if name not in ("connection", "transfer-encoding")}
             return httpx.request(self.command, self.server.target + self.path, headers=kept, content=body, timeout=60)
 
         if not self.server.strikes(f"{self.command} {self.path.partition('?')[0]}", headers):
             self._pass_on(send())
         else:
             getattr(self, "_" + self.server.fault)(send)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():  # trailers
+            pass
+        return body
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_any  # noqa: N815 - the server's names
 
@@ -186,6 +200,19 @@ def proxied(target: str, fault: str = "", at: int = 0, hook: Callable[[], None] 
         thread.join()
 
 
+@contextmanager
+def proxied_apart(target: str, fault: str, at: int = 0) -> Iterator[str]:
+    """The address of such a proxy in a process of its own, for drivers that hold Python's lock while they wait."""
+    command = [sys.executable, "-m", "ingestion_tests.proxies", target, fault, str(at)]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
 class _Tunnel:
     """Passes bytes on; *needle* number *at* reaches the server, its answer does not reach the client."""
 
@@ -242,3 +269,9 @@ def tunnelled(port: int, needle: bytes, at: int = 0) -> Iterator[int]:
         yield tunnel.port
     finally:
         tunnel.close()
+
+
+if __name__ == "__main__":
+    with Proxy(sys.argv[1], sys.argv[2], int(sys.argv[3])) as _proxy:
+        print(_proxy.url, flush=True)  # noqa: T201 - what the parent waits for
+        _proxy.serve_forever()
