@@ -1,7 +1,9 @@
 """Rows, rejected rows and the cursor reach PostgreSQL in one transaction."""
 
+import subprocess
+import sys
 import uuid
-from datetime import date, datetime, time, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
 import pyarrow as pa
@@ -10,6 +12,7 @@ import pytest
 from ingestion.errors import ConfigError, DataError, Superseded, TransientError
 from ingestion.loaders import LoaderFactory
 from ingestion.loaders.postgres import PostgresLoader
+from ingestion.plugins import Load, Part
 from ingestion.testing import check_loader
 from ingestion_tests.postgres_support import Database, batch, land
 
@@ -342,3 +345,41 @@ def test_a_constraint_of_the_table_is_named_where_rows_break_it(database):
 def test_a_name_that_would_be_cut_off_is_refused_at_once():
     with pytest.raises(ValueError, match="51 bytes"):
         PostgresLoader(table="t" * 52)
+
+
+def test_texts_of_uuids_land_in_a_column_of_them(database):
+    database.ask('CREATE SCHEMA "default"; CREATE TABLE "default".t (id uuid)')
+    texts = [str(uuid.UUID(int=7)), "{" + str(uuid.UUID(int=2**128 - 1)).upper() + "}", None]
+    land(database.loader(), [batch({"id": texts})])
+    assert database.table().column("id").to_pylist() == [uuid.UUID(int=7), uuid.UUID(int=2**128 - 1), None]
+    for wrong in ("7", "no uuid", "0" * 31 + "g"):
+        with pytest.raises(DataError, match="'id' is uuid"):
+            land(database.loader(), [batch({"id": [wrong]})])
+
+
+def test_a_part_that_a_load_names_is_replaced(database):
+    days = pa.array([date(2020, 1, 1), date(2020, 1, 2), date(2020, 1, 2)])
+    loader = database.loader()
+    land(loader, [batch({"n": [1, 2, 3], "day": days, "k": ["a", "b", "it's \\ c"]})])
+    day = datetime(2020, 1, 2, tzinfo=timezone.utc)
+    part = Part("day", ("2020-01-02",), ((day, day + timedelta(days=1)),))
+    rows = batch({"n": [4], "day": pa.array([date(2020, 1, 2)]), "k": ["d"]})
+    loader.load(Load("a", "r", "l1", loader.state("a"), replaces=(part, Part("k", ("it's \\ c",)))), iter([rows]))
+    assert sorted(database.table().column("n").to_pylist()) == [1, 2, 4]
+    loader.load(Load("a", "r", "l2", loader.state("a"), replaces=(part,)), iter([]))
+    assert database.table().column("n").to_pylist() == [1]
+
+
+def test_a_driver_that_is_missing_is_named_with_its_extra(database, monkeypatch):
+    monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
+    with pytest.raises(ConfigError, match=r"pip install 'ingestion\[postgres\]'"):
+        database.loader().state("a")
+
+
+def test_a_job_is_validated_without_the_driver():
+    script = (
+        "import sys; from ingestion.loaders.postgres import PostgresLoader; PostgresLoader(table='t');"
+        "print([name for name in sys.modules if 'adbc' in name or 'psycopg' in name or name == 'polars'])"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -186,6 +186,20 @@ def test_columns_change_in_the_midst_of_a_merge(database, loader):
     assert result.added == ("w",)
 
 
+def test_a_partitioned_table_is_merged_into(database, loader):
+    database.ask(
+        'CREATE SCHEMA "default"; CREATE TABLE "default".t (n bigint PRIMARY KEY, v text) PARTITION BY RANGE (n);'
+        'CREATE TABLE "default".low PARTITION OF "default".t FOR VALUES FROM (0) TO (10);'
+        'CREATE TABLE "default".high PARTITION OF "default".t FOR VALUES FROM (10) TO (20)'
+    )
+    land(loader, [batch({"n": [1, 11], "v": ["a", "b"]})])
+    result = land(loader, [batch({"n": [1, 11, 12], "v": ["a", "B", "c"]})])
+    assert pairs(database) == [(1, "a"), (11, "B"), (12, "c")]
+    assert result.changes == {"inserted": 1, "updated": 1, "unchanged": 1}
+    with pytest.raises(DataError, match="no partition"):
+        land(loader, [batch({"n": [99], "v": ["x"]})])
+
+
 def test_random_merges_equal_a_model(database):
     """Sources in turn, with orders, deletions and rows that come twice."""
     rng = random.Random(7)

@@ -133,7 +133,7 @@ class Merge:
 
     def _upsert(self, found: Found) -> None:
         if self.options.on_conflict == "nothing":
-            self._insert("DO NOTHING", given=self._upserts())
+            self._insert("DO NOTHING", found)
             return
         keys = set(self.options.merge_keys)
         sets = {name: f"excluded.{quoted(name)}" for name in self._columns if name not in keys}
@@ -141,13 +141,13 @@ class Merge:
             if name not in sets and name not in keys and not column.filled and not column.generated:
                 sets[name] = "NULL"
         if not sets:
-            self._insert("DO NOTHING", given=self._upserts())
+            self._insert("DO NOTHING", found)
             return
         changed = [self._differs(name, value, found) for name, value in sets.items() if name not in _OURS]
         condition = f"NOT {self._older('excluded.')} AND ({_listed(changed, ' OR ') or 'false'})"
         action = _listed(f"{quoted(name)} = {value}" for name, value in sets.items())
         conflict = f"({_listed(map(quoted, self.options.merge_keys))})"
-        self._insert(f"{conflict} DO UPDATE SET {action} WHERE {condition}", given=self._upserts())
+        self._insert(f"{conflict} DO UPDATE SET {action} WHERE {condition}", found)
 
     def _differs(self, name: str, value: str, found: Found) -> str:
         column = f"t.{quoted(name)}"
@@ -157,19 +157,30 @@ class Merge:
             return f"{column}::text IS DISTINCT FROM {value}::text"
         return f"{column} IS DISTINCT FROM {value}"
 
-    def _insert(self, on_conflict: str, given: int) -> None:
+    def _insert(self, on_conflict: str, found: Found) -> None:
         """By key, as the index has them: neighbours share the pages that both read and write."""
+        given, known = self._upserts(), self._known() if found.partitioned else 0
         columns = _listed(map(quoted, self._columns))
+        fresh = "false" if found.partitioned else "t.xmax = 0"  # a partitioned table has no system columns to show
         ((touched, inserted),) = self.session.rows(
             f"WITH u AS (INSERT INTO {quoted(*self.table)} AS t ({columns}) OVERRIDING SYSTEM VALUE "  # noqa: S608
             f"SELECT {columns} FROM {self.stage.sql} WHERE NOT {quoted(DELETES)} "
             f"ORDER BY {_listed(map(quoted, self.options.merge_keys))} ON CONFLICT {on_conflict} "
-            f"RETURNING (t.xmax = 0) AS fresh) SELECT count(*), count(*) FILTER (WHERE fresh) FROM u"
+            f"RETURNING ({fresh}) AS fresh) SELECT count(*), count(*) FILTER (WHERE fresh) FROM u"
         )
+        inserted = given - known if found.partitioned else inserted
         left = given - touched
         older = self._count_older(f"NOT s.{quoted(DELETES)}") if left and "UPDATE" in on_conflict else 0
         self.superseded += older
         self.changes |= {"inserted": inserted, "updated": touched - inserted, "unchanged": left - older}
+
+    def _known(self) -> int:
+        """How many of the rows the table has already."""
+        rows = self.session.one(
+            f"SELECT count(*) FROM {self.stage.sql} s WHERE NOT {quoted(DELETES)} "  # noqa: S608 - quoted names
+            f"AND EXISTS (SELECT 1 FROM {quoted(*self.table)} t WHERE {self._matches()})"
+        )
+        return int(rows or 0)
 
     def _settle_missing(self) -> None:
         there = f"SELECT 1 FROM {self.stage.sql} s WHERE {self._matches()}"  # noqa: S608 - quoted names

@@ -78,6 +78,8 @@ def _uuids(values: pa.ChunkedArray) -> pa.ChunkedArray:
     import polars as pl
 
     digits = pc.replace_substring_regex(values.cast(pa.string()), "[-{}]", "")
+    if pc.all(pc.match_substring_regex(digits, "^[0-9a-fA-F]{32}$")).as_py() is False:
+        raise pa.ArrowInvalid("a text is no UUID")
     series = pl.from_arrow(pa.table({"v": digits}))["v"].str.decode("hex", strict=True)  # type: ignore[index]  # polars declares a union
     return pa.chunked_array([series.to_arrow().cast(pa.binary()).cast(pa.binary(16))])
 
