@@ -14,6 +14,7 @@ import pytest
 
 from ingestion.config import parse_job
 from ingestion.errors import ConfigError
+from ingestion.orchestration.build import build_definitions
 from ingestion.orchestration.io_managers import DeltaIOManager, IcebergIOManager, PostgresIOManager
 from ingestion.orchestration.partitions import parts_of
 from ingestion.orchestration.table_io import Landing, loader_of
@@ -448,3 +449,23 @@ def test_rows_that_a_merge_has_marked_as_deleted_stay_gone(project, manager):
     put(manager, daily(), partition_key="2024-01-02")
     assert ids(get(manager, daily())) == sorted([*range(50), 20, 21, 99])
     assert project.iceberg("shop.rows").current_snapshot().summary["total-position-deletes"] == "0"
+
+
+@pytest.mark.parametrize("kind", ["delta_lake", "postgresql"])
+def test_the_table_of_a_job_is_read_whatever_its_loader(project, request, monkeypatch, kind):
+    loader = {"type": kind, "database": "shop"}
+    if kind == "postgresql":
+        server = request.getfixturevalue("postgres_server")
+        monkeypatch.setenv("PG_PASSWORD", server.password)
+        address = {"host": server.host, "port": server.port, "username": server.user, "password": "${PG_PASSWORD}"}
+        loader |= {**address, "dbname": server.fresh_database().rpartition("/")[2]}
+    project.file("data/a.csv", "id,name\n1,Ada\n2,Bo\n")
+    project.job("people", {"source": {"type": "csv", "source_path": "data"}, "loader": loader})
+
+    @dg.asset
+    def count(people: pa.Table) -> int:
+        return people.num_rows
+
+    definitions = dg.Definitions.merge(build_definitions(), dg.Definitions([count]))
+    result = definitions.resolve_implicit_global_asset_job_def().execute_in_process()
+    assert result.output_for_node("count") == 2
