@@ -85,9 +85,8 @@ class _Removing(_SnapshotProducer[Any]):
         kept = []
         for manifest, entries in self._parent:
             left = [entry for entry in entries if not self._doomed(entry.data_file.file_path)]
-            if not self._concerns(manifest):
-                kept.append(manifest)
-            elif entries and len(left) == len(entries):  # one that lists nothing but removals has done its duty
+            whole = entries and len(left) == len(entries)  # one that lists nothing but removals has done its duty
+            if whole or not self._concerns(manifest):
                 kept.append(manifest)
             elif left:
                 with self._writer(manifest.content, manifest.partition_spec_id) as writer:
