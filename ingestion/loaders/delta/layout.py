@@ -1,12 +1,15 @@
 """What a table is before a load: features that forbid it, partitions, columns and properties that it lacks."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 
 from ingestion.errors import ConfigError
 from ingestion.loaders.delta.commit import properties_of
+from ingestion.loaders.delta.place import Place
 from ingestion.loaders.delta.plan import Plan, delta_schema
 
 if TYPE_CHECKING:
@@ -14,10 +17,12 @@ if TYPE_CHECKING:
 
     from ingestion.loaders.delta import DeltaLoader
 
-__all__ = ["COLUMNS_FOR", "check_layout", "with_columns", "with_properties"]
+__all__ = ["COLUMNS_FOR", "check_layout", "with_columns", "with_features", "with_properties"]
 
 COLUMNS_FOR = "ingestion.columns-for"
 """The load for which a version of its own added columns."""
+
+_OWN = re.compile(r"[0-9a-f]{32}-.*\.zstd\.parquet")
 
 # Written by nobody here, or looked after by nobody here: a commit that ignores one leaves a table that others misread.
 _UNKNOWN = {
@@ -37,9 +42,10 @@ _UNKNOWN = {
 }
 
 
-def check_layout(table: "DeltaTable | None", options: "DeltaLoader", name: str) -> None:
+def check_layout(place: Place, table: "DeltaTable | None", options: "DeltaLoader", name: str) -> None:
     """Raise ConfigError where a load of *options* could not go into *table* and leave it whole."""
     if table is None:
+        _check_empty(place, name)
         return
     _check_features(table, name)
     _check_mode(table, options, name)
@@ -50,6 +56,17 @@ def check_layout(table: "DeltaTable | None", options: "DeltaLoader", name: str) 
             f"table {name} is partitioned by {', '.join(there) or 'nothing'}, loader.partition_by says "
             f"{', '.join(options.partition_by)}; a Delta table keeps its partitions: say the same, or load into "
             f"another table"
+        )
+
+
+def _check_empty(place: Place, name: str) -> None:
+    """A folder of files without a log is not ours to make a table of; leftovers of a run that was killed are."""
+    found = place.files.get_file_info(pafs.FileSelector("", allow_not_found=True))
+    strangers = [info.base_name for info in found if info.extension == "parquet" and not _OWN.match(info.base_name)]
+    if strangers:
+        raise ConfigError(
+            f"table {name}: {place.uri} holds files such as {strangers[0]} and is no Delta table; "
+            f"convert it with the means of Delta, or choose another loader.location, database or table"
         )
 
 
@@ -107,9 +124,24 @@ def with_columns(table: "DeltaTable", plan: Plan, load_id: str) -> "DeltaTable":
     """The table with the columns that *plan* adds, which is a version of its own."""
     if not plan.added:
         return table
+    with_features(table, plan, load_id)
     columns = pa.schema([(name, plan.columns[name]) for name in plan.added])
     fields = delta_schema(columns, None).fields
     table.alter.add_columns(fields, commit_properties=properties_of({COLUMNS_FOR: load_id}, None))
+    return table
+
+
+def with_features(table: "DeltaTable", plan: Plan, load_id: str) -> "DeltaTable":
+    """The table with the feature that times without a zone need, which is a version of its own."""
+    from deltalake import TableFeatures
+
+    zoneless = any("timestamp[us]" in str(plan.columns[name]) for name in plan.added)
+    if zoneless and not _has(table, "timestampNtz"):
+        table.alter.add_feature(
+            TableFeatures.TimestampWithoutTimezone,
+            allow_protocol_versions_increase=True,
+            commit_properties=properties_of({COLUMNS_FOR: load_id}, None),
+        )
     return table
 
 

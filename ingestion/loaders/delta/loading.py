@@ -10,7 +10,7 @@ import pyarrow as pa
 from ingestion.errors import DataError, Superseded
 from ingestion.loaders.delta.commit import Change, Landing
 from ingestion.loaders.delta.jobs import CURSOR, Entry, app_id, entry_of, keep, next_number, restored, shown
-from ingestion.loaders.delta.layout import check_layout, with_columns, with_properties
+from ingestion.loaders.delta.layout import check_layout, with_columns, with_features, with_properties
 from ingestion.loaders.delta.place import translated
 from ingestion.loaders.delta.plan import Plan, columns_of
 from ingestion.loaders.delta.quarantine import Quarantine
@@ -39,11 +39,12 @@ class Loading:
         self._cursor: Cursor = None
         self._kept: list[str] = []  # files of the job's state, of the newest attempt
         table = self._place.open()
-        check_layout(table, options, self._name)
+        check_layout(self._place, table, options, self._name)
         self._table = table
         left_out = frozenset([options.delete_column] if options.delete_column else [])
         base = columns_of(table) if table is not None else None
-        plan = Plan(self._name, base, options.partition_by, left_out)
+        partition_by = list(table.metadata().partition_columns) if table is not None else options.partition_by
+        plan = Plan(self._name, base, partition_by, left_out)
         self._rows = Rows(options, load, self._place, plan)
         self._quarantine = Quarantine(options, load)
         self._landing = Landing(self._place, self._name, load.load_id, self._prepare)
@@ -127,11 +128,11 @@ class Loading:
                 f"one began from load {load.since.load_id}, or the table was rolled back; "
                 f"nothing of this run was loaded, run again"
             )
-        check_layout(table, self._options, self._name)
+        check_layout(self._place, table, self._options, self._name)
         if table is not None:
             table = with_properties(table, self._options.table_properties)
-            if self._rows.edits:
-                table = with_columns(table, self._rows.plan.rebased(table), load.load_id)
+            change_columns = with_columns if self._rows.edits else with_features
+            table = change_columns(table, self._rows.plan.rebased(table), load.load_id)
         change = self._rows.change(table)
         if not load.alone:
             self._keep(change, table, entry)

@@ -120,10 +120,11 @@ class Plan:
     def rebased(self, table: "DeltaTable | None") -> "Plan":
         """The same plan on what the table is now; raises TransientError where written files would not fit it."""
         base = columns_of(table) if table is not None else None
-        if base == self.base:
+        laid_out = list(table.metadata().partition_columns) if table is not None else list(self.partition_by)
+        if base == self.base and laid_out == list(self.partition_by):
             return self
         moved = f"table {self.name}: its columns changed while the run was under way; run again"
-        if base is None:
+        if base is None or laid_out != list(self.partition_by):
             raise TransientError(moved)
         plan = Plan(self.name, base, self.partition_by, self.left_out, brought=self.brought)
         try:

@@ -96,7 +96,6 @@ class Rows:
         """What the commit is to do to the table as it is now."""
         plan = self.plan.rebased(table)
         columns = plan.settle()
-        partition_by = list(table.metadata().partition_columns) if table is not None else self._options.partition_by
         self._attempts += 1
         there = files_of(table) if table is not None else []
         files = WorkingSet(self._place, f"{self._load.load_id}-{self._attempts}", columns, there)
@@ -111,7 +110,7 @@ class Rows:
         self.adds, self.added = files.adds, plan.added or self.added
         return Change(
             columns,
-            partition_by,
+            list(plan.partition_by),
             files.adds,
             files.removes,
             replaces_all or plan.widened,
@@ -147,7 +146,7 @@ class Rows:
             self._empty_parts(files)
         elif self._options.write_mode == "overwrite":
             touched = {tuple(map(partition_text, file.partition.values())) for file in self._written}
-            names = self._options.partition_by
+            names = self.plan.partition_by
             found = [f for f in files.files if tuple(partition_text(f.partition[name]) for name in names) in touched]
             files.drop(found)
         elif self._options.write_mode == "merge":
@@ -185,9 +184,7 @@ class Rows:
 
     def _new_writer(self) -> TableWriter:
         prefix = f"{self._load.load_id}-{len(self._writers):02d}"
-        self._writers.append(
-            TableWriter(self._place, prefix, self._options.partition_by, self._options.target_file_size)
-        )
+        self._writers.append(TableWriter(self._place, prefix, self.plan.partition_by, self._options.target_file_size))
         return self._writers[-1]
 
     def _close_writer(self) -> None:

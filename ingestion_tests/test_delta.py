@@ -1,0 +1,457 @@
+"""The Delta loader: its options, types, columns, partitions, errors, and what its log remembers of each job."""
+
+import json
+import subprocess
+import sys
+import uuid
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from pydantic import ValidationError
+
+from ingestion.errors import ConfigError, DataError, Superseded, TransientError
+from ingestion.loaders import LoaderFactory
+from ingestion.loaders.delta import DeltaLoader
+from ingestion.plugins import Load, Part, State
+from ingestion.testing import check_loader
+from ingestion_tests.targets import at_once, batch, land
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def loader(lake):
+    return DeltaLoader(location=str(lake), database="d", table="t")
+
+
+def with_options(loader, **options):
+    return DeltaLoader(location=loader.location, database="d", table="t", **options)
+
+
+def opened(loader, suffix=""):
+    return DeltaTable(f"{loader.location}/d/t{suffix}")
+
+
+def rows(loader):
+    return sorted(loader.to_table().to_pylist(), key=lambda row: [str(value) for value in row.values()])
+
+
+def log_files(loader):
+    return sorted(path.name for path in Path(loader.location, "d/t/_delta_log").glob("*.json"))
+
+
+def data_files(loader):
+    return sorted(path.name for path in Path(loader.location, "d").rglob("*.parquet") if "_ingestion" not in str(path))
+
+
+def test_it_keeps_the_contract_of_loaders(loader):
+    check_loader(loader, lambda: opened(loader).to_pyarrow_table())
+
+
+def test_it_has_two_names():
+    assert LoaderFactory.get("delta") is LoaderFactory.get("delta_lake") is DeltaLoader
+
+
+def test_importing_its_options_loads_no_driver():
+    code = "import sys, ingestion.loaders.delta; print('deltalake' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_without_the_driver_the_error_says_what_to_install(loader, monkeypatch):
+    Path(loader.location, "d/t").mkdir(parents=True)
+    monkeypatch.setitem(sys.modules, "deltalake", None)
+    with pytest.raises(ConfigError, match=r"pip install 'ingestion\[delta\]'"):
+        loader.state("a")
+
+
+def test_a_load_is_one_version_of_the_table(loader):
+    land(loader, [batch({"n": [1]}, cursor=1), batch({"n": [2], "new": ["x"]}, cursor=2)])
+    land(loader, [batch({"n": [3], "other": [0.5]}, cursor=3)])
+    land(with_options(loader, write_mode="overwrite"), [batch({"n": [4]}, cursor=4)])
+    assert len(log_files(loader)) == 3
+    assert rows(loader) == [{"n": 4, "new": None, "other": None}]
+
+
+def test_other_readers_see_rows_columns_and_statistics(loader):
+    import polars as pl
+
+    land(loader, [batch({"n": [3, 1, 2], "s": ["c", "a", None]})])
+    found = pa.table(opened(loader).get_add_actions(flatten=True)).to_pylist()[0]
+    bounds = [found[name] for name in ("num_records", "min.n", "max.n", "min.s", "max.s", "null_count.s")]
+    assert bounds == [3, 1, 3, "a", "c", 1]
+    assert pl.scan_delta(opened(loader)).filter(pl.col("n") > 1).collect()["n"].to_list() == [3, 2]
+    assert loader.scan().collect().height == loader.first_rows(5).num_rows == 3
+    assert loader.first_rows(2).num_rows == 2
+
+
+# types
+
+STAMP = datetime(2024, 2, 29, 12, 30, 15, 123456)
+
+
+@pytest.mark.parametrize(
+    ("values", "stored", "read"),
+    [
+        (pa.array([1], pa.uint8()), pa.int32(), 1),
+        (pa.array([1], pa.int16()), pa.int32(), 1),
+        (pa.array([2**32 - 1], pa.uint32()), pa.int64(), 2**32 - 1),
+        (pa.array([2**64 - 1], pa.uint64()), pa.decimal128(20, 0), Decimal(2**64 - 1)),
+        (pa.array(["a"]).dictionary_encode(), pa.string(), "a"),
+        (pa.array([time(1, 2, 3)], pa.time64("us")), pa.string(), "01:02:03.000000"),
+        (pa.array([b"0123456789abcdef"], pa.uuid()), pa.string(), "30313233-3435-3637-3839-616263646566"),
+        (pa.array([b"abcd"], pa.binary(4)), pa.binary(), b"abcd"),
+        (pa.array([STAMP], pa.timestamp("ns")), pa.timestamp("us"), STAMP),
+        (pa.array([STAMP], pa.timestamp("ms", "Europe/Berlin")), pa.timestamp("us", "UTC"), None),
+        (pa.array([date(2024, 2, 29)], pa.date64()), pa.date32(), date(2024, 2, 29)),
+        (pa.array([Decimal("1.50")], pa.decimal128(38, 2)), pa.decimal128(38, 2), Decimal("1.50")),
+        (pa.array([[1, None]], pa.list_(pa.int8())), pa.list_(pa.int32()), [1, None]),
+        (pa.array([{"x": 1}]), pa.struct([("x", pa.int64())]), {"x": 1}),
+        (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), pa.map_(pa.string(), pa.int64()), [("k", 1)]),
+    ],
+    ids=lambda item: str(item.type) if isinstance(item, pa.Array) else "",
+)
+def test_types_are_stored_as_delta_has_them(loader, values, stored, read):
+    for _ in range(2):
+        land(loader, [batch({"v": values, "n": [1]})])
+    found = opened(loader).to_pyarrow_table()["v"]
+    assert loader.state("a").schema.field("v").type == stored
+    if read is not None:
+        assert found.to_pylist() == [read] * 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [pa.array([1], pa.duration("s")), pa.array([1], pa.decimal256(50)), pa.array([{}], pa.struct([]))],
+    ids=str,
+)
+def test_a_type_that_delta_lacks_is_refused_before_anything_is_written(loader, values):
+    with pytest.raises(DataError, match="Delta table cannot hold"):
+        land(loader, [batch({"v": values})])
+    assert not data_files(loader)
+
+
+def test_times_without_a_zone_come_to_a_table_that_had_none(loader):
+    land(loader, [batch({"n": [1]})])
+    land(loader, [batch({"n": [2], "at": pa.array([STAMP])})])
+    assert rows(loader) == [{"n": 1, "at": None}, {"n": 2, "at": STAMP}]
+
+
+def test_a_column_of_nulls_waits_for_a_type(loader):
+    land(loader, [batch({"n": [1], "v": pa.nulls(1)}), batch({"n": [2], "v": [0.5]})])
+    land(loader, [batch({"n": [3], "v": pa.nulls(1)})])
+    assert rows(loader) == [{"n": 1, "v": None}, {"n": 2, "v": 0.5}, {"n": 3, "v": None}]
+
+
+# columns
+
+
+def test_widening_within_one_load_loses_no_value_and_leaves_no_file(loader):
+    stream = [batch({"n": pa.array([1], pa.int32())}), batch({"n": [1 << 40]}), batch({"n": pa.array([3], pa.int32())})]
+    land(loader, stream)
+    assert [row["n"] for row in rows(loader)] == [1, 1 << 40, 3]
+    assert len(data_files(loader)) == len(opened(loader).file_uris())
+
+
+def test_widening_writes_the_table_anew_in_the_same_version_and_says_so(loader):
+    land(loader, [batch({"n": pa.array([1], pa.int32()), "s": [{"x": 1}]})])
+    result = land(loader, [batch({"n": [1 << 40], "s": [{"x": 2, "y": "b"}]})])
+    assert any("written again" in note for note in result.notes)
+    assert rows(loader) == [{"n": 1, "s": {"x": 1, "y": None}}, {"n": 1 << 40, "s": {"x": 2, "y": "b"}}]
+    assert len(log_files(loader)) == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"N": [1]}, "differ only in case"),
+        ({"": [1], "n": [1]}, "without a name"),
+        ({"n": ["text"]}, "'n' is long, the data brings string"),
+        ({"n": pa.array([2**63], pa.uint64())}, "does not fit"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused_and_nothing_is_left(loader, columns, said):
+    land(loader, [batch({"n": [1]})])
+    before = data_files(loader)
+    with pytest.raises(DataError, match=said):
+        land(loader, [batch({"n": [2]}), batch(columns)])
+    assert rows(loader) == [{"n": 1}]
+    assert data_files(loader) == before
+
+
+def test_a_column_is_not_renamed_without_column_mapping(loader):
+    land(loader, [batch({"old": [1], "both": [1]})])
+    with pytest.raises(ConfigError, match="column mapping"):
+        land(with_options(loader, rename_from={"new": "old"}), [batch({"new": [2]})])
+    with pytest.raises(ConfigError, match="has both"):
+        land(with_options(loader, rename_from={"both": "old"}), [batch({"both": [2]})])
+    land(with_options(loader, rename_from={"old": "older"}), [batch({"old": [2]})])
+    assert [row["old"] for row in rows(loader)] == [1, 2]
+
+
+# partitions
+
+
+def test_partitions_are_kept_apart_and_read_by_others(lake, loader):
+    day = pa.array([date(2024, 1, 1), date(2024, 1, 2), None], pa.date32())
+    land(
+        with_options(loader, partition_by=["day", "s"]),
+        [batch({"n": [1, 2, 3], "day": day, "s": ["a b/ü%", "x=y", ""]})],
+    )
+    table = opened(loader)
+    assert table.metadata().partition_columns == ["day", "s"]
+    found = table.to_pyarrow_table(filters=[("day", "=", date(2024, 1, 1))]).to_pylist()
+    assert [(row["n"], row["s"]) for row in found] == [(1, "a b/ü%")]
+    assert {(row["n"], row["s"]) for row in rows(loader)} == {(1, "a b/ü%"), (2, "x=y"), (3, None)}
+
+
+def test_tables_that_others_partitioned_are_merged_into(lake, loader):
+    given = pa.table({"k": [1, 2, 3], "p": ["a b/ü%", "x=y", None], "v": ["o"] * 3})
+    write_deltalake(f"{lake}/d/t", given, partition_by=["p"])
+    merging = with_options(loader, write_mode="merge", merge_keys=["k"])
+    land(merging, [batch({"k": [1, 3, 4], "p": ["a b/ü%", None, "x=y"], "v": ["new"] * 3})])
+    expected = [(1, "a b/ü%", "new"), (2, "x=y", "o"), (3, None, "new"), (4, "x=y", "new")]
+    assert [(row["k"], row["p"], row["v"]) for row in rows(loader)] == expected
+
+
+def test_another_partitioning_than_the_tables_is_refused(loader):
+    land(with_options(loader, partition_by=["p"]), [batch({"n": [1], "p": ["a"]})])
+    with pytest.raises(ConfigError, match="is partitioned by p"):
+        land(with_options(loader, partition_by=["n"]), [batch({"n": [2], "p": ["a"]})])
+    land(loader, [batch({"n": [2], "p": ["b"]})])
+    assert rows(loader) == [{"n": 1, "p": "a"}, {"n": 2, "p": "b"}]
+
+
+def test_only_columns_make_partitions():
+    assert DeltaLoader(partition_by=[{"column": "p", "transform": "identity"}]).partition_by == ["p"]
+    with pytest.raises(ValidationError, match="not by day"):
+        DeltaLoader(partition_by=[{"column": "p", "transform": "day"}])
+    with pytest.raises(ValidationError, match="needs partition_by"):
+        DeltaLoader(write_mode="overwrite", overwrite_scope="partitions")
+
+
+def test_a_part_of_the_table_is_replaced(loader):
+    land(loader, [batch({"n": [1, 2, 3], "day": ["a", "a", "b"]})])
+    part = Part("day", ("a",))
+    load = Load("p", "r", uuid.uuid4().hex, State(), replaces=(part,), alone=True)
+    loader.load(load, iter([batch({"n": [9], "day": ["a"]})]))
+    assert [(row["n"], row["day"]) for row in rows(loader)] == [(3, "b"), (9, "a")]
+
+
+def test_loads_that_stand_alone_all_land(loader):
+    def run(number):
+        load = Load("p", "r", uuid.uuid4().hex, State(), alone=True)
+        return lambda: loader.load(load, iter([batch({"n": [number]})]))
+
+    assert at_once(*map(run, range(4))) == ["ok"] * 4
+    assert [row["n"] for row in rows(loader)] == [0, 1, 2, 3]
+
+
+# the state of jobs
+
+
+def test_the_cursor_outlives_the_log(loader):
+    ledger = pa.table({"path": ["a", "b"]})
+    land(loader, [batch({"n": [1]}, cursor=ledger)])
+    for number in range(3):
+        land(loader, [batch({"n": [number]})], job="b")
+    opened(loader).create_checkpoint()
+    for name in log_files(loader)[:-1]:
+        Path(loader.location, "d/t/_delta_log", name).unlink()
+    assert loader.state("a").cursor.equals(ledger)
+
+
+def test_a_restore_by_another_tool_takes_the_cursor_back(loader):
+    for number in range(3):
+        land(loader, [batch({"n": [number]}, cursor=number)])
+    land(loader, [batch({"n": [9]}, cursor="x")], job="b")
+    opened(loader).restore(0)
+    assert (loader.state("a").cursor, loader.state("b").cursor) == (0, None)
+    land(loader, [batch({"n": [7]}, cursor=7)])
+    assert [row["n"] for row in rows(loader)] == [0, 7]
+    assert (loader.state("a").cursor, loader.state("b").cursor) == (7, None)
+    opened(loader).restore(2)
+    assert loader.state("a").cursor == 2
+    opened(loader).restore(int(opened(loader).version()) - 1)
+    assert loader.state("a").cursor == 7
+
+
+def test_a_restore_while_a_run_reads_makes_it_give_way(loader):
+    land(loader, [batch({"n": [1]}, cursor=1)])
+    land(loader, [batch({"n": [2]}, cursor=2)])
+
+    def stream():
+        yield batch({"n": [3]}, cursor=3)
+        opened(loader).restore(0)
+
+    with pytest.raises(Superseded):
+        land(loader, stream())
+    assert [row["n"] for row in rows(loader)] == [1]
+
+
+def test_a_lost_state_file_is_an_error_that_names_it(loader):
+    land(loader, [batch({"n": [1]}, cursor=1)])
+    for path in Path(loader.location, "d/t/_ingestion/a").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=r"_ingestion/a/.*is gone"):
+        loader.state("a")
+
+
+def test_vacuum_leaves_the_state_of_jobs(loader):
+    land(loader, [batch({"n": [1]}, cursor=1)])
+    Path(loader.location, "d/t/stray.parquet").write_bytes(b"x")
+    removed = opened(loader).vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
+    assert removed == ["stray.parquet"]
+    assert loader.state("a").cursor == 1
+
+
+def test_a_jobs_name_may_hold_anything(loader):
+    land(loader, [batch({"n": [1]}, cursor=1)], job="../ä b/c.d")
+    assert loader.state("../ä b/c.d").cursor == 1
+    assert not list(Path(loader.location, "d").glob("*b*"))
+
+
+# other writers
+
+
+def test_a_foreign_append_between_plan_and_commit_is_kept(loader):
+    land(loader, [batch({"k": [1]}, cursor=1)])
+    merging = with_options(loader, write_mode="merge", merge_keys=["k"])
+
+    def stream():
+        yield batch({"k": [1, 2]}, cursor=2)
+        write_deltalake(opened(loader), pa.table({"k": [3]}), mode="append")
+
+    land(merging, stream())
+    assert [row["k"] for row in rows(loader)] == [1, 2, 3]
+
+
+def test_a_column_that_became_text_meanwhile_is_an_error_that_says_so(loader):
+    land(loader, [batch({"n": [1]}, cursor=1)])
+
+    def stream():
+        yield batch({"n": [2], "v": [5]}, cursor=2)
+        opened(loader).alter.add_columns([json_field("v", "string")])
+
+    with pytest.raises(TransientError, match="columns changed while the run was under way"):
+        land(loader, stream())
+    assert len(data_files(loader)) == 1
+
+
+def json_field(name, kind):
+    from deltalake import Field
+
+    return Field.from_json(json.dumps({"name": name, "type": kind, "nullable": True, "metadata": {}}))
+
+
+@pytest.mark.parametrize(
+    ("properties", "constraint", "said"),
+    [
+        ({}, {"positive": "n > 0"}, "check constraints"),
+        ({"delta.appendOnly": "true"}, {}, "delta.appendOnly"),
+        ({"delta.enableChangeDataFeed": "true"}, {}, "delta.enableChangeDataFeed"),
+    ],
+)
+def test_a_table_that_a_load_could_not_keep_whole_is_refused(lake, loader, properties, constraint, said):
+    write_deltalake(f"{lake}/d/t", pa.table({"n": [1]}), configuration=properties)
+    if constraint:
+        opened(loader).alter.add_constraint(constraint)
+    with pytest.raises(ConfigError, match=said):
+        land(with_options(loader, write_mode="overwrite"), [batch({"n": [2]})])
+    assert rows(loader) == [{"n": 1}]
+
+
+def test_a_table_of_a_newer_protocol_is_refused(lake, loader):
+    land(loader, [batch({"n": [1]})])
+    log = lake / "d/t/_delta_log" / f"{1:020d}.json"
+    features = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["hover"], "writerFeatures": ["hover"]}
+    log.write_text(json.dumps({"protocol": features}))
+    with pytest.raises(ConfigError, match="hover"):
+        land(loader, [batch({"n": [2]})])
+
+
+def test_a_folder_of_other_files_does_not_become_a_table(lake, loader):
+    (lake / "d/t").mkdir(parents=True)
+    (lake / "d/t/part.parquet").write_bytes(b"x")
+    with pytest.raises(ConfigError, match="holds files"):
+        land(loader, [batch({"n": [1]})])
+    assert not (lake / "d/t/_delta_log").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(lake):
+    lake.write_text("a file")
+    loader = DeltaLoader(location=str(lake), table="t")
+    with pytest.raises((ConfigError, TransientError), match="table default.t"):
+        land(loader, [batch({"n": [1]})])
+
+
+def test_names_that_are_no_folders_are_refused():
+    for name in ("../x", "_delta_log", "a/b"):
+        with pytest.raises(ValidationError, match="cannot name a folder"):
+            DeltaLoader(table=name)
+
+
+def test_table_properties_are_set_and_changed(loader):
+    land(with_options(loader, table_properties={"delta.checkpointInterval": 5}), [batch({"n": [1]})])
+    land(with_options(loader, table_properties={"delta.checkpointInterval": 7}), [batch({"n": [2]})])
+    assert opened(loader).metadata().configuration == {"delta.checkpointInterval": "7"}
+
+
+# rollback and upkeep
+
+
+def test_a_rollback_that_would_lose_what_others_did_is_refused(loader):
+    land(loader, [batch({"n": [1]}, cursor=1)], run_id="r1")
+    land(loader, [batch({"n": [2]}, cursor=2)], job="b", run_id="r2")
+    with pytest.raises(ConfigError, match="job b has loaded"):
+        loader.rollback("a", "r1")
+    write_deltalake(opened(loader), pa.table({"n": [3]}), mode="append")
+    with pytest.raises(ConfigError, match="another program"):
+        loader.rollback("b", "r2")
+    with pytest.raises(ConfigError, match="no load of job a by run r9"):
+        loader.rollback("a", "r9")
+    assert [row["n"] for row in rows(loader)] == [1, 2, 3]
+
+
+def test_the_first_load_is_taken_back_too(loader):
+    land(loader, [batch({"n": [1]}, cursor=1)], run_id="r1")
+    loader.rollback("a", "r1")
+    assert (rows(loader), loader.state("a").cursor, loader.history("a")) == ([], None, [])
+    land(loader, [batch({"n": [1]}, cursor=1)], run_id="r2")
+    assert [(item.run_id, item.rows, item.cursor) for item in loader.history("a")] == [("r2", 1, 1)]
+
+
+def test_a_rollback_to_files_that_were_vacuumed_away_is_refused(loader):
+    land(loader, [batch({"n": [1]}, cursor=1)], run_id="r1")
+    land(with_options(loader, write_mode="overwrite"), [batch({"n": [2]}, cursor=2)], run_id="r2")
+    opened(loader).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    with pytest.raises(ConfigError, match="vacuumed away"):
+        loader.rollback("a", "r2")
+    assert (rows(loader), loader.state("a").cursor) == ([{"n": 2}], 2)
+
+
+def test_upkeep_joins_small_files_and_says_only_what_it_did(loader):
+    for number in range(25):
+        land(loader, [batch({"n": [number]}, cursor=number)])
+    done = loader.upkeep("a")
+    assert (done["files_joined"], done["checkpoints_written"]) == (25, 1)
+    assert len(opened(loader).file_uris()) == 1
+    assert [row["n"] for row in loader.to_table().sort_by("n").to_pylist()] == list(range(25))
+    assert loader.upkeep("a") == {}
+    assert loader.state("a").cursor == 24
+    land(loader, [batch({"n": [25]}, cursor=25)])
+    assert len(loader.history("a")) == 26
+
+
+def test_the_log_tells_of_each_load(loader):
+    land(loader, [batch({"n": [1, 2]}, cursor={"at": 2})], run_id="r1")
+    found = loader.history("a")[0]
+    assert (found.job, found.run_id, found.mode, found.rows, found.files) == ("a", "r1", "append", 2, 1)
+    assert (found.snapshot, found.cursor) == ("0", {"at": 2})
+    assert abs((datetime.now(timezone.utc) - found.at).total_seconds()) < 60
