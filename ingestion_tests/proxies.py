@@ -45,6 +45,7 @@ class Proxy(ThreadingHTTPServer):
         self.commits = 0
         self.requests: list[str] = []
         self.seen: list[dict[str, str]] = []
+        self.client = httpx.Client(timeout=60, verify=False)
         self._lock = threading.Lock()
         self._late: list[threading.Thread] = []
 
@@ -94,7 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
 
         def send() -> httpx.Response:
             kept = {name: value for name, value in headers.items() if name not in ("connection", "transfer-encoding")}
-            return httpx.request(self.command, self.server.target + self.path, headers=kept, content=body, timeout=60)
+            address = self.server.target + self.path
+            return self.server.client.request(self.command, address, headers=kept, content=body)
 
         if not self.server.strikes(f"{self.command} {self.path.partition('?')[0]}", headers):
             self._pass_on(send())
@@ -197,6 +199,7 @@ def proxied(target: str, fault: str = "", at: int = 0, hook: Callable[[], None] 
         proxy.settle()
         proxy.shutdown()
         proxy.server_close()
+        proxy.client.close()
         thread.join()
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ingestion.loaders.tables import TableLoader
 from ingestion.plugins import REJECTED, Batch, Cursor, Load, LoadResult, Origin, State
-from ingestion_tests.proxies import proxied, tunnelled
+from ingestion_tests.proxies import proxied, proxied_apart, tunnelled
 
 Row = dict[str, Any]
 
@@ -72,7 +72,6 @@ class Target(ABC):
     kind: ClassVar[str]
     keeps_history: ClassVar[bool] = True  # merges and overwrites can be taken back
     renames: ClassVar[bool] = True
-    partitions: ClassVar[bool] = True
     strategies: ClassVar[list[Row]] = [{}]
     options: Row = field(default_factory=dict)
 
@@ -161,15 +160,14 @@ class DeltaTarget(Target):
     @contextmanager
     def losing_a_reply(self) -> Iterator[Target]:
         storage = self.options["storage_options"]
-        with proxied(storage["aws_endpoint_url"], "lost_reply") as proxy:
-            lossy = {**storage, "aws_endpoint_url": proxy.url}
+        with proxied_apart(storage["aws_endpoint_url"], "lost_reply") as address:
+            lossy = {**storage, "aws_endpoint_url": address}
             yield DeltaTarget({**self.options, "storage_options": lossy})
 
 
 class PostgresTarget(Target):
     kind = "postgres"
     keeps_history = False
-    partitions = False
 
     def table(self, suffix: str = "") -> pa.Table:
         import psycopg
