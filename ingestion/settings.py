@@ -10,6 +10,8 @@ from ingestion.errors import ConfigError
 
 __all__ = ["Settings", "current", "environment"]
 
+_NIGHTLY = "30 3 * * *"
+
 
 def environment() -> Mapping[str, str]:
     """The live environment, for placeholders."""
@@ -35,6 +37,7 @@ class Settings:
     ui_host: str
     ui_port: int
     dagster_home: Path
+    upkeep_schedule: str | None
     slack_webhook_url: str | None
     smtp_host: str | None
     smtp_port: int
@@ -77,6 +80,7 @@ def current() -> Settings:
         ui_host=env.get("UI_HOST") or "127.0.0.1",
         ui_port=_port("UI_PORT", env.get("UI_PORT") or "3000"),
         dagster_home=Path(env.get("DAGSTER_HOME") or metadata / "dagster").expanduser().absolute(),
+        upkeep_schedule=_schedule(env.get("UPKEEP_SCHEDULE") or _NIGHTLY),
         slack_webhook_url=env.get("SLACK_WEBHOOK_URL") or None,
         smtp_host=env.get("SMTP_HOST") or None,
         smtp_port=_port("SMTP_PORT", env.get("SMTP_PORT") or "587"),
@@ -88,6 +92,10 @@ def current() -> Settings:
 
 def _location(value: str) -> str:
     return value if "://" in value else str(Path(value).absolute())
+
+
+def _schedule(value: str) -> str | None:
+    return None if value.strip().lower() in {"off", "false", "no", "0"} else value
 
 
 def _port(name: str, value: str) -> int:

@@ -18,7 +18,7 @@ from ingestion.report import RunReport
 from ingestion.secrets import redact
 from ingestion.settings import current
 
-__all__ = ["Alert", "alert_failure", "alert_zero_records", "send"]
+__all__ = ["Alert", "alert_failure", "alert_upkeep", "alert_zero_records", "send"]
 
 _TIMEOUT = 10.0  # seconds per channel
 _SMTPS = 465
@@ -42,6 +42,12 @@ def alert_failure(job: JobConfig, run_id: str, error: str) -> None:
     """Tell of a run that failed for good, where the job asks for it."""
     if _asked(job, "alert_on_failure"):
         send(Alert(f"{job.id} failed", (error, *_context(job, run_id))), job)
+
+
+def alert_upkeep(job: JobConfig, run_id: str, error: str) -> None:
+    """Tell of a table that could not be looked after, where the job asks for failures."""
+    if _asked(job, "alert_on_failure"):
+        send(Alert(f"Upkeep of {job.id} failed", (error, *_context(job, run_id))), job)
 
 
 def alert_zero_records(job: JobConfig, report: RunReport) -> None:

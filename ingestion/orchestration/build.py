@@ -13,6 +13,7 @@ from ingestion.orchestration.io_managers import io_manager
 from ingestion.orchestration.monitoring import alert_on_failure, find_lost_runs
 from ingestion.orchestration.names import INGEST_JOB, io_manager_key
 from ingestion.orchestration.ticks import job_schedule, job_sensor
+from ingestion.orchestration.upkeep import upkeep_job, upkeep_schedule
 from ingestion.pipeline import Stream
 from ingestion.settings import current, environment
 
@@ -49,9 +50,9 @@ def definitions_of(loaded: list[LoadedJob], started: Callable[[Stream], None] = 
     return dg.Definitions(
         assets=[asset for asset, _ in found],
         resources={io_manager_key(kind): io_manager(kind) for kind in {job.loader.type for job in good}},
-        schedules=[job_schedule(job) for job in good if job.cron_expression],
+        schedules=[*(job_schedule(job) for job in good if job.cron_expression), *filter(None, [upkeep_schedule(good)])],
         sensors=[alert_on_failure, find_lost_runs, *(job_sensor(job) for job in good if job.source.watchable)],
-        jobs=[dg.define_asset_job(INGEST_JOB, selection=selection)] if good else [],
+        jobs=[upkeep_job, *([dg.define_asset_job(INGEST_JOB, selection=selection)] if good else [])],
         executor=dg.in_process_executor,
     )
 

@@ -10,11 +10,16 @@ __all__ = [
     "OVERRIDES",
     "REPORT",
     "SNAPSHOT_ID",
+    "UPKEEP_JOB",
+    "UPKEEP_OP",
+    "UPKEEP_SCHEDULE",
+    "UPKEEP_TAG",
     "io_manager_key",
     "run_config",
     "schedule_name",
     "sensor_name",
     "source_key",
+    "upkeep_config",
 ]
 
 LOCATION = "ingestion"
@@ -35,6 +40,15 @@ ERROR_CLASS = "error_class"
 """The metadata of a failure that names the class of our error."""
 OVERRIDES = "overrides"
 """The parameter of a run that is merged over the job file."""
+
+UPKEEP_JOB = "Upkeep"
+"""The Dagster job that looks after tables, and the pool of its runs; ids of our jobs have no capitals."""
+UPKEEP_OP = "_upkeep"
+"""Its one step; no job of ours can be called so."""
+UPKEEP_SCHEDULE = "_upkeep_schedule"
+"""What starts it; no job of ours has a schedule of that name."""
+UPKEEP_TAG = "ingestion/upkeep"
+"""The tag of a run of it that names the table by a job that loads it."""
 
 
 def schedule_name(job_id: str) -> str:
@@ -60,3 +74,8 @@ def io_manager_key(loader_type: str) -> str:
 def run_config(job_id: str, overrides: dict[str, object]) -> dict[str, object]:
     """The run config that merges *overrides* over the job file for one run."""
     return {"ops": {job_id: {"config": {OVERRIDES: overrides}}}} if overrides else {}
+
+
+def upkeep_config(jobs: list[str]) -> dict[str, object]:
+    """The run config that looks after the tables of these jobs."""
+    return {"ops": {UPKEEP_OP: {"config": {"jobs": jobs}}}}
