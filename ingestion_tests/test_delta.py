@@ -93,7 +93,7 @@ def test_other_readers_see_rows_columns_and_statistics(loader):
 
 # types
 
-STAMP = datetime(2024, 2, 29, 12, 30, 15, 123456)
+STAMP = datetime(2024, 2, 29, 12, 30, 15, 123456)  # noqa: DTZ001 - without a zone
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_a_folder_of_other_files_does_not_become_a_table(lake, loader):
 def test_a_place_that_cannot_be_written_is_named(lake):
     lake.write_text("a file")
     loader = DeltaLoader(location=str(lake), table="t")
-    with pytest.raises((ConfigError, TransientError), match="table default.t"):
+    with pytest.raises((ConfigError, TransientError), match=r"table default\.t"):
         land(loader, [batch({"n": [1]})])
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,7 +59,7 @@ class DataFile:
 
         texts = {name: partition_text(value) for name, value in self.partition.items()}
         return RemoveAction(
-            self.path,
+            unquote(self.path),  # the driver spells it for the log, and what it spells twice removes nothing
             data_change=True,
             deletion_timestamp=int(time.time() * 1000),
             size=self.size,
