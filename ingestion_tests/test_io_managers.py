@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
+import duckdb
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -89,8 +90,9 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
         pl.LazyFrame(ROWS),
         lambda _: pa.table(ROWS).to_reader(),
         lambda _: iter(pa.table(ROWS).to_batches(max_chunksize=2)),
+        lambda _: duckdb.from_arrow(pa.table(ROWS)),
     ],
-    ids=["table", "batch", "frame", "lazy frame", "reader", "iterator"],
+    ids=["table", "batch", "frame", "lazy frame", "reader", "iterator", "relation"],
 )
 def test_whatever_holds_rows_can_be_returned(manager, value):
     asset = asset_of(value)

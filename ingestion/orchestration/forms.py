@@ -49,8 +49,6 @@ def _of_lazy_frame(frame: "pl.LazyFrame") -> Iterator[pa.RecordBatch]:
 def form_named(kind: Any) -> "Callable[[pl.LazyFrame, pa.Schema], Any]":
     """What brings a lazy frame of rows with these columns into the form that an annotation asks for."""
     name = getattr(kind, "__name__", "Any")
-    if name == "DataFrame" and str(getattr(kind, "__module__", "")).startswith("pandas"):
-        return lambda frame, schema: _reader(frame, schema).read_pandas()
     return {"DataFrame": _frame, "Table": _table, "RecordBatchReader": _reader}.get(name, _lazy)
 
 
