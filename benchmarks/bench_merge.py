@@ -46,16 +46,25 @@ class Result:
     peak_mb: float
 
 
-def measure(case: str, target: merge_targets.Target, changes: Path, count: int) -> Result:
+@dataclass(frozen=True)
+class Changes:
+    """The rows that a merge brings, and the checksums of the table that holds them."""
+
+    path: Path
+    count: int
+    wanted: dict[str, int]
+
+
+def measure(case: str, target: merge_targets.Target, changes: Changes) -> Result:
     """Run *case* on the table as it was built, and check what it stored."""
     target.restore()
-    run = measured(case, command(case, target, changes), environment_of(target.project), target.project)
+    run = measured(case, command(case, target, changes.path), environment_of(target.project), target.project)
     if case != "iceberg.limit":
-        wanted, stored = apart(merge_data.expected, target.rows, changes), target.stored()
-        if stored != wanted:
-            raise SystemExit(f"{case} stored other data: expected {wanted}, found {stored}")
+        stored = target.stored()
+        if stored != changes.wanted:
+            raise SystemExit(f"{case} stored other data: expected {changes.wanted}, found {stored}")
     inner = json.loads(run.output)["duration_seconds"]
-    return Result(case, target.rows, count, inner, run.seconds, run.cpu_seconds, run.peak_mb)
+    return Result(case, target.rows, changes.count, inner, run.seconds, run.cpu_seconds, run.peak_mb)
 
 
 def command(case: str, target: merge_targets.Target, changes: Path) -> list[str]:
@@ -75,14 +84,14 @@ def cases_of(kind: str, *, upsert: bool) -> list[str]:
     return [name for name in names if upsert or not name.endswith("_upsert")]
 
 
-def prepare(folder: Path, rows: int, count: int, new: float) -> Path:
+def prepare(folder: Path, rows: int, count: int, new: float) -> Changes:
     """The changed rows, made once, and in the page cache."""
     path = folder / f"changes_{rows}_{count}_{new:g}.parquet"
     if not path.exists():
         apart(merge_data.write_changes, path, rows, count, int(count * new))
     for file in (path, path.with_suffix(".csv")):
         file.read_bytes()
-    return path
+    return Changes(path, count, apart(merge_data.expected, rows, path))
 
 
 def table(results: list[Result]) -> str:
@@ -117,17 +126,18 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write every measurement to this file, too")
     arguments = parser.parse_args()
     folder = arguments.data.absolute() / "merge"
-    changes = {count: prepare(folder, arguments.rows, count, arguments.new) for count in arguments.changes}
+    changes = [prepare(folder, arguments.rows, count, arguments.new) for count in arguments.changes]
     results = []
     for kind in arguments.targets:
         print(f"{kind}: building a table of {arguments.rows:,} rows ...", flush=True)
         with merge_targets.opened(kind, folder, arguments.rows) as target:
             for number in range(arguments.repeat):
                 for case in cases_of(kind, upsert=arguments.upsert):
-                    for count, path in changes.items():
-                        one = measure(case, target, path, count)
+                    for item in changes:
+                        one = measure(case, target, item)
                         results.append(one)
-                        print(f"{number + 1}/{arguments.repeat} {case:<26}{count:>10,}{one.seconds:8.2f} s", flush=True)
+                        told = f"{number + 1}/{arguments.repeat} {case:<26}{item.count:>10,}{one.seconds:8.2f} s"
+                        print(told, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     print(
         f"\n{arguments.rows:,} rows; what each case stored is checked; ratio 1.00 = as fast as its target's first case"
