@@ -6,17 +6,23 @@ import random
 import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from ingestion.errors import DataError
 from ingestion.loaders.iceberg import IcebergLoader
+from ingestion.loaders.iceberg.commit import change
+from ingestion.loaders.iceberg.merge import search
 from ingestion.loaders.iceberg.merge import strategy as merge_strategy
+from ingestion.loaders.iceberg.merge.deletes import write_deletes
+from ingestion.loaders.iceberg.merge.live import live_files
 from ingestion.loaders.tables import keyed
-from ingestion.plugins import Batch, Origin
+from ingestion.plugins import Batch, Load, Origin, Part
 from ingestion_tests.iceberg_readers import agreed_rows
 from ingestion_tests.iceberg_support import batch, land
 
@@ -472,3 +478,72 @@ def test_row_groups_are_told_apart_by_their_statistics(project, strategy):
     table = project.table("default.t").to_pydict()
     assert sorted(number for number, v in zip(table["id"], table["v"], strict=True) if v == "b") == ids
     assert len(table["id"]) == 1000
+
+
+def shared_deletes(project: Any, gone: dict[str, list[int]]) -> None:
+    """One delete file about several data files, as other engines write them."""
+    table = project.iceberg("default.t")
+    names = sorted(gone)
+    files = {item.path: item.file for item in live_files(table).values()}
+    path = f"{table.location()}/data/shared-deletes.parquet"
+    deletes = write_deletes(table.io, path, files[names[0]], np.array(gone[names[0]]))
+    rows = [(name, position) for name in names for position in gone[name]]
+    columns = pq.read_schema(path)
+    pq.write_table(pa.table([*map(pa.array, zip(*rows, strict=True))], schema=columns), path)
+    deletes._data[4], deletes._data[5] = len(rows), Path(path).stat().st_size
+    deletes.upper_bounds[2147483546] = names[-1].encode()
+    transaction = table.transaction()
+    change(transaction, {}, [], deletes=[deletes])
+    transaction.commit_transaction()
+
+
+def test_rows_that_a_delete_file_about_several_files_names_stay_gone(project, strategy):
+    for start in (0, 10):
+        land(appending(), [batch({"id": list(range(start, start + 10)), "v": [0] * 10})])
+    shared_deletes(project, {name: [0, 5] for name in live_files(project.iceberg("default.t"))})
+    assert [row["id"] for row in rows_of(project) if row["id"] % 5 == 0] == []
+    loader = merging(merge_strategy=strategy)
+    for step in (1, 2):
+        result = land(loader, [batch({"id": [1, 5, 12, 99], "v": [step] * 4})])
+        assert result.changes["inserted"] == (2 if step == 1 else 0)
+    rows = {row["id"]: row["v"] for row in rows_of(project)}
+    assert rows == {number: 0 for number in range(20) if number % 5} | {1: 2, 5: 2, 12: 2, 99: 2}
+
+
+def test_a_file_without_its_partitions_column_has_the_partitions_value(project, strategy):
+    """Files of tables that came from Hive leave that column out."""
+    options = {"partition_by": ["day"]}
+    days = [dt.date(2024, 1, 1), dt.date(2024, 1, 2)]
+    land(appending(**options), [batch({"id": [1, 2, 3], "day": [days[0], days[0], days[1]], "v": [0, 0, 0]})])
+    for path in (project.path / "metadata" / "warehouse").rglob("data/**/*.parquet"):
+        table = pq.read_table(path, partitioning=None)
+        pq.write_table(table.drop_columns(["day"]), path)
+    loader = merging(merge_keys=["id", "day"], merge_strategy=strategy, **options)
+    result = land(loader, [batch({"id": [1, 3], "day": [days[0], days[0]], "v": [1, 1]})])
+    assert (result.changes["updated"], result.changes["inserted"]) == (1, 1)
+    rows = {(row["id"], row["day"]): row["v"] for row in project.table("default.t").to_pylist()}
+    assert rows == {(1, days[0]): 1, (2, days[0]): 0, (3, days[1]): 0, (3, days[0]): 1}
+
+
+def test_many_keys_are_found_among_many(project, strategy, monkeypatch):
+    """More rows and files than one look-up takes."""
+    monkeypatch.setattr(search, "_ROWS_AT_ONCE", 700)
+    texts = [f"{number * 7919 % 10_007:08}" for number in range(9_000)]
+    for start in range(0, 9_000, 3_000):
+        part = texts[start : start + 3_000]
+        land(appending(), [batch({"id": part, "v": [0] * len(part)})])
+    chosen = texts[::9]
+    result = land(merging(merge_strategy=strategy), [batch({"id": [*chosen, "new"], "v": [1] * 1001})])
+    assert (result.changes["updated"], result.changes["inserted"]) == (1000, 1)
+    table = project.table("default.t").to_pydict()
+    found = {number for number, v in zip(table["id"], table["v"], strict=True) if v}
+    assert found == {*chosen, "new"}
+    assert len(table["id"]) == 9_001
+
+
+def test_a_load_of_one_part_replaces_that_part_whatever_the_mode(project):
+    land(appending(), [batch({"id": [1, 2, 3], "p": ["a", "a", "b"]})])
+    loader = merging(order_by="id")
+    load = Load("a", "r", "l1", loader.state("a"), replaces=(Part("p", ("a",)),))
+    loader.load(load, iter([batch({"id": [7, 7], "p": ["a", "a"]})]))
+    assert [(row["id"], row["p"]) for row in rows_of(project)] == [(3, "b"), (7, "a")]

@@ -47,7 +47,7 @@ class Loading:
         self._load = load
         self._cursor: Cursor = None
         self._kept: Any = None  # the cursor as the commit holds it
-        self._target = _target_of(options)(catalog, identifier, options, load.load_id)
+        self._target = _target_of(options, load)(catalog, identifier, options, load.load_id)
         self._quarantine = Quarantine(catalog, identifier, load)
         if load.replaces:
             self._target.replace(load.replaces)
@@ -183,9 +183,9 @@ class Loading:
         )
 
 
-def _target_of(options: "IcebergLoader") -> type[Target]:
+def _target_of(options: "IcebergLoader", load: Load) -> type[Target]:
     from ingestion.loaders.iceberg.merge.target import KeyedTarget, MergeTarget
 
-    if options.write_mode == "merge":
+    if options.write_mode == "merge" and not load.replaces:
         return MergeTarget
     return KeyedTarget if options.merge_keys else Target
