@@ -54,6 +54,7 @@ class Match:
         self._frame = frame_of(self._rows, keys)
         self._found = _none(rows.num_rows)
         self._older = self._found
+        self._moved = self._found
         self._lock = Lock()
         self._sorted = {
             name: values for place, name in enumerate(keys) if (values := _in_order(self._frame, place)) is not None
@@ -86,12 +87,30 @@ class Match:
             return None
         leaving = pl.concat([changed[_ROW], deleted[_ROW]])
         stays = ~_set(_none(rows.num_rows), leaving)
-        return pa.concat_tables([rows.filter(stays.to_arrow()), self._rows.take(changed[_OTHER].to_arrow())])
+        here = changed.filter(~self._moves(group, changed)) if group.file.partition else changed
+        return pa.concat_tables([rows.filter(stays.to_arrow()), self._rows.take(here[_OTHER].to_arrow())])
 
-    def unmatched(self) -> pa.Table:
-        """The rows whose keys the table does not have; those that delete have nothing to do."""
-        new = ~self._found if self._gone is None else ~self._found & ~self._gone
-        return self._rows.filter(new.to_arrow())
+    @property
+    def inserted(self) -> int:
+        """Rows whose keys the table does not have; those that delete have nothing to do."""
+        return int(self._new().sum())
+
+    def unplaced(self) -> pa.Table:
+        """The rows that are in no file yet: new ones, and those whose partition is another one now."""
+        return self._rows.filter((self._new() | self._moved).to_arrow())
+
+    def _new(self) -> pl.Series:
+        return ~self._found if self._gone is None else ~self._found & ~self._gone
+
+    def _moves(self, group: RowGroup, changed: pl.DataFrame) -> pl.Series:
+        """Which of the changed rows belong into files of another partition than the group's."""
+        moves = _none(changed.height)
+        for name, value in group.file.partition.items():
+            mine = _column(self._rows, name).gather(changed[_OTHER])
+            moves = moves | mine.ne_missing(pl.repeat(value, mine.len(), dtype=mine.dtype, eager=True))
+        with self._lock:
+            self._moved = _set(self._moved, changed[_OTHER].filter(moves))
+        return moves
 
     def hits(self, keys: pl.DataFrame) -> pl.Series:
         """For each of these keys whether the load has it."""

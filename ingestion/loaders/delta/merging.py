@@ -59,11 +59,11 @@ class Merge:
             match = Match(rows, self._options.merge_keys, self._options.order_by, self._counts)
             self._files.edit([file for file in self._files.files if match.candidate(file)], match.edit)
             self.older += match.older
-            news = match.unmatched()
+            self.inserted += match.inserted
+            news = match.unplaced()
             if news.num_rows:
                 fresh = fresh or writer()
                 fresh.write(news)
-                self.inserted += news.num_rows
         if self._options.delete_missing != "none":
             self._without_missing()
         if fresh is not None:
