@@ -6,6 +6,7 @@ import uuid
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
+import psycopg
 import pyarrow as pa
 import pytest
 
@@ -236,7 +237,11 @@ def test_a_renamed_column_keeps_its_values(database):
 def test_overwriting_replaces_all_and_never_shows_an_empty_table(database):
     loader = database.loader(write_mode="overwrite")
     land(loader, [batch({"n": [1, 2]})])
-    result = land(loader, [batch({"n": [3]}, cursor=3)])
+    with psycopg.connect(database.url) as reader:
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT 1")
+        result = land(loader, [batch({"n": [3]}, cursor=3)])
+        assert reader.execute('SELECT count(*) FROM "default".t').fetchone() == (2,)
     assert (database.table().column("n").to_pylist(), result.rows) == ([3], 1)
     with pytest.raises(DataError, match="allow_empty"):
         land(loader, [batch({"n": pa.array([], pa.int64())})])
@@ -368,6 +373,27 @@ def test_a_part_that_a_load_names_is_replaced(database):
     assert sorted(database.table().column("n").to_pylist()) == [1, 2, 4]
     loader.load(Load("a", "r", "l2", loader.state("a"), replaces=(part,)), iter([]))
     assert database.table().column("n").to_pylist() == [1]
+
+
+def test_a_load_takes_no_more_memory_than_some_pieces_of_it(database):
+    script = f"""
+import resource, sys
+import pyarrow as pa
+from ingestion.loaders.postgres import PostgresLoader
+from ingestion_tests.postgres_support import batch, land
+
+def rows(count):
+    for number in range(count):
+        yield batch({{"n": pa.array(range(50_000)), "t": pa.repeat(pa.scalar("x" * 300), 50_000)}})
+
+loader = PostgresLoader(**{database.loader().as_written()!r})
+land(loader, rows(1))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+land(loader, rows(30))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 150  # MiB, of 440
 
 
 def test_a_driver_that_is_missing_is_named_with_its_extra(database, monkeypatch):

@@ -17,6 +17,7 @@ __all__ = ["CommitUnclear", "Session", "opened", "quoted"]
 
 _LOCK_WAIT = "60s"
 _LANDING_WAIT = "10min"  # another load of the table is landing, and will be done
+_SETTINGS = {"idle_in_transaction_session_timeout": "0", "work_mem": "64MB"}  # a source may be slow
 _KEEPALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 
 
@@ -61,9 +62,8 @@ class Session:
         if self._begun:
             return
         self._begun = True
-        self.run(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
-        self.run("SET LOCAL idle_in_transaction_session_timeout = 0")
-        self.run("SET LOCAL work_mem = '64MB'")
+        settings = {"lock_timeout": _LOCK_WAIT, **_SETTINGS}
+        self.rows("SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items()))
 
     @contextmanager
     def stream(self, statement: str) -> Iterator[pa.RecordBatchReader]:
