@@ -134,6 +134,7 @@ def test_a_merge_that_changes_nothing_and_has_no_cursor_makes_no_version(tmp_pat
     result = land(merging(tmp_path), [batch({"k": [2, 1], "v": [[2], [1]]})])
     assert (result.snapshot, result.changes["unchanged"], result.rows) == (None, 2, 2)
     assert opened(tmp_path).version() == 0
+    assert len(list((tmp_path / "d/t/_ingestion/a").iterdir())) == 1
 
 
 def test_the_columns_of_the_run_alone_are_no_change(tmp_path):

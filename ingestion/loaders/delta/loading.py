@@ -86,7 +86,7 @@ class Loading:
         try:
             table, version = self._landing.land()
         except _Nothing:
-            self._quarantine.abort()
+            self._rows.tidy()
             return self._result(self._table, None, started)
         self._rows.tidy()
         self._quarantine.clean(self._place, table)
@@ -134,10 +134,11 @@ class Loading:
             change_columns = with_columns if self._rows.edits else with_features
             table = change_columns(table, self._rows.plan.rebased(table), load.load_id)
         change = self._rows.change(table)
+        news = self._quarantine.rows or (not load.alone and self._is_new(self._cursor))
+        if change.is_empty and not news:
+            raise _Nothing
         if not load.alone:
             self._keep(change, table, entry)
-        if change.is_empty and not self._is_new(self._cursor) and not self._quarantine.rows:
-            raise _Nothing
         return change
 
     def _keep(self, change: Change, table: "DeltaTable | None", entry: Entry) -> None:

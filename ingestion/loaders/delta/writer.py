@@ -19,7 +19,7 @@ __all__ = ["TableWriter"]
 _TOGETHER = 64 << 20  # bytes of Arrow data that make a row group
 _HELD = 128 << 20  # bytes of all partitions that wait
 _THREADS = 2
-_OPEN_FILES = 32
+_OPEN_FILES = 64
 
 Key = tuple[Any, ...]
 
