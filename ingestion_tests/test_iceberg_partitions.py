@@ -1,6 +1,7 @@
 """Partitions: replaced one by one, and laid out anew while the table is in use."""
 
 import datetime as dt
+import uuid
 from decimal import Decimal
 from typing import Any
 
@@ -301,3 +302,40 @@ def test_a_table_of_format_version_1_is_laid_out_anew_too(project):
     ]  # fmt: skip
     found = table.scan().to_arrow().to_pylist()
     assert sorted(row["id"] for row in found) == [-1, *(item for item in range(120) if item % 3)]
+
+
+def test_a_catalog_of_icebergs_own_takes_every_change_of_layout(project, rest_catalog):
+    def job(**options):
+        return IcebergLoader(table="t", database=database, catalog=rest_catalog.properties, **options)
+
+    database = f"n{uuid.uuid4().hex[:8]}"
+    for number, layout in enumerate(LAYOUTS):
+        land(job(partition_by=layout, sort_by=["id"] if number % 2 else []), [batch(some(number))])
+    table = job()._opened_table()
+    assert len(table.specs()) == len(LAYOUTS) - 1
+    assert [table.scan(row_filter=f"id = {number}").count() for number in range(0, 240, 7)] == [1] * 35
+    changing = job(
+        write_mode="overwrite", overwrite_scope="partitions", partition_by=["text"], rename_from={"when": "at"}
+    )
+    land(changing, [batch({"id": [1000], "text": ["a"], "more": [1.5]})])
+    table = job()._opened_table()
+    assert table.scan().count() == 161
+    assert table.schema().column_names == ["id", "text", "when", "more"]
+    assert not table.sort_order().is_unsorted
+    land(job(sort_by=[]), [batch({"id": [1001]})])
+    assert job()._opened_table().sort_order().is_unsorted
+
+
+@pytest.mark.parametrize("options", [{}, {"partition_by": ["id"]}], ids=["as it is", "another"])
+def test_a_layout_that_a_tool_changes_without_a_commit_of_rows_is_noticed(project, options):
+    land(appending(partition_by=["text"]), [batch(some(0))])
+
+    def meanwhile():
+        with project.iceberg("default.t").update_spec() as update:
+            update.remove_field("text").add_field("text", "truncate[1]", "start")
+
+    FaultyCatalog.hooks["before"] = meanwhile
+    land(faulty(project.path, "before", **options), [batch(some(2))])
+    table = project.iceberg("default.t")
+    assert table.scan(row_filter="text = 'bc'").count() == 20
+    assert spec_of(project) == ([("id", "identity")] if options else [("text", "truncate[1]")])
