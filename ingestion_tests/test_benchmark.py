@@ -46,7 +46,7 @@ def test_a_wrong_result_is_refused(tmp_path):
 MERGE = ("bench_merge.py", "--rows", 20_000, "--changes", 500, "--repeat", 1, "--data")
 
 
-@pytest.mark.parametrize("target", ["iceberg"])
+@pytest.mark.parametrize("target", ["iceberg", "delta", "postgres"])
 def test_a_small_merge_benchmark_stores_the_same_rows_in_every_way(tmp_path, target):
     output = run(*MERGE, tmp_path, "--json", tmp_path / "all.json", "--targets", target, "--upsert")
     results = json.loads((tmp_path / "all.json").read_text())
@@ -58,6 +58,8 @@ def test_a_small_merge_benchmark_stores_the_same_rows_in_every_way(tmp_path, tar
 
 CASES = {
     "iceberg": [f"iceberg.{name}" for name in ("limit", "auto", "copy_on_write", "merge_on_read", "job")],
+    "delta": ["delta.plain", "delta.merge"],
+    "postgres": ["postgres.plain", "postgres.merge"],
 }
 
 
