@@ -17,7 +17,16 @@ from ingestion.errors import TransientError
 from ingestion.orchestration.build import build_definitions, definitions_of
 from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.io_managers import IcebergIOManager
-from ingestion.orchestration.names import INGEST_JOB, INVALID_GROUP, JOB_TAG, REPORT, run_config, source_key
+from ingestion.orchestration.names import (
+    INGEST_JOB,
+    INVALID_GROUP,
+    JOB_TAG,
+    REPORT,
+    UPKEEP_JOB,
+    UPKEEP_SCHEDULE,
+    run_config,
+    source_key,
+)
 from ingestion.plugins import Batch, Connector, Origin
 from ingestion_tests.conftest import Project
 
@@ -379,10 +388,10 @@ def _cpu_of_loading(project: Project, count: int) -> float:
 def test_everything_of_a_job_is_in_the_definitions_under_its_agreed_name(project):
     project.job("orders", {**ORDERS, "cron_expression": "@daily", "timezone": "Europe/Stockholm"})
     repository = build_definitions().get_repository_def()
-    assert {job.name for job in repository.get_all_jobs()} == {INGEST_JOB, "__ASSET_JOB"}
-    assert {schedule.name for schedule in repository.schedule_defs} == {"orders_schedule"}
+    assert {job.name for job in repository.get_all_jobs()} == {INGEST_JOB, UPKEEP_JOB, "__ASSET_JOB"}
+    assert {schedule.name for schedule in repository.schedule_defs} == {"orders_schedule", UPKEEP_SCHEDULE}
     assert {sensor.name for sensor in repository.sensor_defs} == {"alert_on_failure", "find_lost_runs", "orders_sensor"}
-    (schedule,) = repository.schedule_defs
+    schedule = repository.get_schedule_def("orders_schedule")
     assert schedule.execution_timezone == "Europe/Stockholm"
     assert schedule.cron_schedule == "@daily"
 
