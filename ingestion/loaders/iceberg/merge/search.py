@@ -1,5 +1,6 @@
 """Where the table has the keys of a pass: read from the key columns of the files that may have them."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ Rows = npt.NDArray[np.int64]
 _THREADS = 2
 _ROWS_AT_ONCE = 1 << 20  # of the table: each look-up begins with a hash table of the keys
 _AHEAD = 4  # tasks that wait
+_FOOTERS_AHEAD = 8
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,27 @@ class Hits:
 def search(keys: Keys, names: Sequence[str], pruning: Pruning, readers: Iterable[FileReader]) -> Iterator[Hits]:
     """The live rows with one of *keys* in the columns *names*, file after file; those without any are left out."""
     with ThreadPoolExecutor(_THREADS, "iceberg-search") as pool:
-        waiting: list[tuple[FileReader, list[Future[tuple[Positions, Rows]]]]] = []
-        for reader in readers:
-            if pruning.may_hold(reader.live):
-                tasks = [pool.submit(_find, reader, part, keys, names) for part in _parts(pruning.groups(reader), keys)]
-                waiting.append((reader, tasks))
+        waiting: deque[tuple[FileReader, list[Future[tuple[Positions, Rows]]]]] = deque()
+        for reader, groups in _pruned(pruning, readers):
+            waiting.append((reader, [pool.submit(_find, reader, part, keys, names) for part in _parts(groups, keys)]))
             while sum(len(tasks) for _, tasks in waiting) > _AHEAD:
-                yield from _hits(*waiting.pop(0))
+                yield from _hits(*waiting.popleft())
         for reader, tasks in waiting:
             yield from _hits(reader, tasks)
+
+
+def _pruned(pruning: Pruning, readers: Iterable[FileReader]) -> Iterator[tuple[FileReader, list[Group]]]:
+    """The files that may have a key, with the row groups that may; footers are fetched ahead, as each is a wait."""
+    with ThreadPoolExecutor(_FOOTERS_AHEAD, "iceberg-footers") as pool:
+        waiting: deque[tuple[FileReader, Future[list[Group]]]] = deque()
+        for reader in readers:
+            if pruning.may_hold(reader.live):
+                waiting.append((reader, pool.submit(pruning.groups, reader)))
+            if len(waiting) > _FOOTERS_AHEAD:
+                first, groups = waiting.popleft()
+                yield first, groups.result()
+        for reader, groups in waiting:
+            yield reader, groups.result()
 
 
 def _parts(groups: Sequence[Group], keys: Keys) -> Iterator[list[Group]]:
