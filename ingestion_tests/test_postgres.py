@@ -12,7 +12,7 @@ import pytest
 
 from ingestion.errors import ConfigError, DataError, Superseded, TransientError
 from ingestion.loaders import LoaderFactory
-from ingestion.loaders.postgres import PostgresLoader
+from ingestion.loaders.postgres import PostgresLoader, upkeep
 from ingestion.plugins import Load, Part
 from ingestion.testing import check_loader
 from ingestion_tests.postgres_support import Database, batch, land
@@ -294,6 +294,19 @@ def test_rows_without_their_run_cannot_be_rolled_back(database):
         database.loader().rollback("a", "run")
 
 
+def test_upkeep_says_what_it_did_and_keeps_the_newest_ledgers(database, monkeypatch):
+    monkeypatch.setattr(upkeep, "_KEEP", 2)
+    loader = database.loader(write_mode="overwrite")
+    assert loader.upkeep("a") == {}
+    for number in range(4):
+        land(loader, [batch({"n": [number] * 10}, cursor=pa.table({"path": [str(number)]}))])
+    done = loader.upkeep("a")
+    assert (done["cursors dropped"], done["dead rows removed"] >= 30) == (2, True)
+    assert loader.state("a").cursor.to_pylist() == [{"path": "3"}]
+    assert "cursors dropped" not in loader.upkeep("a")
+    assert database.table().column("n").to_pylist() == [3] * 10
+
+
 def test_a_run_that_began_before_another_landed_is_superseded(database):
     loader = database.loader()
     land(loader, [batch({"n": [1]})])
@@ -307,7 +320,7 @@ def test_a_run_that_began_before_another_landed_is_superseded(database):
 WRONG = [
     ({"password": "wrong-password"}, ConfigError, "loader.username"),
     ({"dbname": "nowhere"}, ConfigError, "loader.dbname"),
-    ({"host": "127.0.0.1", "port": 1}, TransientError, "is up"),
+    ({"host": "127.0.0.1", "port": 1}, TransientError, "is up and well"),
     ({"host": "nowhere.invalid"}, TransientError, "nowhere.invalid"),
     ({"ssl_mode": "require"}, ConfigError, "ssl_mode"),
     ({"connection_params": {"foo": "bar"}}, ConfigError, "connection_params"),
@@ -379,7 +392,7 @@ def test_a_load_takes_no_more_memory_than_some_pieces_of_it(database):
     script = f"""
 import resource, sys
 import pyarrow as pa
-from ingestion.loaders.postgres import PostgresLoader
+from ingestion.loaders.postgres import PostgresLoader, upkeep
 from ingestion_tests.postgres_support import batch, land
 
 def rows(count):

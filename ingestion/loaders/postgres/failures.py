@@ -76,7 +76,8 @@ def _as_ours(what: str, error: Any) -> IngestionError:
         return ConfigError(f"{what}: {redact(text)}; check loader.ssl_mode")
     if "invalid connection option" in text or "invalid sslmode" in text or "invalid integer value" in text:
         return ConfigError(f"{what}: {redact(text)}; check loader.connection_params")
-    return TransientError(f"{what}: {redact(text)}; check that the server is up and reachable, then run again")
+    code = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
+    return TransientError(f"{what}: {redact(text)}{code}; check that the server is up and well, then run again")
 
 
 def _state(error: Any) -> str:

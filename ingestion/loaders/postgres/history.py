@@ -122,13 +122,15 @@ class History:
 
     def drop_ledgers(self, keep: int) -> int:
         """Drop the cursors that are tables but for each job's newest *keep*; how many went."""
-        return self._session.run(
-            f"UPDATE {self.sql} SET ledger = NULL WHERE ledger IS NOT NULL AND table_name = $1 AND id NOT IN ("  # noqa: S608
-            f"SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY job ORDER BY current DESC, id DESC) AS place "
-            f"FROM {self.sql} WHERE table_name = $1 AND ledger IS NOT NULL) q WHERE place <= $2)",
+        dropped = self._session.one(
+            f"WITH u AS (UPDATE {self.sql} SET ledger = NULL "  # noqa: S608 - quoted
+            f"WHERE ledger IS NOT NULL AND table_name = $1 AND id NOT IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY job ORDER BY current DESC, id DESC) AS place "
+            f"FROM {self.sql} WHERE table_name = $1 AND ledger IS NOT NULL) q WHERE place <= $2) RETURNING 1) "
+            f"SELECT count(*) FROM u",
             self._table,
             keep,
         )
+        return int(dropped or 0)
 
 
 _OF_JOB = "table_name = $1 AND job = $2 AND current"

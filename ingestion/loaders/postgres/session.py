@@ -48,7 +48,7 @@ class Session:
         return found[0][0] if found else None
 
     def run(self, statement: str, *values: Any) -> int:
-        """How many rows a statement changed."""
+        """How many rows a statement changed; -1 where it is given *values*, of which the driver does not tell."""
         return int(self._ask(statement, values, fetch=False)[0][0])
 
     def _ask(self, statement: str, values: tuple[Any, ...], *, fetch: bool) -> list[tuple[Any, ...]]:

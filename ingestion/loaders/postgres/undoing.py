@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ingestion.errors import ConfigError
+from ingestion.errors import ConfigError, OutcomeUnknown
 from ingestion.loaders.postgres.history import History
 from ingestion.loaders.postgres.quarantine import SUFFIX
 from ingestion.loaders.postgres.session import CommitUnclear, Session, opened, quoted
@@ -90,6 +90,6 @@ def _commit(session: Session, what: str) -> None:
     try:
         session.commit()
     except CommitUnclear as error:
-        raise ConfigError(
+        raise OutcomeUnknown(
             f"{what}: the connection broke at the commit ({error}); see by ingestion history whether the run is gone"
         ) from error
