@@ -16,6 +16,7 @@ from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.loaders.iceberg.catalog import opened
 from ingestion.loaders.iceberg.upkeep import UpkeepOptions
 from ingestion.loaders.iceberg.upkeep.expiry import Expiry
+from ingestion_tests.iceberg_readers import agreed_rows
 from ingestion_tests.iceberg_support import FaultyCatalog, batch, faulty, land
 
 AT_ONCE = {"maintenance": {"min_age_hours": 0, "keep_snapshots": 3, "orphans_older_than_hours": 1}}
@@ -110,7 +111,7 @@ def test_files_of_an_older_partitioning_and_older_columns_are_written_as_new_one
     table = project.iceberg("default.t")
     assert {file["spec_id"] for file in table.inspect.data_files().to_pylist()} == {table.spec().spec_id}
     assert project.table("default.t").sort_by("n") == before
-    assert rows(table.scan(row_filter="s = 'y'").table_metadata and table) == list(range(8))
+    assert rows(table) == list(range(8))
     assert sorted(table.scan(row_filter="s = 'y'").to_arrow()["n"].to_pylist()) == [6, 7]
 
 
@@ -222,7 +223,8 @@ def test_a_file_with_many_deleted_rows_is_written_anew_and_its_delete_files_go(p
     assert summary["total-records"] == "1000"
     assert summary["total-position-deletes"] == summary["total-delete-files"] == "0"
     assert IcebergLoader(table="t").upkeep("a") == {}
-    assert IcebergLoader(table="t").scan().collect().height == 1000
+    found = agreed_rows(project.iceberg("default.t"))
+    assert sorted(found, key=lambda row: row["n"]) == before.to_pylist()
 
 
 @pytest.mark.parametrize("strategy", ["copy_on_write", "merge_on_read"])
