@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion.errors import ConfigError, DataError
+from ingestion.errors import ConfigError, DataError, Superseded
 from ingestion.loaders.delta import DeltaLoader
 from ingestion.loaders.tables.keyed import KeyedRows
 from ingestion_tests.targets import batch, land
@@ -231,3 +231,40 @@ def test_processes_that_merge_at_once_all_land_and_those_of_one_job_land_once(tm
     assert ends == [("a", "ok"), ("b", "ok"), ("c", "ok")]
     assert by_key(tmp_path) == {k: {"of": "abc"[k % 3]} for k in range(300)}
     assert len(list((tmp_path / "d/t").glob("*.parquet"))) <= 8
+
+
+@pytest.fixture
+def overtaken(monkeypatch):
+    """Give a load that another one lands between the plan of the next commit and its sending."""
+    from ingestion.loaders.delta import commit
+
+    send, waiting = commit._commit, []
+
+    def overtake(load):
+        waiting.append(load)
+
+    def interrupted(*arguments):
+        if waiting:
+            waiting.pop()()
+        send(*arguments)
+
+    monkeypatch.setattr(commit, "_commit", interrupted)
+    return overtake
+
+
+def test_a_merge_plans_again_where_another_job_landed_meanwhile(tmp_path, overtaken):
+    land(merging(tmp_path), [batch({"k": [1], "of": ["z"]})])
+    overtaken(lambda: land(merging(tmp_path), [batch({"k": [2], "of": ["b"]})], job="b"))
+    result = land(merging(tmp_path), [batch({"k": [2], "of": ["a"]}, cursor=1)])
+    assert result.changes["updated"] == 1
+    assert by_key(tmp_path) == {1: {"of": "z"}, 2: {"of": "a"}}
+
+
+def test_a_run_gives_way_where_another_of_its_job_landed_before_the_commit(tmp_path, overtaken):
+    appending = DeltaLoader(location=str(tmp_path), database="d", table="t")
+    land(appending, [batch({"k": [1]}, cursor=1)])
+    overtaken(lambda: land(appending, [batch({"k": [2]}, cursor=2)]))
+    with pytest.raises(Superseded):
+        land(appending, [batch({"k": [2]}, cursor=2)])
+    assert by_key(tmp_path) == {1: {}, 2: {}}
+    assert len(list((tmp_path / "d/t").glob("*.parquet"))) == 2
