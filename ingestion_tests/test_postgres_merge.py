@@ -1,6 +1,7 @@
 """Merging into PostgreSQL: one row per key, and nothing is touched that need not be."""
 
 import random
+import uuid
 from datetime import date
 from decimal import Decimal
 from itertools import count
@@ -84,6 +85,16 @@ def test_the_greatest_order_wins_in_the_data_and_against_the_table(database):
     assert result.removed == {"older row of the same key": 1}
     assert result.changes == {"inserted": 1, "updated": 1, "unchanged": 0}
     assert result.rows == 2
+
+
+def test_texts_are_ordered_by_their_bytes_whatever_the_collation(postgres_server):
+    name = f"t{uuid.uuid4().hex[:12]}"
+    postgres_server.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
+    database = Database(postgres_server.url(name))
+    loader = database.loader(write_mode="merge", merge_keys="n", order_by="o")
+    land(loader, [batch({"n": [1, 1, 2], "o": ["a", "B", "a"], "v": [1, 2, 3]})])
+    assert land(loader, [batch({"n": [2], "o": ["B"], "v": [4]})]).removed == {"older row of the same key": 1}
+    assert pairs(database) == [(1, 1), (2, 3)]
 
 
 def test_rows_that_delete_do_so_unless_they_are_older(database):

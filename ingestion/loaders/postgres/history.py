@@ -124,7 +124,8 @@ class History:
         """Drop the cursors that are tables but for each job's newest *keep*; how many went."""
         dropped = self._session.one(
             f"WITH u AS (UPDATE {self.sql} SET ledger = NULL "  # noqa: S608 - quoted
-            f"WHERE ledger IS NOT NULL AND table_name = $1 AND id NOT IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY job ORDER BY current DESC, id DESC) AS place "
+            f"WHERE ledger IS NOT NULL AND table_name = $1 AND id NOT IN (SELECT id FROM "
+            f"(SELECT id, row_number() OVER (PARTITION BY job ORDER BY current DESC, id DESC) AS place "
             f"FROM {self.sql} WHERE table_name = $1 AND ledger IS NOT NULL) q WHERE place <= $2) RETURNING 1) "
             f"SELECT count(*) FROM u",
             self._table,
