@@ -15,6 +15,7 @@ import dagster as dg
 import pytest
 
 from ingestion import errors
+from ingestion.config import load_job
 from ingestion.connectors import ConnectorFactory
 from ingestion.connectors.csv import CsvConnector
 from ingestion.orchestration.build import build_definitions
@@ -251,6 +252,16 @@ def test_files_of_a_load_that_was_rolled_back_are_asked_for_again(orders, instan
         table.manage_snapshots().rollback_to_snapshot(before).commit()
     assert keys[::2] == keys[1::2]
     assert len({*keys, None}) == 4
+
+
+def test_files_of_a_first_run_that_was_taken_back_are_asked_for_again(orders, instance):
+    first = run_key(instance)
+    report = run_job("orders")
+    assert run_key(instance) is None
+    load_job("orders").loader.rollback("orders", report.run_id)
+    assert run_key(instance) not in {first, None}
+    assert run_job("orders").rows_loaded == 1
+    assert orders.table("default.orders").num_rows == 1
 
 
 def test_the_sensor_says_why_it_skips(orders, instance):
