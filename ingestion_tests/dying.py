@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from ingestion.plugins import Batch
-from ingestion_tests.targets import Target, land, numbers
+from ingestion_tests.targets import Target, land, numbers, overlapping
 
 # Where each loader sends its commits.
 _COMMITS = {
@@ -71,7 +71,8 @@ def _until(batches: Iterable[Batch], last: int | None) -> Iterator[Batch]:
 def main(kind: str, options: str, moment: str, stop: str) -> None:
     loader = Target.plugin(kind)(table="t", **json.loads(options))
     start = loader.state("a").cursor or 0
-    batches: Iterable[Batch] = numbers(start, int(stop))
+    merges = loader.write_mode == "merge"
+    batches: Iterable[Batch] = overlapping(start, int(stop)) if merges else numbers(start, int(stop))
     if "@" in moment:
         arm(kind, moment)
     else:

@@ -32,6 +32,12 @@ def numbers(start: int, stop: int, run_id: str = "r", step: int = 100) -> Iterat
         yield batch(columns, last if last == stop else None, bad=1)
 
 
+def overlapping(start: int, stop: int) -> Iterator[Batch]:
+    """Rows for a merge by n: those of `numbers`, and the 500 before them anew; v says which load brought them."""
+    first = max(start - 500, 0)
+    yield batch({"n": list(range(first, stop)), "v": [stop] * (stop - first)}, stop)
+
+
 def land(
     loader: TableLoader,
     batches: Iterable[Batch],

@@ -12,7 +12,16 @@ import pyarrow as pa
 import pytest
 
 from ingestion.errors import ConfigError, Superseded
-from ingestion_tests.targets import DeltaTarget, IcebergTarget, PostgresTarget, at_once, batch, land, numbers
+from ingestion_tests.targets import (
+    DeltaTarget,
+    IcebergTarget,
+    PostgresTarget,
+    at_once,
+    batch,
+    land,
+    numbers,
+    overlapping,
+)
 
 CATALOGS = ["sqlite", "postgres", "rest", "glue"]
 EVERYWHERE = [
@@ -201,17 +210,10 @@ def test_a_renamed_column_keeps_its_values(target):
 MOMENTS = ["reading", "given", *(f"{when}@{number}" for number in (0, 1) for when in ("before", "inside", "after"))]
 
 
-def killed(target, moment, stop):
+def killed(target, moment, stop, **options):
     """How the process ended that was to die at *moment*."""
-    command = [
-        sys.executable,
-        "-m",
-        "ingestion_tests.dying",
-        target.kind,
-        json.dumps(target.options),
-        moment,
-        str(stop),
-    ]
+    given = json.dumps({**target.options, **options})
+    command = [sys.executable, "-m", "ingestion_tests.dying", target.kind, given, moment, str(stop)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (-signal.SIGKILL, 0), done.stderr
@@ -250,6 +252,38 @@ def test_after_kills_around_the_commit_the_table_is_what_it_would_have_been(targ
 @somewhere(EVERYWHERE)
 def test_after_kills_at_every_moment_the_table_is_what_it_would_have_been(target):
     assert_next_run_completes(target, MOMENTS * 3)
+
+
+def assert_next_merge_completes(target, moments):
+    """Kill merges that change half as many rows as they add; what is there is always one whole load after another."""
+    options = {"write_mode": "merge", "merge_keys": ["n"], **target.strategies[-1]}
+    loader = target.loader(**options)
+    expected = {}
+    for number, moment in enumerate(moments, 1):
+        start, stop = (number - 1) * 1000, number * 1000
+        killed(target, moment, stop, **options)
+        cursor = loader.state("a").cursor
+        assert cursor in (stop, start or None), moment
+        after = expected | dict.fromkeys(range(max(start - 500, 0), stop), stop)
+        if cursor is not None:
+            assert {row["n"]: row["v"] for row in target.rows()} == (after if cursor == stop else expected), moment
+        if cursor != stop:
+            land(loader, overlapping(start, stop))
+        expected = after
+        assert len(target.rows()) == stop
+        assert {row["n"]: row["v"] for row in target.rows()} == expected, moment
+
+
+@somewhere(["iceberg-sqlite-local", "postgres"])
+def test_after_kills_around_a_merge_the_table_is_what_it_would_have_been(target):
+    assert_next_merge_completes(target, ["inside@0", "inside@1", "after@1" if target.kind == "postgres" else "after@0"])
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@somewhere(EVERYWHERE)
+def test_after_kills_of_merges_at_every_moment_the_table_is_what_it_would_have_been(target):
+    assert_next_merge_completes(target, [moment for moment in MOMENTS if moment != "reading"] * 3)
 
 
 # runs at once
