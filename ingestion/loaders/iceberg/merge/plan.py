@@ -66,6 +66,8 @@ class Plan:
 
 
 def _joined(parts: Sequence[Hits]) -> Hits:
+    if len(parts) == 1:
+        return parts[0]
     positions = np.concatenate([hits.positions for hits in parts])
     order = np.argsort(positions, kind="stable")
     return Hits(parts[0].reader, positions[order], np.concatenate([hits.rows for hits in parts])[order])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Changes", "Writing"]
 
+_SLICE = 1 << 16  # rows
+
 
 @dataclass
 class Changes:
@@ -54,8 +56,14 @@ class Writing:
             else:
                 self._mark(hits)
         for verdict, given in zip(self.plan.verdicts, passes, strict=True):
-            self.write(given.rows.filter(pa.array(verdict.write if left is None else left)))
+            self._write_new(given.rows, verdict.write if left is None else left)
         return self.changes
+
+    def _write_new(self, rows: pa.Table, chosen: Mask) -> None:
+        """Slice by slice: a pass is as large as memory allows, and not to be copied as a whole."""
+        for start in range(0, rows.num_rows, _SLICE):
+            mask = pa.array(chosen[start : start + _SLICE])
+            self.write(rows.slice(start, _SLICE).filter(mask))
 
     def _write_missing(self) -> None:
         columns = self.plan.columns
@@ -71,8 +79,7 @@ class Writing:
         assert columns is not None  # noqa: S101 - there is a table where rows were found
         reader = hits.reader
         for group in reader.groups:
-            rows = reader.read([group], columns.arrow.names)
-            self.write(_merged(rows, group, hits, only, left))
+            self.write(_merged(reader.read([group], columns.arrow.names), group, hits, only, left))
         self.changes.removed |= {reader.live.path, *(str(file.file_path) for file in reader.live.own)}
 
     def _mark(self, hits: Hits) -> None:
