@@ -18,6 +18,7 @@ from ingestion.loaders import LoaderFactory
 from ingestion.loaders.delta import DeltaLoader
 from ingestion.plugins import Load, Part, State
 from ingestion.testing import check_loader
+from ingestion_tests.proxies import proxied
 from ingestion_tests.targets import at_once, batch, land
 
 
@@ -389,6 +390,42 @@ def test_a_place_that_cannot_be_written_is_named(lake):
     loader = DeltaLoader(location=str(lake), table="t")
     with pytest.raises((ConfigError, TransientError), match=r"table default\.t"):
         land(loader, [batch({"n": [1]})])
+
+
+def test_a_bucket_that_does_not_exist_is_named(s3_server):
+    options = dict(s3_server.storage_options)
+    loader = DeltaLoader(location="s3://no-such-bucket/lake", table="t", storage_options=options)
+    with pytest.raises(ConfigError, match=r"table default\.t: there is no such place") as caught:
+        land(loader, [batch({"n": [1]})])
+    assert options["aws_secret_access_key"] not in str(caught.value)
+
+
+def test_a_store_that_does_not_answer_is_transient(s3_server):
+    options = {**s3_server.storage_options, "aws_endpoint_url": "http://127.0.0.1:9", "max_retries": 0}
+    loader = DeltaLoader(location="s3://bucket/lake", table="t", storage_options=options)
+    with pytest.raises(TransientError, match="check that the storage is reachable"):
+        loader.state("a")
+
+
+@pytest.mark.parametrize(("fault", "said"), [("denied_403", "permission"), ("denied_401", "credentials")])
+def test_a_store_that_denies_access_is_an_error_of_the_configuration(s3_server, fault, said):
+    with proxied(s3_server.endpoint, fault, at=-1) as proxy:
+        options = {**s3_server.storage_options, "aws_endpoint_url": proxy.url, "max_retries": 0}
+        loader = DeltaLoader(location="s3://bucket/lake", table="t", storage_options=options)
+        with pytest.raises(ConfigError, match=said):
+            loader.state("a")
+
+
+def test_the_files_of_a_store_may_be_reached_by_the_driver_alone(s3_server, s3_bucket):
+    options = {**s3_server.storage_options, "aws_unsigned_payload": "true"}
+    loader = DeltaLoader(location=f"s3://{s3_bucket}/lake", table="t", storage_options=options)
+    assert loader.place("a").files.type_name.startswith("py::")
+    ledger = pa.table({"path": ["a"]})
+    land(loader, [batch({"n": [1]}, cursor=ledger)])
+    merging = DeltaLoader(**{**loader.model_dump(), "write_mode": "merge", "merge_keys": ["n"]})
+    land(merging, [batch({"n": [1, 2], "v": ["a", "b"]})])
+    assert [row["v"] for row in rows(loader)] == ["a", "b"]
+    assert loader.state("a").cursor.equals(ledger)
 
 
 def test_names_that_are_no_folders_are_refused():

@@ -105,7 +105,7 @@ def _of_driver(what: str, error: Exception) -> Exception:
 
 
 def _of_storage(what: str, error: Exception) -> IngestionError:
-    text = str(error).lower().replace(" ", "")
+    text = str(error).lower().replace(" ", "").replace("_", "")  # AccessDenied, access denied, ACCESS_DENIED
     said = _first_line(error)
     if "unsupported" in text and ("feature" in text or "version" in text):
         return ConfigError(f"{what}: it has a feature that the driver lacks ({said}); upgrade deltalake")
