@@ -11,14 +11,12 @@ import pyarrow as pa
 from ingestion.accounting import counted_in, counted_out
 from ingestion.config import JobConfig
 from ingestion.errors import DataError
-from ingestion.plugins import Batch, Load, LoadResult, Restart
+from ingestion.plugins import INGESTED_AT, RUN_ID, Batch, Load, LoadResult, Restart
 from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact_error
 
 __all__ = ["INGESTED_AT", "RUN_ID", "Stream", "record", "run", "stamped"]
 
-RUN_ID = "_ingestion_run_id"
-INGESTED_AT = "_ingested_at"
 _ROWS_SHOWN = 10
 
 
