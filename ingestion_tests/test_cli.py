@@ -301,3 +301,28 @@ def test_a_table_that_was_never_loaded_has_no_history(project: Project, capsys: 
     project.job("orders", CSV_JOB)
     assert main(["history", "orders"]) == 2
     assert "default.orders does not exist yet; run its job first" in capsys.readouterr().err
+
+
+def test_upkeep_tells_of_each_table_what_was_done(loaded: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3, 6):
+        loaded.file(f"data/{number}.csv", f"n\n{number}\n")
+        assert main(["run", "orders", "--bare"]) == 0
+    loaded.job("also", {**CSV_JOB, "loader": {"table": "orders"}})
+    capsys.readouterr()
+    assert main(["upkeep", "orders"]) == 0
+    assert capsys.readouterr().out == "orders: files_compacted: 5, files_written: 1\n"
+    assert main(["upkeep", "--all", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"tables": [{"jobs": ["also", "orders"], "done": {}, "error": None}]}
+    assert main(["upkeep"]) == 2
+    assert "name the jobs whose tables are meant, or give --all" in capsys.readouterr().err
+
+
+def test_upkeep_of_a_table_out_of_reach_fails_and_does_the_others(
+    loaded: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded.job("lost", {**CSV_JOB, "loader": {"catalog": {"uri": "sqlite:////proc/nowhere/c.db"}}})
+    capsys.readouterr()
+    assert main(["upkeep", "--all"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "orders: nothing was due\n"
+    assert err.startswith("lost: catalog 'default': ")
