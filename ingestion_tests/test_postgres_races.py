@@ -94,6 +94,26 @@ def test_a_load_that_needs_new_columns_stops_nobody_while_it_reads(database):
     assert numbers(database) == [1, 2, 3, 9]
 
 
+def test_a_load_whose_rows_are_in_the_table_lands_before_one_that_waits_to_change_it(database):
+    land(database.loader(), [batch({"n": [1]})])
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+    def copied():
+        yield batch({"n": pa.array([2] * 2_500_000)})  # more than one piece, so that it is sent at once
+        yield batch({"n": pa.array([2] * 2_500_000)})
+        changing = pool.submit(land, database.loader(), [batch({"n": [3], "new": [1]})], "b")
+        futures.append(changing)
+        while database.ask(waiting) == [(0,)]:
+            assert not changing.done()
+            time.sleep(0.05)
+
+    futures = []
+    with ThreadPoolExecutor(1) as pool:
+        assert land(database.loader(), copied()).rows == 5_000_000
+        assert futures[0].result().added == ("new",)
+    assert database.ask('SELECT count(*), count(new) FROM "default".t') == [(5_000_002, 1)]
+
+
 def test_a_table_that_stays_locked_is_a_transient_error(database, monkeypatch):
     monkeypatch.setattr(session, "_LOCK_WAIT", "300ms")
     land(database.loader(), [batch({"n": [1]})])

@@ -110,7 +110,11 @@ class Loading:
 
     def _land(self, started: float) -> LoadResult:
         session, table = self._session, self._table
-        session.wait_for_turn(quoted(*table))
+        # Rows that are in the table already hold it against changes: waiting with them for one who is about to change
+        # it, and who waits for them, would never end.
+        if not self._target.stands:
+            session.wait_for_turn(*table)
+        session.wait_for_turn(*table, self._load.job)
         before = find(session, *table)
         self._refuse_if_superseded(before)
         if before is None:
@@ -173,7 +177,7 @@ class Loading:
         what = self._session.what
         try:
             with opened(self._options, what) as session:
-                session.wait_for_turn(quoted(*self._table))
+                session.wait_for_turn(*self._table, self._load.job)
                 landed = History(session, self._table).holds(self._load.load_id)
         except IngestionError as error:
             raise OutcomeUnknown(

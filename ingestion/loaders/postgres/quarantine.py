@@ -45,6 +45,7 @@ class Quarantine:
         """Have the rows in the quarantine table, which is created where there is none."""
         if not self.rows:
             return
+        self._session.wait_for_turn(*self._table)  # others may be about to create it, too
         fresh = find(self._session, *self._table)
         if fresh is None:
             columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in self._plan.columns.items())

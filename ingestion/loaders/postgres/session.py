@@ -82,10 +82,10 @@ class Session:
             place = {"db_schema_name": schema} if schema else {"temporary": True}
             cursor.adbc_ingest(table, reader, mode="append", **place)
 
-    def wait_for_turn(self, table: str) -> None:
-        """One load of *table* lands at a time, from here to the end of the transaction."""
+    def wait_for_turn(self, *what: str) -> None:
+        """Only one session at a time has the turn at *what*, from here to the end of its transaction."""
         self.run(f"SET LOCAL lock_timeout = '{_LANDING_WAIT}'")
-        self.rows("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))::text", f"ingestion {table}")
+        self.rows("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))::text", f"ingestion {quoted(*what)}")
         self.run(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
 
     def commit(self) -> None:

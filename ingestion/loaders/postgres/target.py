@@ -63,6 +63,12 @@ class Target:
         """Whether there is a table, or something to make it of."""
         return self.found is not None or bool(self.plan.columns or self.plan.untyped)
 
+    @property
+    def stands(self) -> bool:
+        """Whether all rows are in the table as it is, so that only the commit is due."""
+        elsewhere = self.stage.made or self.draft.made or self.plan.changes
+        return bool(self.rows) and self.found is not None and not elsewhere
+
     def write(self, records: pa.RecordBatch, source: str) -> None:
         """Take the rows of a batch, or the columns of one without rows."""
         table, flags = self._without_deletes(pa.Table.from_batches([records]))

@@ -29,7 +29,8 @@ def roll_back(options: "PostgresLoader", job: str, run_id: str) -> RolledBack:
     table = options.identifier(job)
     what = f"table {'.'.join(table)}"
     with opened(options, what) as session:
-        session.wait_for_turn(quoted(*table))
+        session.wait_for_turn(*table)
+        session.wait_for_turn(*table, job)
         history = History(session, table)
         found = find(session, *table)
         loads = history.landed() if found is not None and history.exists() else []
