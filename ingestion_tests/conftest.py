@@ -145,6 +145,15 @@ def s3_server() -> "Iterator[AwsServer]":
         yield found
 
 
+@pytest.fixture(scope="session")
+def glue_endpoint(s3_server: "AwsServer") -> Iterator[str]:
+    """A Glue that refuses an update whose version is not the newest, as AWS does and moto alone does not."""
+    from ingestion_tests.proxies import proxied
+
+    with proxied(s3_server.endpoint) as proxy:
+        yield proxy.url
+
+
 @pytest.fixture
 def s3_bucket(s3_server: "AwsServer") -> str:
     """The name of an empty bucket."""

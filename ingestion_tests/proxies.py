@@ -1,5 +1,6 @@
 """Proxies before a server: they lose, delay or spoil one of its commits."""
 
+import json
 import re
 import socket
 import subprocess
@@ -46,6 +47,7 @@ class Proxy(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.seen: list[dict[str, str]] = []
         self.client = httpx.Client(timeout=60, verify=False)
+        self.one_at_a_time = threading.Lock()
         self._lock = threading.Lock()
         self._late: list[threading.Thread] = []
 
@@ -99,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.server.client.request(self.command, address, headers=kept, content=body)
 
         if not self.server.strikes(f"{self.command} {self.path.partition('?')[0]}", headers):
-            self._pass_on(send())
+            self._pass_on(self._compared(headers, body, send))
         else:
             getattr(self, "_" + self.server.fault)(send)
 
@@ -115,6 +117,25 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_any  # noqa: N815 - the server's names
+
+    def _compared(self, headers: dict[str, str], body: bytes, send: Callable[[], httpx.Response]) -> httpx.Response:
+        """The answer; an update of a Glue table is refused as Glue does it, which moto does not."""
+        if headers.get("x-amz-target") not in _GLUE_COMMITS:
+            return send()
+        with self.server.one_at_a_time:
+            asked = json.loads(body)
+            if "VersionId" in asked and asked["VersionId"] != self._glue_version(headers, asked):
+                return httpx.Response(
+                    400, json={"__type": "ConcurrentModificationException", "message": "by the proxy"}
+                )
+            return send()
+
+    def _glue_version(self, headers: dict[str, str], asked: dict[str, Any]) -> str:
+        named = {"DatabaseName": asked["DatabaseName"], "Name": asked["TableInput"]["Name"]}
+        kept = {name: headers[name] for name in ("content-type", "authorization", "x-amz-date") if name in headers}
+        kept["x-amz-target"] = "AWSGlue.GetTable"
+        found = self.server.client.post(self.server.target, headers=kept, json=named).json()
+        return str(found["Table"]["VersionId"])
 
     def _pass_on(self, answer: httpx.Response) -> None:
         content = answer.content

@@ -288,11 +288,8 @@ def test_after_kills_of_merges_at_every_moment_the_table_is_what_it_would_have_b
 
 # runs at once
 
-NO_RACES = ["iceberg-glue-local", "iceberg-glue-s3"]
-"""Moto's Glue ignores the version that an update asserts, which Glue itself compares: the last of two updates wins."""
 
-
-@somewhere(without=NO_RACES)
+@somewhere()
 def test_jobs_that_share_a_table_at_once_all_land_and_runs_of_one_job_land_once(target):
     loader = target.loader()
     for number in range(2):
@@ -314,7 +311,7 @@ def test_jobs_that_share_a_table_at_once_all_land_and_runs_of_one_job_land_once(
     assert target.quarantined() == 6
 
 
-@somewhere(without=NO_RACES)
+@somewhere()
 def test_jobs_that_merge_into_one_table_at_once_all_land(target):
     for number, strategy in enumerate(target.strategies):
         one = type(target)({**target.options, "database": f"{target.options['database']}{number}"})

@@ -34,7 +34,7 @@ def catalog_options(request, kind, place):
     if kind == "postgres":
         return {**options, "type": "sql", "uri": fixture("postgres_url")}
     aws = fixture("s3_server")
-    own = {"endpoint": aws.endpoint, "access-key-id": "k", "secret-access-key": "s", "region": aws.region}
+    own = {"endpoint": fixture("glue_endpoint"), "access-key-id": "k", "secret-access-key": "s", "region": aws.region}
     return {**options, "type": "glue", **{f"glue.{name}": value for name, value in own.items()}}
 
 
