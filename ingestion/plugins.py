@@ -141,6 +141,7 @@ class Load(NamedTuple):
     config_hash: str = ""
     replaces: tuple[Part, ...] = ()  # where given, the rows in all of these go, and no others, whatever the mode
     alone: bool = False  # no cursor is kept, so that nothing supersedes it and `since` is not looked at
+    once: str = ""  # load_id begins with it: of loads whose ids do so only one lands, the others answer with that one
 
 
 class LoadResult(NamedTuple):

@@ -15,12 +15,13 @@ import pytest
 
 from ingestion.config import parse_job
 from ingestion.errors import ConfigError
+from ingestion.loaders.iceberg.quarantine import Quarantine
 from ingestion.orchestration.build import build_definitions
 from ingestion.orchestration.io_managers import DeltaIOManager, IcebergIOManager, PostgresIOManager
 from ingestion.orchestration.partitions import parts_of
 from ingestion.orchestration.table_io import Landing, loader_of
 from ingestion.pipeline import run
-from ingestion.plugins import Part
+from ingestion.plugins import REJECTED, Load, Part, State
 
 ROWS = {"id": [1, 2, 3], "name": ["Ada", "Bo", None]}
 DAYS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-01-05")
@@ -471,3 +472,98 @@ def test_the_table_of_a_job_is_read_whatever_its_loader(project, request, monkey
     definitions = dg.Definitions.merge(build_definitions(), dg.Definitions([count]))
     result = definitions.resolve_implicit_global_asset_job_def().execute_in_process()
     assert result.output_for_node("count") == 2
+
+
+def landing_of(manager: Any, run_id: str = "run", **options: Any) -> tuple[Any, Landing]:
+    options = {**manager.loader, "write_mode": "append", **options}
+    loader = loader_of(manager.loader_type, options, dg.AssetKey(["shop", "rows"]), {})
+    return loader, Landing(loader, "shop/rows", run_id, ())
+
+
+def record_batches() -> Any:
+    return iter(pa.table(ROWS).to_batches())
+
+
+def test_a_step_that_is_tried_again_after_it_landed_appends_nothing(each):
+    loader, landing = landing_of(each)
+    first, _ = landing.land(record_batches())
+    again, _ = landing.land(record_batches())
+    assert ids(get(each, asset_of(None))) == [1, 2, 3]
+    assert (again.snapshot, again.rows_loaded, again.bytes_written) == (first.snapshot, 3, 0)
+    assert again.notes == ["an earlier try of this load had landed, so that nothing was loaded again"]
+    assert len(loader.history("shop/rows")) == 1
+    landing_of(each, "another run")[1].land(record_batches())
+    assert ids(get(each, asset_of(None))) == [1, 1, 2, 2, 3, 3]
+
+
+def test_tries_of_one_step_at_once_append_once(each):
+    _, landing = landing_of(each)
+    with ThreadPoolExecutor(4) as pool:
+        reports = [report for report, _ in pool.map(lambda _: landing.land(record_batches()), range(4))]
+    assert ids(get(each, asset_of(None))) == [1, 2, 3]
+    assert len({report.snapshot for report in reports}) == 1
+
+
+def test_rows_that_two_tries_reject_are_quarantined_once(each):
+    options = {"schema_contract": {"data_type": "quarantine"}}
+    landing_of(each, "before")[1].land(record_batches())
+    _, landing = landing_of(each, **options)
+    bad = pa.table({"id": ["4", "none"], "name": ["Di", "Ed"]})
+    for _ in range(2):
+        landing.land(iter(bad.to_batches()))
+    rejected = {**each.loader, "table": "rows__quarantine"}
+    quarantine = loader_of(each.loader_type, rejected, dg.AssetKey(["shop", "rows__quarantine"]), {})
+    assert quarantine.scan().collect().height == 2
+
+
+def test_what_a_load_on_its_way_has_rejected_is_left_where_another_lands(project):
+    """No cursor tells that it cannot land any more."""
+    _, landing = landing_of(IcebergIOManager(), schema_contract={"data_type": "quarantine"})
+    landing_of(IcebergIOManager(), "before")[1].land(record_batches())
+    row = {"stage": "load", "rule": "data_type", "reason": "no number", "source": "s", "payload": "{}"}
+    on_its_way = Load("shop/rows", "other", "other-load", State(), alone=True)
+    quarantine = Quarantine(project.iceberg("shop.rows").catalog, ("shop", "rows"), on_its_way)
+    quarantine.write(pa.RecordBatch.from_pylist([row], schema=REJECTED))
+    quarantine.land()
+    landing.land(iter(pa.table({"id": ["none"], "name": ["Ed"]}).to_batches()))
+    assert project.table("shop.rows__quarantine").num_rows == 2
+
+
+def test_a_try_finds_nothing_in_rows_that_were_taken_back(project):
+    manager = IcebergIOManager()
+    landing_of(manager, "before")[1].land(record_batches())
+    table = project.iceberg("shop.rows")
+    before = table.current_snapshot().snapshot_id
+    _, landing = landing_of(manager)
+    landing.land(record_batches())
+    project.iceberg("shop.rows").manage_snapshots().set_current_snapshot(before).commit()
+    landing.land(record_batches())
+    assert ids(project.table("shop.rows")) == [1, 1, 2, 2, 3, 3]
+
+
+def test_a_run_that_carries_on_a_failed_one_appends_what_that_left_out_alone(each):
+    """The step landed, but its run never learned of it; the rows of a run that succeeded are appended again."""
+    appended = asset_of(pa.table(ROWS), metadata={"loader": {"write_mode": "append"}})
+
+    @dg.asset(deps=[appended], key_prefix="shop")
+    def failing() -> None:
+        raise ValueError
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        failed = put_again(each, [appended, failing], instance, None, ok=False)
+        put_again(each, [appended], instance, failed.run_id)
+        carried = put_again(each, [appended], instance, failed.run_id)
+        assert ids(get(each, appended)) == [1, 2, 3]
+        put_again(each, [appended], instance, carried.run_id)
+    assert ids(get(each, appended)) == [1, 1, 2, 2, 3, 3]
+
+
+def put_again(
+    manager: Any, assets: list[Any], instance: dg.DagsterInstance, parent: str | None, *, ok: bool = True
+) -> dg.ExecuteInProcessResult:
+    tags = {"dagster/parent_run_id": parent, "dagster/root_run_id": parent} if parent else {}
+    defs = dg.Definitions(assets, resources={"io_manager": manager})
+    job = defs.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    assert result.success == ok
+    return result

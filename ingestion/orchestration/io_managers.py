@@ -12,6 +12,7 @@ from pydantic import Field
 from ingestion.config import find_job
 from ingestion.errors import ConfigError
 from ingestion.loaders.tables import TableLoader
+from ingestion.orchestration.again import carried_on
 from ingestion.orchestration.alerts import alert_zero_records
 from ingestion.orchestration.failures import failures_told, told_at_once
 from ingestion.orchestration.forms import batches_of, form_named
@@ -78,7 +79,8 @@ class LoaderIOManager(dg.ConfigurableIOManager):
         with told_at_once():
             loader = loader_of(self.loader_type, self._options(), key, metadata)
             parts = _parts(context, loader, metadata)
-            return Landing(loader, key.to_user_string(), context.run_id, parts).land(batches_of(value))
+            effort = carried_on(context.run_id)
+            return Landing(loader, key.to_user_string(), context.run_id, parts, effort).land(batches_of(value))
 
     def _read(self, context: dg.InputContext) -> Any:
         upstream = context.upstream_output

@@ -1,5 +1,6 @@
 """Assets of any code location and their tables: which table an asset has, and how its rows land there."""
 
+import hashlib
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,19 +82,33 @@ class Landing:
     run_id: str
     parts: Sequence[Part]  # of a partitioned asset
 
+    effort: str = ""  # what tries of the same work have in common; the run where it is not given
+
     max_bad_rows: int | None = None
     max_bad_ratio: float = 0.05
 
     def land(self, rows: Iterator[pa.RecordBatch]) -> tuple[RunReport, pa.RecordBatch | None]:
-        """Land *rows* in one commit; what was done, and the first rows."""
-        report = RunReport(self.asset, self.run_id, uuid.uuid4().hex, datetime.now(timezone.utc))
+        """Land *rows* in one commit, or find that another try has landed them; what was done, and the first rows."""
+        once = self._once()
+        report = RunReport(self.asset, self.run_id, once + uuid.uuid4().hex, datetime.now(timezone.utc))
         first: list[pa.RecordBatch] = []
         started = time.perf_counter()
         state = self.loader.state(self.asset)
-        load = Load(self.asset, self.run_id, report.load_id, State(), replaces=self._replaced(), alone=True)
+        replaced = self._replaced()
+        load = Load(self.asset, self.run_id, report.load_id, State(), replaces=replaced, alone=True, once=once)
         result = self.loader.load(load, self._stages(rows, state.schema, report, first))
         record(report, result, time.perf_counter() - started)
         return report, first[0] if first else None
+
+    def _once(self) -> str:
+        """What a load id begins with, so that a try after a lost reply finds what landed.
+
+        Only appended rows would be there twice; to overwrite or merge again lands what the newest try has.
+        """
+        if self.loader.write_mode != "append":
+            return ""
+        said = repr((self.effort or self.run_id, self.asset, self.parts))
+        return f"{hashlib.sha256(said.encode()).hexdigest()[:32]}-"
 
     def _replaced(self) -> tuple[Part, ...]:
         """Merging and appending are asked for in so many words, and do as they always do."""

@@ -29,7 +29,7 @@ from ingestion.plugins import Landed, RolledBack
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-__all__ = ["landed", "rolled_back"]
+__all__ = ["landed", "rolled_back", "tried"]
 
 _HARMLESS = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "RESTORE", "SET TBLPROPERTIES", "ADD COLUMN"})
 """Operations that change no row, and restores, whose work is undone along with the rest."""
@@ -38,6 +38,13 @@ _HARMLESS = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "RESTORE", "SET
 def landed(place: Place, table: "DeltaTable") -> list[Landed]:
     """The loads that are in the present rows of *table*, newest first, as far as its log goes."""
     return [_landed(item) for item in _present(place, table) if LOAD in item]
+
+
+def tried(place: Place, table: "DeltaTable", once: str) -> int | None:
+    """The version that holds a load whose id begins with *once*, as far as the log goes."""
+    return next(
+        (int(item["version"]) for item in _present(place, table) if str(item.get(LOAD, "")).startswith(once)), None
+    )
 
 
 def rolled_back(place: Place, table: "DeltaTable", job: str, run_id: str, name: str) -> RolledBack:

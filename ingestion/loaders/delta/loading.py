@@ -9,13 +9,14 @@ import pyarrow as pa
 
 from ingestion.errors import DataError, Superseded
 from ingestion.loaders.delta.commit import Change, Landing
+from ingestion.loaders.delta.history import tried
 from ingestion.loaders.delta.jobs import CURSOR, Entry, app_id, entry_of, keep, next_number, restored, shown
 from ingestion.loaders.delta.layout import check_layout, with_columns, with_features, with_properties
 from ingestion.loaders.delta.place import translated
 from ingestion.loaders.delta.plan import Plan, columns_of
 from ingestion.loaders.delta.quarantine import Quarantine
 from ingestion.loaders.delta.rows import Rows
-from ingestion.loaders.tables.options import DELETED_AT
+from ingestion.loaders.tables.options import DELETED_AT, TRIED_BEFORE
 from ingestion.plugins import Batch, Cursor, Load, LoadResult
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class Loading:
         except _Nothing:
             self._rows.tidy()
             return self._result(self._table, None, started)
+        except _TriedBefore as found:
+            self._take_back()
+            return self._result(self._place.open(), found.version, started)._replace(
+                files=0, bytes_written=0, added=(), notes=(TRIED_BEFORE,)
+            )
         self._rows.tidy()
         self._quarantine.clean(self._place, table)
         return self._result(table, version, started)
@@ -121,6 +127,7 @@ class Loading:
     def _prepare(self, table: "DeltaTable | None") -> Change:
         """The change on what the table is now; raises Superseded where it may not be made."""
         load = self._load
+        self._refuse_twice(table)
         entry = entry_of(self._place, table, load.job) if table is not None else Entry()
         if not load.alone and entry.load_id != load.since.load_id:
             raise Superseded(
@@ -140,6 +147,14 @@ class Loading:
         if not load.alone:
             self._keep(change, table, entry)
         return change
+
+    def _refuse_twice(self, table: "DeltaTable | None") -> None:
+        """Each time in the whole log: a restore may have taken back what was found before."""
+        if table is None or not self._load.once:
+            return
+        version = tried(self._place, table, self._load.once)
+        if version is not None:
+            raise _TriedBefore(version)
 
     def _keep(self, change: Change, table: "DeltaTable | None", entry: Entry) -> None:
         """Have the job's state in a file that the commit points to."""
@@ -186,3 +201,11 @@ class Loading:
 
 class _Nothing(Exception):
     """There turned out to be nothing to commit."""
+
+
+class _TriedBefore(Exception):
+    """Another try of the load has landed."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(str(version))
+        self.version = version

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ingestion.errors import IngestionError, OutcomeUnknown
 from ingestion.loaders.iceberg.catalog import find_table, translated
 from ingestion.loaders.iceberg.failures import refused
-from ingestion.loaders.iceberg.history import find_load
+from ingestion.loaders.iceberg.history import find_load, find_try
 from ingestion.loaders.iceberg.writer import remove
 from ingestion.secrets import redact
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table, Transaction
+    from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.snapshots import Snapshot
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
@@ -54,6 +55,7 @@ class Landing:
     identifier: tuple[str, ...]
     load_id: str
     stage: "Callable[[Table | None], tuple[Transaction, _SnapshotProducer[Any]]]"  # raises when it must not land
+    once: str = ""  # of loads whose ids begin with this one lands, which may be another
     _sent: "list[tuple[_SnapshotProducer[Any], object]]" = field(default_factory=list)
 
     def land(self) -> "tuple[Table, Snapshot]":
@@ -67,12 +69,15 @@ class Landing:
             except Exception as error:  # noqa: BLE001 - the outcome is unknown until the catalog answers, whatever ails it
                 last = error
                 continue
-            won = find_load(table.metadata, self.load_id) if table is not None else None
+            won = self._found(table.metadata) if table is not None else None
             if table is not None and won is not None:
                 self._tidy(table, keep=won.snapshot_id)
                 return table, won
             last = self._attempt(table)
         raise self._unknown(last)
+
+    def _found(self, metadata: "TableMetadata") -> "Snapshot | None":
+        return find_load(metadata, self.load_id) or find_try(metadata, self.once)
 
     def _attempt(self, table: "Table | None") -> Exception | None:
         """One request; what it raised says nothing about whether it landed."""

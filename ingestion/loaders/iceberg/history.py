@@ -29,6 +29,7 @@ __all__ = [
     "all_entries",
     "entry_of",
     "find_load",
+    "find_try",
     "in_summary",
     "is_root",
     "known_since",
@@ -82,6 +83,12 @@ def rows_of(table: "Table | None") -> int | None:
 def find_load(metadata: "TableMetadata", load_id: str) -> "Snapshot | None":
     """The snapshot that landed *load_id*."""
     return next((item for item in metadata.snapshots if in_summary(item, LOAD) == load_id), None)
+
+
+def find_try(metadata: "TableMetadata", once: str) -> "Snapshot | None":
+    """The snapshot that the present rows come from and whose load id begins with *once*, where that says anything."""
+    tries = (item for item in lineage(metadata) if (in_summary(item, LOAD) or "").startswith(once))
+    return next(tries, None) if once else None
 
 
 def entry_of(metadata: "TableMetadata", job: str, io: "FileIO") -> Entry:

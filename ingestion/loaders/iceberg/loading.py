@@ -25,6 +25,7 @@ from ingestion.loaders.iceberg.history import (
 from ingestion.loaders.iceberg.quarantine import Quarantine
 from ingestion.loaders.iceberg.target import Target
 from ingestion.loaders.iceberg.types import file_schema
+from ingestion.loaders.tables.options import TRIED_BEFORE
 from ingestion.plugins import Batch, Cursor, Load, LoadResult
 
 if TYPE_CHECKING:
@@ -94,8 +95,11 @@ class Loading:
         self._quarantine.land()
         self._quarantine.survey()
         self._kept = stored(self._cursor, self._cursor_folder(), self._load.load_id, self._target.home.io)
-        table, snapshot = self._target.land(self._refuse_if_superseded, self._stage)
-        self._quarantine.clean(table.metadata)
+        table, snapshot = self._target.land(self._refuse_if_superseded, self._stage, self._load.once)
+        if self._target.tried_before:
+            self._quarantine.abort()
+        else:
+            self._quarantine.clean(table.metadata)
         return self._result(table, snapshot, started)
 
     def _has_something_to_say(self) -> bool:
@@ -179,7 +183,7 @@ class Loading:
             table_rows=rows_of(table or target.found),
             removed=target.removed,
             changes=target.changes,
-            notes=target.notes,
+            notes=(TRIED_BEFORE,) if target.tried_before else target.notes,
         )
 
 

@@ -81,6 +81,8 @@ class Quarantine:
         Once it has landed, none of them can any more: their compare-and-set fails. A load that comes to
         be seen only later may have begun after that landing, and be sound.
         """
+        if self._load.alone:
+            return
         with translated(f"table {'.'.join(self._identifier)}"):
             table = find_table(self._catalog, self._identifier)
         if table is None:

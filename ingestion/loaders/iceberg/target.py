@@ -40,6 +40,7 @@ class Target:
         self.rows = 0
         self.files: list[DataFile] = []
         self.landed = False
+        self.tried_before = False  # another try of the load had landed, and this one did not
         self.in_doubt = False  # a request is on its way, or was lost: nothing that it refers to may be deleted
         self._catalog = catalog
         self._load_id = load_id
@@ -149,8 +150,13 @@ class Target:
         """Stop; remove the files unless a commit refers to them or may do so."""
         self._writer.abort(keep=self.landed or self.in_doubt)
 
-    def land(self, expect: "Callable[[Table | None], None]", stage: "Stage") -> "tuple[Table, Snapshot]":
-        """Commit the files by *stage* unless *expect* objects, in the table's newest state."""
+    def land(
+        self, expect: "Callable[[Table | None], None]", stage: "Stage", once: str = ""
+    ) -> "tuple[Table, Snapshot]":
+        """Commit the files by *stage* unless *expect* objects, in the table's newest state.
+
+        Where a load whose id begins with *once* has landed it is that one which is given, and nothing is committed.
+        """
 
         def staged(table: "Table | None") -> "tuple[Transaction, _SnapshotProducer[Any]]":
             expect(table)
@@ -163,12 +169,13 @@ class Target:
             return transaction, producer
 
         try:
-            table, snapshot = Landing(self._catalog, self.identifier, self._load_id, staged).land()
+            table, snapshot = Landing(self._catalog, self.identifier, self._load_id, staged, once).land()
         except NotSent as error:
             self.in_doubt = not error.safe
             raise error.reason from error.reason.__cause__
-        self.landed, self.in_doubt = True, False
-        self._keep_only(self._used.get(snapshot.snapshot_id, self.files), table)
+        self.tried_before = snapshot.snapshot_id not in self._used
+        self.landed, self.in_doubt = not self.tried_before, False
+        self._keep_only(self._used.get(snapshot.snapshot_id, ()), table)
         return table, snapshot
 
     def stage(self, transaction: "Transaction", summary: dict[str, str]) -> "_SnapshotProducer[Any]":

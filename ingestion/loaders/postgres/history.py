@@ -82,6 +82,12 @@ class History:
         """Whether that load was committed."""
         return bool(self._session.one(f"SELECT 1 FROM {self.sql} WHERE load_id = $1", load_id))  # noqa: S608 - quoted
 
+    def tried(self, once: str) -> int | None:
+        """The number of the load that counts and whose id begins with *once*."""
+        statement = f"SELECT id FROM {self.sql} WHERE table_name = $1 AND current AND starts_with(load_id, $2)"  # noqa: S608
+        found = self._session.one(statement, self._table, once)
+        return int(found) if found is not None else None
+
     def forget(self) -> None:
         """Let what was loaded before count no more, the table being a new one."""
         statement = f"UPDATE {self.sql} SET current = false WHERE table_name = $1 AND current"  # noqa: S608 - quoted

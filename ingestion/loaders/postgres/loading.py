@@ -15,6 +15,7 @@ from ingestion.loaders.postgres.quarantine import Quarantine
 from ingestion.loaders.postgres.session import CommitUnclear, Session, opened, quoted
 from ingestion.loaders.postgres.table import Found, ensure_schema, find
 from ingestion.loaders.postgres.target import Target
+from ingestion.loaders.tables.options import TRIED_BEFORE
 from ingestion.plugins import Batch, Cursor, Load, LoadResult
 
 if TYPE_CHECKING:
@@ -116,6 +117,9 @@ class Loading:
             session.wait_for_turn(*table)
         session.wait_for_turn(*table, self._load.job)
         before = find(session, *table)
+        if (number := self._tried(before)) is not None:
+            session.rollback()
+            return self._result(before, number, started)._replace(bytes_written=0, added=(), notes=(TRIED_BEFORE,))
         self._refuse_if_superseded(before)
         if before is None:
             self._history.forget()
@@ -130,6 +134,10 @@ class Loading:
         after = find(session, *table)
         self._commit()
         return self._result(after, number, started)
+
+    def _tried(self, before: Found | None) -> int | None:
+        """The number of the load that is in the table in this one's place."""
+        return self._history.tried(self._load.once) if before is not None and self._load.once else None
 
     def _picks_rows(self) -> bool:
         """Whether there are rows of which one per key is to be found."""

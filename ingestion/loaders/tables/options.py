@@ -15,10 +15,13 @@ from ingestion.plugins import Batch, Loader, Model, Part
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["DELETED_AT", "Columns", "SchemaContract", "TableLoader", "WriteMode"]
+__all__ = ["DELETED_AT", "TRIED_BEFORE", "Columns", "SchemaContract", "TableLoader", "WriteMode"]
 
 DELETED_AT = "_deleted_at"
 """When a row was found missing in a full load (delete_missing: soft); null while it is there. UTC, microseconds."""
+
+TRIED_BEFORE = "an earlier try of this load had landed, so that nothing was loaded again"
+"""What a load says of itself where `Load.once` kept it from landing."""
 
 _ALIASES = {"replace": "overwrite", "upsert": "merge"}
 _FOR_KEYS = ("merge_keys", "order_by", "delete_column", "delete_missing", "merge_strategy", "on_conflict")
