@@ -2,13 +2,17 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as t
 
 from ingestion.plugins import REJECTED, Origin
 
 __all__ = ["as_payload", "concat", "reject"]
+
+_LISTS = (t.is_list, t.is_large_list, t.is_fixed_size_list, t.is_list_view, t.is_large_list_view)
 
 
 def as_payload(records: pa.RecordBatch) -> pa.Array:
@@ -25,15 +29,41 @@ def as_payload(records: pa.RecordBatch) -> pa.Array:
 def _jsonable(column: pa.Array) -> pa.Array:
     """The column as JSON can hold it; polars panics at bytes and wide decimals, and drops NaN and infinities."""
     dtype = column.type
-    if pa.types.is_floating(dtype) and pc.all(pc.is_finite(column)).as_py() is False:
+    if t.is_floating(dtype) and pc.all(pc.is_finite(column)).as_py() is False:
         return pc.cast(column, pa.string())
-    if pa.types.is_decimal256(dtype):
-        return pc.cast(column, pa.string())
-    if pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype) or pa.types.is_fixed_size_binary(dtype):
-        return pa.array(
-            [None if value is None else b64encode(value).decode() for value in column.to_pylist()], pa.string()
-        )
-    return column
+    if t.is_dictionary(dtype):
+        return _jsonable(pc.cast(column, dtype.value_type))
+    if t.is_map(dtype):
+        return _jsonable(pc.cast(column, pa.list_(pa.struct([("key", dtype.key_type), ("value", dtype.item_type)]))))
+    if isinstance(dtype, pa.BaseExtensionType) and dtype != pa.uuid():
+        return _jsonable(column.storage)
+    if t.is_nested(dtype):
+        return _nested(column)
+    return column if _is_plain(dtype) else pa.array(map(_text, column.to_pylist()), pa.string())
+
+
+def _nested(column: pa.Array) -> pa.Array:
+    dtype = column.type
+    if t.is_struct(dtype) and dtype.num_fields:
+        values = [_jsonable(values) for values in column.flatten()]
+        return pa.StructArray.from_arrays(values, [field.name for field in dtype], mask=column.is_null())
+    if not any(check(dtype) for check in _LISTS):
+        return pa.array(map(_text, column.to_pylist()), pa.string())
+    ends = pc.cumulative_sum(pc.fill_null(pc.cast(pc.list_value_length(column), pa.int64()), 0))
+    starts = pa.concat_arrays([pa.array([0], pa.int64()), ends])
+    return pa.LargeListArray.from_arrays(starts, _jsonable(column.flatten()), mask=column.is_null())
+
+
+def _is_plain(dtype: pa.DataType) -> bool:
+    checks = (t.is_null, t.is_boolean, t.is_integer, t.is_floating, t.is_string, t.is_large_string, t.is_string_view)
+    times = (t.is_date, t.is_time, t.is_timestamp, t.is_duration)
+    return any(check(dtype) for check in (*checks, *times)) or (t.is_decimal(dtype) and dtype.bit_width <= 128)
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def reject(

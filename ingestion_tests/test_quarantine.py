@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from decimal import Decimal
+from uuid import UUID
 
 import pyarrow as pa
 import pytest
@@ -25,6 +26,22 @@ VALUES = [
     (pa.array([[1], []]), [[1], []]),
     (pa.array([{"a": 1}, {"a": None}]), [{"a": 1}, {"a": None}]),
     (pa.nulls(2), [None, None]),
+    (pa.array([b"\xff", b""], pa.binary_view()), ["/w==", ""]),
+    (pa.array([b"\xff", b""]).dictionary_encode(), ["/w==", ""]),
+    (pa.array([UUID(int=1).bytes, UUID(int=2).bytes], pa.uuid()), [str(UUID(int=1)), str(UUID(int=2))]),
+    (pa.array([{"a": b"\xff"}, {"a": None}]), [{"a": "/w=="}, {"a": None}]),
+    (pa.array([[b"\xff", None], []]), [["/w==", None], []]),
+    (pa.array([[b"a"], [b"b"]], pa.list_(pa.binary(), 1)), [["YQ=="], ["Yg=="]]),
+    (
+        pa.array([[{"a": [b"\xff"]}], [None]], pa.list_view(pa.struct({"a": pa.list_(pa.binary())}))),
+        [[{"a": ["/w=="]}], [None]],
+    ),
+    (
+        pa.array([[("a", b"\xff")], []], pa.map_(pa.string(), pa.binary())),
+        [[{"key": "a", "value": "/w=="}], []],
+    ),
+    (pa.array([[float("nan")], [float("inf"), 1.5]]), [["nan"], ["inf", "1.5"]]),
+    (pa.array([(1, 2, 3)] * 2, pa.month_day_nano_interval()), [str(pa.MonthDayNano([1, 2, 3]))] * 2),
 ]
 
 
@@ -32,6 +49,7 @@ VALUES = [
 def test_a_payload_holds_every_type_and_its_nulls(column, expected):
     records = pa.record_batch({"v": pa.concat_arrays([column, pa.nulls(1, column.type)])})
     assert [json.loads(row)["v"] for row in as_payload(records).to_pylist()] == [*expected, None]
+    assert [json.loads(row)["v"] for row in as_payload(records.slice(1)).to_pylist()] == [expected[1], None]
 
 
 def test_rows_without_columns_have_empty_payloads():
