@@ -12,6 +12,7 @@ from datetime import date, datetime, time, timezone
 from typing import Any
 from uuid import UUID
 
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -62,6 +63,22 @@ def test_equal_rows_of_one_source_are_one_row() -> None:
     row = {"id": 1, "list": [1.5, math.nan], "struct": {"x": None}, "amount": decimal.Decimal("1.10")}
     (found,) = chosen([("a", [row, row]), ("a", [row])])
     assert repr(found) == repr(row)
+
+
+@pytest.mark.parametrize("order_by", [[], ["at"]], ids=["by arrival", "by a column"])
+def test_keys_that_share_a_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch, order_by: list[str]) -> None:
+    monkeypatch.setattr(
+        pl.DataFrame, "hash_rows", lambda frame: pl.repeat(7, frame.height, dtype=pl.UInt64, eager=True)
+    )
+    first = [{"id": number, "at": 100 - number} for number in (1, 2, 3)]
+    second = [{"id": number, "at": 100 - number} for number in (2, 3, 4)]
+    assert chosen([("a", first), ("b", second)], order_by) == [first[0], *second]
+
+
+def test_the_row_that_a_refusal_names_is_the_first_that_arrived() -> None:
+    rows = [{"id": number, "v": 0} for number in (8, 5, 9, 1)]
+    with pytest.raises(DataError, match="the key id=5 comes twice in a with different values in column 'v'"):
+        chosen([("a", rows), ("b", [{"id": 8, "v": 1}]), ("a", [{"id": 5, "v": 1}, {"id": 9, "v": 1}])])
 
 
 @pytest.mark.parametrize("limit", [SMALL, 1 << 20], ids=["on disk", "in memory"])

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -14,7 +17,11 @@ __all__ = ["SOURCE", "Choice", "frame_of"]
 SOURCE = "\0source"
 """The column by which rows of one source are known: an index into the sources' names. It is never stored."""
 
+Places: TypeAlias = npt.NDArray[np.integer[npt.NBitBase]]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
 _ROW = "row"
+_CODE = "code"
 _OURS = frozenset({SOURCE, RUN_ID, INGESTED_AT})  # may differ between rows that are equal
 _SHOWN = 60  # characters of a value in a message
 
@@ -43,40 +50,48 @@ class Choice:
         Raises DataError for two different rows with the same key in one source.
         """
         keys = frame_of(rows, self.keys)
-        if keys.hash_rows().n_unique() == keys.height:  # equal keys have equal hashes: none comes twice
+        codes = keys.hash_rows()
+        if codes.n_unique() == keys.height:  # equal keys have equal hashes: none comes twice
             return rows
-        twice = keys.is_duplicated()
-        rivals = keys.with_row_index(_ROW).filter(twice)
+        rivals = self._rivals(rows, codes)
+        if rivals.differ_in(keys):
+            rivals = self._rivals(rows, _exact(keys))
         if not self.order_by:
             self._compare(rows, rivals, sources)
-        winners = self._ordered(rows, rivals).unique(subset=keys.columns, keep="last")[_ROW]
-        stays = pl.DataFrame({"alone": ~twice}).with_row_index(_ROW)
-        chosen = stays.select(pl.col("alone") | pl.col(_ROW).is_in(winners.implode()))
-        return rows.filter(chosen.to_series().to_arrow())
+        stays = np.ones(rows.num_rows, np.bool_)
+        stays[rivals.before] = False
+        return rows.filter(pa.array(stays))
 
-    def _ordered(self, rows: pa.Table, rivals: pl.DataFrame) -> pl.DataFrame:
+    def _rivals(self, rows: pa.Table, codes: pl.Series) -> "_Rivals":
+        frame = pl.DataFrame({_CODE: codes}).with_row_index(_ROW)
+        if self.order_by:
+            frame = self._ordered(rows, frame.filter(codes.is_duplicated()))
+        frame = frame.sort(_CODE, maintain_order=True)
+        code, row = frame[_CODE].to_numpy(), frame[_ROW].to_numpy()
+        same = np.flatnonzero(code[1:] == code[:-1])
+        return _Rivals(row[same], row[same + 1])
+
+    def _ordered(self, rows: pa.Table, frame: pl.DataFrame) -> pl.DataFrame:
         """Those that win behind those that lose to them."""
-        if not self.order_by:
-            return rivals
         order = frame_of(rows, self.order_by)
         order.columns = [f"by{name}" for name in order.columns]
-        worth = order.select(pl.all().gather(rivals[_ROW]))
-        return rivals.hstack(worth.get_columns()).sort([*order.columns, _ROW], nulls_last=False)
+        worth = order.select(pl.all().gather(frame[_ROW]))
+        # Stable, so that the later of equals is behind; by the key only afterwards, as that is two to three times as
+        # fast as by both at once.
+        found = frame.hstack(worth.get_columns()).sort(order.columns, nulls_last=False, maintain_order=True)
+        return found.select(_ROW, _CODE)
 
-    def _compare(self, rows: pa.Table, rivals: pl.DataFrame, sources: Sequence[str]) -> None:
-        keys = rivals.columns[1:]
-        source = pl.Series(pl.from_arrow(rows.column(SOURCE)))
-        pairs = rivals.with_columns(before=pl.col(_ROW).shift(1).over(keys)).drop_nulls("before")
-        pairs = pairs.filter(source.gather(pairs[_ROW]) == source.gather(pairs["before"]))
-        if not pairs.height:
+    def _compare(self, rows: pa.Table, rivals: "_Rivals", sources: Sequence[str]) -> None:
+        source = rows.column(SOURCE).to_numpy()
+        pairs = rivals.among(source[rivals.before] == source[rivals.after])
+        if not len(pairs.after):
             return
         for name in rows.column_names:
             if name in _OURS or name in self.keys:
                 continue
-            values = pl.Series(pl.from_arrow(_decoded(rows.column(name))))
-            differ = values.gather(pairs[_ROW]).ne_missing(values.gather(pairs["before"])).arg_true()
-            if differ.len():
-                place = int(pairs[_ROW][int(differ[0])])
+            differ = pairs.differ(frame_of(rows, [name]).to_series())
+            if differ.any():
+                place = int(pairs.after[differ].min())
                 raise self._refusal(rows.slice(place, 1), name, sources)
 
     def _refusal(self, row: pa.Table, column: str, sources: Sequence[str]) -> DataError:
@@ -87,6 +102,30 @@ class Choice:
             f"values in column {column!r}; set loader.order_by to the column that says which row is newer, or leave "
             f"one of them out by transformer.deduplicate"
         )
+
+
+class _Rivals(NamedTuple):
+    """Rows with the same key as pairs of neighbours: all but the last of each key lose."""
+
+    before: Places
+    after: Places
+
+    def among(self, chosen: Mask) -> "_Rivals":
+        """Those pairs that are *chosen*."""
+        return _Rivals(self.before[chosen], self.after[chosen])
+
+    def differ(self, values: pl.Series) -> Mask:
+        """For each pair whether its rows have different *values*."""
+        return values.gather(self.before).ne_missing(values.gather(self.after)).to_numpy()
+
+    def differ_in(self, keys: pl.DataFrame) -> bool:
+        """Whether different keys were taken for one."""
+        return any(self.differ(values).any() for values in keys)
+
+
+def _exact(keys: pl.DataFrame) -> pl.Series:
+    """A number for each row, the same for equal keys alone."""
+    return keys.select(pl.struct(pl.all()).rank("dense")).to_series()
 
 
 def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
