@@ -74,7 +74,8 @@ class DeltaLoader(TableLoader):
     partition_by: list[Annotated[str, BeforeValidator(_column, json_schema_input_type=str | dict[str, str])]] = []
     """Columns by whose values a new table's files are kept apart; an empty text is null there."""
     overwrite_scope: Literal["table", "partitions"] = "table"
-    """What write_mode overwrite replaces: the whole table, or the partitions that the rows are in."""
+    """What write_mode overwrite replaces: the whole table, or the partitions that the rows are in. A row that
+    delete_column deletes is in none: a partition with no other row in the load stays as it is."""
     target_file_size: Annotated[int, BeforeValidator(_bytes, json_schema_input_type=int | str), Field(ge=1 << 20)] = (
         128 << 20
     )

@@ -73,7 +73,8 @@ class IcebergLoader(TableLoader):
     deleted in files beside those, which costs each reader a little, auto does what costs less in the long run."""
     overwrite_scope: Literal["table", "partitions"] = "table"
     """What write_mode overwrite replaces: the whole table, or exactly those partitions that the new rows fall into.
-    Rows that another job commits to these before this load does are replaced too."""
+    Rows that another job commits to these before this load does are replaced too. A row that delete_column deletes
+    falls into none: a partition with no other row in the load stays as it is."""
     partition_by: list[Annotated[PartitionField, BeforeValidator(as_field, json_schema_input_type=FieldInput)]] = []
     """Columns, or {column, transform}, by which the table's files are kept apart. Another value than the table has
     changes it for files written from now on, [] to none; left out, the table stays as it is."""

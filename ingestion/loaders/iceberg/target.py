@@ -41,6 +41,7 @@ class Target:
         self.files: list[DataFile] = []
         self.landed = False
         self.tried_before = False  # another try of the load had landed, and this one did not
+        self.settles_missing = False  # whether rows of the table that the load does not bring are to go
         self.in_doubt = False  # a request is on its way, or was lost: nothing that it refers to may be deleted
         self._catalog = catalog
         self._load_id = load_id
@@ -153,10 +154,7 @@ class Target:
     def land(
         self, expect: "Callable[[Table | None], None]", stage: "Stage", once: str = ""
     ) -> "tuple[Table, Snapshot]":
-        """Commit the files by *stage* unless *expect* objects, in the table's newest state.
-
-        Where a load whose id begins with *once* has landed it is that one which is given, and nothing is committed.
-        """
+        """Commit the files by *stage* unless *expect* objects, or *once* begins the id of a load that has landed."""
 
         def staged(table: "Table | None") -> "tuple[Transaction, _SnapshotProducer[Any]]":
             expect(table)
