@@ -6,9 +6,9 @@ What became of a request is looked up in the log by load id, never assumed.
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
-__all__ = ["Change", "Landing", "properties_of"]
+__all__ = ["Change", "Landfall", "Landing", "properties_of"]
 
 _TRIES = 60
 _FIRST_WAIT_SECONDS = 0.005
 _LONGEST_WAIT_SECONDS = 0.5
+_REQUEST = "ingestion.request"  # of one load, from 0: a lost one may land while the next is under way
 
 
 @dataclass
@@ -42,7 +43,19 @@ class Change:
     transaction: tuple[str, int] | None = None  # application and its number
     notes: Mapping[str, Any] = field(default_factory=dict)  # for the log
     configuration: Mapping[str, str] = field(default_factory=dict)  # of a table that the commit creates
-    is_empty: bool = False  # no row and no column changes
+    state_files: Sequence[str] = ()  # that the transaction's number leads to
+    is_empty: bool = False  # there is nothing to commit
+    counts: Mapping[str, int] = field(default_factory=dict)  # of rows, where it is a merge
+    older: int = 0  # rows that lost to newer ones of the table
+    added: tuple[str, ...] = ()  # columns
+    said: tuple[str, ...] = ()  # sentences for the result
+
+
+class Landfall(NamedTuple):
+    """What became of a load."""
+
+    version: int | None  # that holds it; None = there was nothing to commit
+    change: Change  # that the version made: of all that were sent, the one that landed
 
 
 @dataclass
@@ -53,51 +66,94 @@ class Landing:
     name: str
     load_id: str
     prepare: "Callable[[DeltaTable | None], Change]"  # raises when it must not land
-    in_doubt: bool = False  # a request was lost and may land yet
-    _bases: list[int] = field(default_factory=list)  # versions on which requests were sent
+    tries: int = _TRIES
+    landed: bool = False
+    _sent: list[tuple[int, Change]] = field(default_factory=list)  # requests, and the versions they were sent on
+    _open: set[int] = field(default_factory=set)  # those of them that may land yet
 
-    def land(self) -> "tuple[DeltaTable, int]":
-        """The table and its version that holds the load; raises OutcomeUnknown after many tries."""
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a request was lost and may land yet, or has."""
+        return bool(self._open) and not self.landed
+
+    def land(self) -> Landfall:
+        """What landed; raises OutcomeUnknown where a request was lost and many tries do not tell what became of it."""
         last: Exception | None = None
-        for attempt in range(_TRIES):
+        for attempt in range(self.tries):
             if attempt:
                 time.sleep(random.uniform(0, min(_FIRST_WAIT_SECONDS * 2**attempt, _LONGEST_WAIT_SECONDS)))  # noqa: S311 - jitter
-            try:
-                table = self.place.open()
-                found = self._found()
-                if table is not None and found is not None:
-                    self.in_doubt = False
-                    return table, found
-                # What was sent on a version that others have passed meanwhile cannot land any more.
-                self.in_doubt = any(base >= _version(table) for base in self._bases)
-                change = self.prepare(table)
-                self._send(table, change)
-            except IngestionError:
-                raise
-            except Exception as error:  # noqa: BLE001 - conflict, lost reply, or no way at all: told apart here
-                self._raise_if_hopeless(error)
-                last = error
+            found = self._attempt()
+            if isinstance(found, Landfall):
+                return found
+            last = found
         raise self._unknown(last)
 
-    def _found(self) -> int | None:
-        """The version that holds the load: the next one after one of those that it was sent on, or none."""
-        versions = (base + 1 for base in self._bases)
-        return next((at for at in versions if (commit_at(self.place, at) or {}).get(LOAD) == self.load_id), None)
+    def _attempt(self) -> Landfall | Exception:
+        """Find an earlier request, or make one; gives the error where another attempt may go better."""
+        try:
+            table = self.place.open()
+            found = self._found(table)
+        except Exception as error:
+            if not self.in_doubt:
+                raise
+            return error
+        if found is not None:
+            return found
+        change = self._planned(table)
+        if isinstance(change, Exception):
+            return change
+        return Landfall(None, change) if change.is_empty else self._send(table, change)
 
-    def _send(self, table: "DeltaTable | None", change: Change) -> None:
-        self._bases.append(_version(table))
-        self.in_doubt = True
-        _commit(self.place, table, change, self.load_id)
+    def _found(self, table: "DeltaTable | None") -> Landfall | None:
+        """What the log has of the requests that were sent."""
+        for number in self._open:
+            base, change = self._sent[number]
+            said = commit_at(self.place, base + 1) or {}
+            if said.get(LOAD) == self.load_id and said.get(_REQUEST) == number:
+                self.landed = True
+                return Landfall(base + 1, change)
+        # What was sent on a version that others have passed meanwhile cannot land any more.
+        self._open = {number for number in self._open if self._sent[number][0] >= _version(table)}
+        return None
 
-    def _raise_if_hopeless(self, error: Exception) -> None:
+    def _planned(self, table: "DeltaTable | None") -> Change | Exception:
+        """The change, or what kept it from being made this time: a version of its own that came too late."""
+        from deltalake.exceptions import DeltaError
+
+        try:
+            return self.prepare(table)
+        except IngestionError:
+            raise
+        except DeltaError as error:
+            return self._passing(error)
+        except Exception as error:
+            if not self.in_doubt:
+                raise
+            raise self._unknown(error) from error
+
+    def _send(self, table: "DeltaTable | None", change: Change) -> Landfall | Exception:
+        """Make one request; gives the error where it was overtaken, or its answer is lost."""
+        number, base = len(self._sent), _version(table)
+        self._sent.append((base, change))
+        self._open.add(number)
+        try:
+            _commit(self.place, table, change, {LOAD: self.load_id, _REQUEST: number})
+        except Exception as error:  # noqa: BLE001 - conflict, lost reply, or no way at all: told apart here
+            try:
+                return self._passing(error)
+            except ConfigError:
+                self._open.discard(number)  # refused, so it is not on its way
+                raise
+        self.landed = True
+        return Landfall(base + 1, change)
+
+    def _passing(self, error: Exception) -> Exception:
+        """The error, where another try may go better; raises what it stands for where not."""
         try:
             with translated(f"table {self.name}"):
                 raise error
         except TransientError:
-            return
-        except ConfigError:
-            self.in_doubt = False  # refused, so it is not on its way
-            raise
+            return error
 
     def _unknown(self, last: Exception | None) -> IngestionError:
         try:
@@ -107,8 +163,8 @@ class Landing:
             if not self.in_doubt:
                 return error
             unknown = OutcomeUnknown(
-                f"table {self.name}: after {_TRIES} tries it is unknown whether load {self.load_id} landed ({error}); "
-                f"run again: the next run finds out, and loads nothing twice"
+                f"table {self.name}: after {self.tries} tries it is unknown whether load {self.load_id} landed "
+                f"({error}); run again: the next run finds out, and loads nothing twice"
             )
             unknown.__cause__ = last
             return unknown
@@ -126,11 +182,11 @@ def properties_of(notes: Mapping[str, Any], transaction: tuple[str, int] | None)
     return CommitProperties(custom_metadata=dict(notes), max_commit_retries=0, app_transactions=transactions)
 
 
-def _commit(place: Place, table: "DeltaTable | None", change: Change, load_id: str) -> None:
+def _commit(place: Place, table: "DeltaTable | None", change: Change, own: Mapping[str, Any]) -> None:
     """One request."""
     from deltalake.transaction import create_table_with_add_actions
 
-    properties = properties_of({**change.notes, LOAD: load_id}, change.transaction)
+    properties = properties_of({**change.notes, **own}, change.transaction)
     schema = delta_schema(change.columns, table)
     adds: list[AddAction | RemoveAction] = [file.add() for file in change.adds]
     if table is None:

@@ -1,6 +1,7 @@
 """One load: rows and the cursor land together, or neither does."""
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ingestion.errors import DataError, Superseded
-from ingestion.loaders.delta.commit import Change, Landing
+from ingestion.loaders.delta.commit import Change, Landfall, Landing
 from ingestion.loaders.delta.history import tried
 from ingestion.loaders.delta.jobs import CURSOR, Entry, app_id, entry_of, keep, next_number, restored, shown
 from ingestion.loaders.delta.layout import check_layout, with_columns, with_features, with_properties
@@ -18,6 +19,7 @@ from ingestion.loaders.delta.quarantine import Quarantine
 from ingestion.loaders.delta.rows import Rows
 from ingestion.loaders.tables.options import DELETED_AT, TRIED_BEFORE
 from ingestion.plugins import Batch, Cursor, Load, LoadResult
+from ingestion.secrets import redact
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Loading"]
 
+_log = logging.getLogger(__name__)
 _OLDER = "older row of the same key"
 
 
@@ -38,7 +41,7 @@ class Loading:
         self._name = options.name(load.job)
         self._place = options.place(load.job)
         self._cursor: Cursor = None
-        self._kept: list[str] = []  # files of the job's state, of the newest attempt
+        self._kept: list[str] = []  # files of the job's state, of all attempts
         table = self._place.open()
         check_layout(self._place, table, options, self._name)
         self._table = table
@@ -51,17 +54,15 @@ class Loading:
         self._landing = Landing(self._place, self._name, load.load_id, self._prepare)
 
     def run(self, batches: Iterator[Batch]) -> LoadResult:
-        """Land *batches* in one version; on any exception nothing of them is left."""
-        landed = False
+        """Land *batches* in one version; on any exception before it landed nothing of them is left."""
         try:
             self._consume(batches)
             with translated(f"table {self._name}"):
-                result = self._land()
-            landed = True
-            return result
+                return self._land()
+        except BaseException:
+            self._take_back()
+            raise
         finally:
-            if not landed:
-                self._take_back()
             self._rows.close()
 
     def _consume(self, batches: Iterator[Batch]) -> None:
@@ -85,18 +86,33 @@ class Loading:
         self._quarantine.land()
         self._quarantine.survey()
         try:
-            table, version = self._landing.land()
-        except _Nothing:
-            self._rows.tidy()
-            return self._result(self._table, None, started)
+            landfall = self._landing.land()
         except _TriedBefore as found:
             self._take_back()
             return self._result(self._place.open(), found.version, started)._replace(
                 files=0, bytes_written=0, added=(), notes=(TRIED_BEFORE,)
             )
-        self._rows.tidy()
-        self._quarantine.clean(self._place, table)
-        return self._result(table, version, started)
+        return self._result(self._tidied(landfall), landfall.version, started, landfall.change)
+
+    def _tidied(self, landfall: Landfall) -> "DeltaTable | None":
+        """The table, after what is of no use any more was removed; a load that landed does not fail for that."""
+        change = landfall.change
+        if not self._landing.in_doubt:
+            self._rows.tidy(change.adds if self._landing.landed else ())
+            self._place.remove([path for path in self._kept if path not in change.state_files])
+        if landfall.version is None:
+            return self._table
+        table = None
+        try:
+            table = self._place.open()
+            if table is not None:
+                self._quarantine.clean(self._place, table)
+        except Exception as error:  # noqa: BLE001 - how the load went is settled, and not to be hidden by this
+            said = redact(f"{type(error).__name__}: {error}").splitlines()[0]
+            _log.warning(
+                "table %s: the load has landed, and what was to be looked after then was not: %s", self._name, said
+            )
+        return table
 
     def _refuse_emptying(self) -> None:
         options = self._options
@@ -142,9 +158,8 @@ class Loading:
             table = change_columns(table, self._rows.plan.rebased(table), load.load_id)
         change = self._rows.change(table)
         news = self._quarantine.rows or (not load.alone and self._is_new(self._cursor))
-        if change.is_empty and not news:
-            raise _Nothing
-        if not load.alone:
+        change.is_empty = change.is_empty and not news
+        if not load.alone and not change.is_empty:
             self._keep(change, table, entry)
         return change
 
@@ -162,13 +177,14 @@ class Loading:
         number = next_number(table, load.job)
         cursor = self._cursor if self._cursor is not None else restored(self._place, entry)
         version = table.version() + 1 if table is not None else 0
-        self._place.remove(self._kept)
-        self._kept = keep(self._place, load.job, Entry(load.load_id, load.run_id, None, version, number), cursor)
+        own = Entry(load.load_id, load.run_id, None, version, number)
+        change.state_files = keep(self._place, load.job, own, cursor)
+        self._kept += change.state_files
         change.transaction = (app_id(load.job), number)
         change.notes = {**change.notes, CURSOR: json.dumps(shown(cursor))}
 
     def _take_back(self) -> None:
-        if self._landing.in_doubt:
+        if self._landing.in_doubt or self._landing.landed:
             self._quarantine.leave()
             self._rows.stop()
             return
@@ -176,31 +192,30 @@ class Loading:
         self._rows.abort()
         self._place.remove(self._kept)
 
-    def _result(self, table: "DeltaTable | None", version: int | None, started: float) -> LoadResult:
+    def _result(
+        self, table: "DeltaTable | None", version: int | None, started: float, change: Change | None = None
+    ) -> LoadResult:
         rows, plan = self._rows, self._rows.plan
-        older = rows.older
-        schema = columns_of(table) if table is not None else plan.schema if plan.columns else None
+        change = change or Change(pa.schema([]), [])
+        older = rows.superseded + change.older
+        adds = change.adds if version is not None else []
         return LoadResult(
             rows=rows.given - older,
             quarantined=self._quarantine.rows,
-            files=len(rows.adds) if version is not None else 0,
-            bytes_written=sum(file.size for file in rows.adds) if version is not None else 0,
+            files=len(adds),
+            bytes_written=sum(file.size for file in adds),
             snapshot=str(version) if version is not None else None,
-            schema=schema,
+            schema=columns_of(table) if table is not None else plan.schema if plan.columns else None,
             commit_seconds=time.perf_counter() - started,
             table=self._name,
-            location=self._place.uri if table is not None else None,
-            added=rows.added if version is not None else (),
+            location=self._place.uri if table is not None or version is not None else None,
+            added=change.added if version is not None else (),
             absent=plan.absent if rows.given else (),
             table_rows=table.count() if table is not None else None,
             removed={_OLDER: older} if older else {},
-            changes=rows.changes,
-            notes=rows.notes,
+            changes=change.counts,
+            notes=change.said,
         )
-
-
-class _Nothing(Exception):
-    """There turned out to be nothing to commit."""
 
 
 class _TriedBefore(Exception):

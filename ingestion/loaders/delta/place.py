@@ -86,10 +86,13 @@ def translated(what: str) -> Iterator[None]:
     except OSError as error:
         raise _of_storage(what, error) from error
     except Exception as error:
-        raise _of_driver(what, error) from error
+        known = _of_driver(what, error)
+        if known is None:
+            raise
+        raise known from error
 
 
-def _of_driver(what: str, error: Exception) -> Exception:
+def _of_driver(what: str, error: Exception) -> IngestionError | None:
     from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError
 
     if isinstance(error, DeltaProtocolError):
@@ -101,7 +104,7 @@ def _of_driver(what: str, error: Exception) -> Exception:
         return TransientError(f"{what}: the commit failed ({_first_line(error)}); run again")
     if isinstance(error, DeltaError):
         return _of_storage(what, error)
-    return error
+    return None
 
 
 def _of_storage(what: str, error: Exception) -> IngestionError:

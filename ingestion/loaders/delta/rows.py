@@ -1,7 +1,7 @@
 """The rows of one load on their way to files, and what they do to the files of the table."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Rows"]
 
+_WRITTEN_AGAIN = "all files of the table were written again, as a column became wider"
+
 
 class Rows:
     """Takes the rows of a load; without keys they are written at once, with keys once all are there."""
@@ -36,9 +38,7 @@ class Rows:
     def __init__(self, options: "DeltaLoader", load: Load, place: Place, plan: Plan) -> None:
         self.plan = plan
         self.given = 0
-        self.adds: list[DataFile] = []  # as the newest change has them
-        self.added: tuple[str, ...] = ()
-        self.notes: tuple[str, ...] = ()
+        self._added: tuple[str, ...] = ()  # by this attempt or one before it
         self._options = options
         self._load = load
         self._place = place
@@ -52,7 +52,6 @@ class Rows:
         self._written: list[DataFile] = []  # of rows that were written at once
         self._attempts = 0
         self._sets: list[WorkingSet] = []
-        self._merge: Merge | None = None
 
     @property
     def edits(self) -> bool:
@@ -61,15 +60,9 @@ class Rows:
         return scoped or self._options.write_mode == "merge" or bool(self._load.replaces)
 
     @property
-    def older(self) -> int:
-        """Rows that were left out because another one with the same key is newer."""
-        superseded = self._keyed.superseded if self._keyed is not None else 0
-        return superseded + (self._merge.older if self._merge is not None else 0)
-
-    @property
-    def changes(self) -> Mapping[str, int]:
-        """What the merge did, if it was one."""
-        return self._merge.changes if self._merge is not None else {}
+    def superseded(self) -> int:
+        """Rows that were left out because the load has a newer one with the same key."""
+        return self._keyed.superseded if self._keyed is not None else 0
 
     def write(self, records: pa.RecordBatch, source: str) -> None:
         """Take rows; a batch without rows still brings those of its columns that have a type."""
@@ -101,28 +94,33 @@ class Rows:
         files = WorkingSet(self._place, f"{self._load.load_id}-{self._attempts}", columns, there)
         self._sets.append(files)
         replaces_all = self._options.write_mode == "overwrite" and not self.edits
+        merge = None
         if not replaces_all:
             if plan.widened:
                 files.widen()
-                self.notes = ("all files of the table were written again, as a column became wider",)
-            self._edit(files)
+            merge = self._edit(files)
         files.insert(self._written)
-        self.adds, self.added = files.adds, plan.added or self.added
+        self._added = plan.added or self._added
+        older = merge.older if merge is not None else 0
         return Change(
             columns,
             list(plan.partition_by),
             files.adds,
             files.removes,
             replaces_all or plan.widened,
-            notes=self._facts(len(files.adds)),
+            notes=self._facts(len(files.adds), older),
             configuration=self._options.table_properties,
             is_empty=table is not None and not (replaces_all or files.adds or files.removes or plan.added),
+            counts=merge.changes if merge is not None else {},
+            older=older,
+            added=self._added,
+            said=(_WRITTEN_AGAIN,) if plan.widened and not replaces_all else (),
         )
 
-    def tidy(self) -> None:
-        """Remove what attempts left that did not land."""
-        kept = {file.path for file in self.adds}
-        self._place.remove([path for path in self._paths() if path not in kept])
+    def tidy(self, kept: Iterable[DataFile]) -> None:
+        """Remove all that was written but for what landed."""
+        paths = {file.path for file in kept}
+        self._place.remove([path for path in self._paths() if path not in paths])
 
     def stop(self) -> None:
         """Stop, and leave the files: a commit may refer to them."""
@@ -140,7 +138,7 @@ class Rows:
             with contextlib.suppress(OSError):
                 self._keyed.close()
 
-    def _edit(self, files: WorkingSet) -> None:
+    def _edit(self, files: WorkingSet) -> Merge | None:
         """Change the files of the table as the mode says."""
         if self._load.replaces:
             self._empty_parts(files)
@@ -150,8 +148,10 @@ class Rows:
             found = [f for f in files.files if tuple(partition_text(f.partition[name]) for name in names) in touched]
             files.drop(found)
         elif self._options.write_mode == "merge":
-            self._merge = Merge(self._options, self._place, files, self._passes)
-            self._merge.run(self._new_writer)
+            merge = Merge(self._options, self._place, files, self._passes)
+            merge.run(self._new_writer)
+            return merge
+        return None
 
     def _empty_parts(self, files: WorkingSet) -> None:
         limits = bounds(self._load.replaces, files.columns)
@@ -204,14 +204,14 @@ class Rows:
             *(path for files in self._sets for path in files.paths),
         ]
 
-    def _facts(self, files: int) -> dict[str, object]:
+    def _facts(self, files: int, older: int) -> dict[str, object]:
         load = self._load
         return {
             "ingestion.run-id": load.run_id,
             "ingestion.job": load.job,
             "ingestion.config-hash": load.config_hash,
             "ingestion.mode": self._options.write_mode,
-            "ingestion.rows": self.given - self.older,
+            "ingestion.rows": self.given - self.superseded - older,
             "ingestion.files": files,
         }
 
