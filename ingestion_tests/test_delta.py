@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, Field, write_deltalake
+from deltalake import Schema as DeltaSchema
 from pydantic import ValidationError
 
 from ingestion.errors import ConfigError, DataError, Superseded, TransientError
@@ -492,3 +493,26 @@ def test_the_log_tells_of_each_load(loader):
     assert (found.job, found.run_id, found.mode, found.rows, found.files) == ("a", "r1", "append", 2, 1)
     assert (found.snapshot, found.cursor) == ("0", {"at": 2})
     assert abs((datetime.now(timezone.utc) - found.at).total_seconds()) < 60
+
+
+@pytest.mark.parametrize("columns", [{"n": [2], "a": [None]}, {"n": [2]}], ids=["null", "lacking"])
+@pytest.mark.parametrize("mode", ["append", "overwrite", "merge"])
+def test_a_required_column_is_never_left_empty(loader, mode, columns):
+    """The driver writes such files without a word, and other engines then fail on them."""
+    required = Field("n", "long", nullable=False), Field("a", "string", nullable=False)
+    DeltaTable.create(f"{loader.location}/d/t", DeltaSchema(required))
+    job = with_options(loader, write_mode=mode, **({"merge_keys": "n"} if mode == "merge" else {}))
+    land(job, [batch({"n": [1], "a": ["x"]})])
+    with pytest.raises(DataError, match="column 'a' is required and the data"):
+        land(job, [batch({"n": [3], "a": ["y"]}), batch({name: pa.array(v) for name, v in columns.items()})])
+    assert [(row["n"], row["a"]) for row in rows(job)] == [(1, "x")]
+    assert len(data_files(loader)) == 1
+
+
+def test_a_row_that_deletes_need_not_fill_a_required_column(loader):
+    required = Field("n", "long", nullable=False), Field("a", "string", nullable=False)
+    DeltaTable.create(f"{loader.location}/d/t", DeltaSchema(required))
+    job = with_options(loader, write_mode="merge", merge_keys="n", delete_column="gone")
+    land(job, [batch({"n": [1, 2], "a": ["x", "y"], "gone": [False, False]})])
+    land(job, [batch({"n": [1, 2], "a": [None, "z"], "gone": [True, False]})])
+    assert [(row["n"], row["a"]) for row in rows(job)] == [(2, "z")]

@@ -207,10 +207,13 @@ def test_a_required_column_becomes_optional_with_a_note(database):
     assert sorted(row["n"] for row in database.table().to_pylist()) == [1, 2, 3]
 
 
-def test_a_required_column_stays_so_where_types_are_frozen(database):
+@pytest.mark.parametrize("data", [{"n": [1]}, {"n": [1], "a": pa.nulls(1, pa.string())}], ids=["lacking", "null"])
+def test_a_required_column_stays_so_where_columns_are_frozen(database, data):
     database.ask('CREATE SCHEMA "default"; CREATE TABLE "default".t (n bigint NOT NULL, a text NOT NULL)')
     with pytest.raises(DataError, match="'a' is required"):
-        land(database.loader(schema_contract={"data_type": "freeze"}), [batch({"n": [1]})])
+        land(database.loader(schema_contract={"columns": "freeze"}), [batch(data)])
+    result = land(database.loader(schema_contract={"data_type": "freeze"}), [batch(data)])
+    assert result.notes == ("column a became optional, as the data has rows without it",)
 
 
 def test_a_column_with_a_default_gets_it(database):

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError, DataError, TransientError
 from ingestion.loaders.delta.types import DELTA, cast, word
+from ingestion.loaders.tables.admission import deletes
 from ingestion.loaders.tables.types import joined, relation, typed
 
 if TYPE_CHECKING:
@@ -106,7 +108,8 @@ class Plan:
         return self.schema
 
     def shape(self, records: pa.RecordBatch) -> pa.Table:
-        """Rows in the columns of the plan; raises DataError for a value that does not fit its column."""
+        """Rows in the columns of the plan; raises DataError for a value, or none, that does not fit its column."""
+        self._check_filled(records)
         table = pa.Table.from_batches([records])
         held = set(table.column_names)
         values = [
@@ -171,10 +174,29 @@ class Plan:
     def _check_required(self) -> None:
         for item in self.base if self.base is not None else ():
             if not item.nullable and item.name not in self.brought:
+                raise self._lacking(item.name)
+
+    def _check_filled(self, records: pa.RecordBatch) -> None:
+        """Of rows that delete nothing is stored, so that they need not fill anything."""
+        required = [item.name for item in self.base or () if not item.nullable]
+        if not required:
+            return
+        for name in self.left_out.intersection(records.schema.names):
+            records = records.filter(pc.invert(deletes(records[name])))
+        for name in required:
+            if name in records.schema.names and records[name].null_count:
                 raise DataError(
-                    f"table {self.name}: column {item.name!r} is required and the data lacks it; bring it in the "
-                    f"source or name it by transformer.column_mapping, or load into another table"
+                    f"table {self.name}: column {name!r} is required and the data has nulls in it; fill it in the "
+                    f"source or by transformer.handle_missing_values, or load into another table"
                 )
+            if records.num_rows and name not in records.schema.names:
+                raise self._lacking(name)
+
+    def _lacking(self, name: str) -> DataError:
+        return DataError(
+            f"table {self.name}: column {name!r} is required and the data lacks it; bring it in the source or name it "
+            f"by transformer.column_mapping, or load into another table"
+        )
 
     def _check_names(self, names: Sequence[str]) -> None:
         by_case: Mapping[str, str] = {name.lower(): name for name in self.columns}

@@ -81,11 +81,11 @@ class Plan:
         self.columns[name] = self._there[name].kind if name in self._there else TEXT
 
     def add_optional(self, name: str) -> None:
-        """Let a required column be null, unless its types are frozen."""
+        """Let a required column be null, unless the columns are frozen."""
         if self.frozen:
             raise DataError(
-                f"table {self.name}: column {name!r} is required and the data has rows without it; "
-                f"fill it in the transformer, or set loader.schema_contract.data_type: widen"
+                f"table {self.name}: column {name!r} is required and the data has rows without it; bring it in the "
+                f"source, or let it become optional by loader.schema_contract.columns: evolve"
             )
         self.optional.add(name)
 

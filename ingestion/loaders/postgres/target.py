@@ -39,7 +39,7 @@ class Target:
         self._options = options
         found = find(session, *table)
         due = renames(found, options.rename_from, ".".join(table))
-        frozen = options.schema_contract.data_type == "freeze"
+        frozen = options.schema_contract.columns == "freeze"
         self.found = found.renamed(due) if found is not None else None
         self.plan = Plan(".".join(table), self.found, due, frozen)
         self.stage = Home("", f"_ingestion_{load.load_id[:16]}")

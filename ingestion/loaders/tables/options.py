@@ -48,7 +48,8 @@ class SchemaContract(Model):
 
     columns: Literal["evolve", "freeze", "discard_value", "quarantine"] = "evolve"
     """A column that the table lacks: evolve adds it, freeze fails the run, discard_value leaves the column out,
-    quarantine rejects the rows that have a value in it."""
+    quarantine rejects the rows that have a value in it. A column that the table requires, and that the data lacks or
+    has nulls in, becomes optional, with a note; freeze fails the run there, too. On Delta it always fails."""
     data_type: Literal["widen", "freeze", "quarantine"] = "widen"
     """A value that does not fit its column's type: widen makes the column wider where the target can and otherwise
     fails the run, freeze fails the run, quarantine rejects the row. Text is never a widening."""
