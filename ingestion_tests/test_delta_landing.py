@@ -5,9 +5,10 @@ import uuid
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 
 from ingestion.errors import ConfigError, OutcomeUnknown, TransientError
-from ingestion.loaders.delta import DeltaLoader, commit, quarantine
+from ingestion.loaders.delta import DeltaLoader, commit, loading, quarantine
 from ingestion.loaders.delta.rows import Rows
 from ingestion.plugins import Load
 from ingestion_tests.targets import batch, land
@@ -76,6 +77,23 @@ def test_an_interruption_behind_the_commit_takes_nothing_back(tmp_path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         land(loader, [batch({"k": [2], "v": [2]}, cursor=2)])
     assert (by_key(tmp_path), loader.state("a").cursor) == ({1: 1, 2: 2}, 2)
+
+
+def test_an_interruption_behind_the_commit_of_rejected_rows_leaves_them_readable(tmp_path, sending):
+    loader = loader_of(tmp_path)
+    land(loader, [batch({"k": [1], "v": [1]}, cursor=1, bad=1)])
+
+    def interrupted(send, place, *arguments):
+        send(place, *arguments)
+        if place.uri.endswith("__quarantine"):
+            raise KeyboardInterrupt
+
+    sending(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        land(loader, [batch({"k": [2], "v": [2]}, cursor=2, bad=1)])
+    rejected = DeltaTable(f"{tmp_path}/d/t__quarantine")
+    assert pa.RecordBatchReader.from_stream(rejected.scan()).read_all().num_rows == 2
+    assert (by_key(tmp_path), loader.state("a").cursor) == ({1: 1}, 1)
 
 
 # requests that are lost
@@ -157,3 +175,20 @@ def test_an_error_while_a_merge_is_planned_is_not_met_by_planning_again(tmp_path
         land(loader_of(tmp_path, **MERGE), [batch({"k": [2], "v": [2]}, cursor=2)])
     assert len(plans) == 1
     assert len(data_files(tmp_path)) == 1
+
+
+def test_a_merge_that_is_overtaken_again_and_again_gives_up_and_leaves_nothing(tmp_path, sending, monkeypatch):
+    land(loader_of(tmp_path), [batch({"k": [1], "v": [1]}, cursor=1)])
+    monkeypatch.setattr(loading, "_EDITS", 3)
+    sent = []
+
+    def overtaken(_, place, *__):
+        sent.append(place)
+        DeltaTable(place.uri).alter.set_table_properties({"delta.logRetentionDuration": f"interval {len(sent)} days"})
+        raise CommitFailedError("conflict")
+
+    sending(overtaken)
+    with pytest.raises(TransientError, match="the commit failed"):
+        land(loader_of(tmp_path, **MERGE), [batch({"k": [1, 2], "v": [2, 2]}, cursor=2)])
+    assert len(sent) == 3
+    assert len(data_files(tmp_path)) == len(list((tmp_path / "d/t/_ingestion/a").iterdir())) == 1

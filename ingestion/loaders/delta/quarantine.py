@@ -45,7 +45,7 @@ class Quarantine:
         self._at = datetime.now(timezone.utc)
         self._writer: TableWriter | None = None
         self._plan: Plan | None = None
-        self._landed = False
+        self._landing: Landing | None = None
         self._others: dict[str, int] = {}
 
     def write(self, rejected: pa.RecordBatch) -> None:
@@ -69,15 +69,15 @@ class Quarantine:
         def prepare(table: "DeltaTable | None") -> Change:
             return Change(plan.rebased(table).settle(), [], files, notes=notes)
 
-        Landing(self._place, self._name, self._load.load_id, prepare).land()
-        self._landed = True
+        self._landing = Landing(self._place, self._name, self._load.load_id, prepare)
+        self._landing.land()
 
     def abort(self) -> None:
-        """Stop, and take back what was written or committed."""
+        """Stop, and take back what was written or committed, but for what may have been."""
         self.leave()
-        if self._landed:
+        if self._landing is not None and self._landing.landed:
             self._remove({self._load.load_id})
-        elif self._writer is not None:
+        elif self._writer is not None and not (self._landing is not None and self._landing.in_doubt):
             self._place.remove(self._writer.paths)
 
     def leave(self) -> None:
