@@ -79,16 +79,16 @@ class Landing:
     def land(self) -> Landfall:
         """What landed; raises OutcomeUnknown where a request was lost and many tries do not tell what became of it."""
         last: Exception | None = None
-        for attempt in range(self.tries):
+        for attempt in range(self.tries + 1):
             if attempt:
                 time.sleep(random.uniform(0, min(_FIRST_WAIT_SECONDS * 2**attempt, _LONGEST_WAIT_SECONDS)))  # noqa: S311 - jitter
-            found = self._attempt()
+            found = self._attempt(sending=attempt < self.tries)
             if isinstance(found, Landfall):
                 return found
-            last = found
+            last = found or last
         raise self._unknown(last)
 
-    def _attempt(self) -> Landfall | Exception:
+    def _attempt(self, *, sending: bool) -> Landfall | Exception | None:
         """Find an earlier request, or make one; gives the error where another attempt may go better."""
         try:
             table = self.place.open()
@@ -97,7 +97,7 @@ class Landing:
             if not self.in_doubt:
                 raise
             return error
-        if found is not None:
+        if found is not None or not sending:
             return found
         change = self._planned(table)
         if isinstance(change, Exception):

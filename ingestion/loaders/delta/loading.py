@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Loading"]
 
 _log = logging.getLogger(__name__)
+_EDITS = 20  # tries of what reads and writes files anew each time
 _OLDER = "older row of the same key"
 
 
@@ -83,6 +84,8 @@ class Loading:
         if not self._has_something_to_say():
             return self._result(self._table, None, started)
         self._rows.finish()
+        if self._rows.edits or self._rows.plan.widened:
+            self._landing.tries = _EDITS
         self._quarantine.land()
         self._quarantine.survey()
         try:
