@@ -12,11 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from pyiceberg.table.sorting import NullOrder
+from pyiceberg.transforms import BucketTransform, IdentityTransform
 
 from ingestion.errors import ConfigError
 from ingestion.loaders.iceberg import IcebergLoader, runs
 from ingestion.loaders.iceberg.merging import merged
 from ingestion.loaders.iceberg.sorting import Order, SortField, sorted_rows
+from ingestion.loaders.iceberg.upkeep.compaction import Compaction
+from ingestion.loaders.iceberg.upkeep.landing import Moved
 from ingestion_tests.iceberg_readers import agreed_rows
 from ingestion_tests.iceberg_support import batch, land
 
@@ -125,6 +129,71 @@ def test_each_partition_is_sorted(project, monkeypatch):
     for file in found:
         assert file["n"].to_pylist() == sorted(file["n"].to_pylist(), reverse=True)
     assert sum(file.num_rows for file in found) == 5000
+
+
+def unsorted_loads(job):
+    for first in range(5):
+        rows = batch({"n": [first + 10, first, None, first + 20], "m": [1, 2, 3, first]})
+        land(job, [rows])
+
+
+def the_file(project):
+    """The only data file: column n as it lies there, and its sort order."""
+    (file,) = project.iceberg("default.t").inspect.files().to_pylist()
+    return pq.read_table(file["file_path"], partitioning=None)["n"].to_pylist(), file["sort_order_id"]
+
+
+def order_of(project):
+    table = project.iceberg("default.t")
+    return [str(field) for field in table.sort_order().fields], table.sort_order().order_id
+
+
+@pytest.mark.parametrize("job", ["its own", "one that says nothing", "one that would have another"])
+def test_compaction_keeps_the_order_of_the_table_whichever_job_asks_for_it(project, job):
+    own = loader(sort_by=[{"column": "n", "direction": "desc", "nulls": "first"}])
+    unsorted_loads(own)
+    before = order_of(project)
+    asking = {"its own": own, "one that says nothing": loader(), "one that would have another": loader(sort_by=["m"])}
+    assert asking[job].upkeep("a") == {"files_compacted": 5, "files_written": 1}
+    found, order_id = the_file(project)
+    values = sorted((first + more for first in range(5) for more in (0, 10, 20)), reverse=True)
+    assert found == [None] * 5 + values
+    assert order_of(project) == before == (["1 DESC NULLS FIRST"], order_id)
+
+
+def test_compaction_sorts_into_the_order_that_the_table_has_got_meanwhile(project):
+    unsorted_loads(loader())
+    with project.iceberg("default.t").update_sort_order() as update:
+        update.asc("m", IdentityTransform()).asc("n", IdentityTransform(), NullOrder.NULLS_LAST)
+    assert loader().upkeep("a") == {"files_compacted": 5, "files_written": 1}
+    found, order_id = the_file(project)
+    assert found == [20, 10, 11, 12, 13, 14, 21, 0, 1, 2, 3, 4, 22, 23, None, None, None, None, None, 24]
+    assert order_id == order_of(project)[1] != 0
+
+
+def test_compaction_does_not_put_back_an_order_that_was_changed_meanwhile(project):
+    unsorted_loads(loader(sort_by=["n"]))
+    table = project.iceberg("default.t")
+    compaction = Compaction(table.catalog, table.name(), loader(sort_by=["n"]), table)
+    with project.iceberg("default.t").update_sort_order() as update:
+        update.asc("m", IdentityTransform())
+    before = order_of(project)
+    with pytest.raises(Moved):
+        compaction.run()
+    assert order_of(project) == before
+
+
+def test_compaction_claims_no_order_that_it_cannot_make(project):
+    """Another engine may sort by what a column's values become."""
+    unsorted_loads(loader())
+    with project.iceberg("default.t").update_sort_order() as update:
+        update.asc("n", BucketTransform(4))
+    before = order_of(project)
+    assert loader(sort_by=["n"]).upkeep("a") == {"files_compacted": 5, "files_written": 1}
+    found, order_id = the_file(project)
+    assert found[:4] == [10, 0, None, 20]
+    assert order_id is None
+    assert order_of(project) == before
 
 
 def test_an_interrupted_sort_leaves_no_files(project, monkeypatch):

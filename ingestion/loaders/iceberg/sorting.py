@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from pyiceberg.table import Transaction
     from pyiceberg.table.sorting import SortOrder
 
-__all__ = ["Order", "SortField", "SortInput", "as_sort_field", "order_for", "sort_keys", "sorted_rows", "stage_order"]
+__all__ = [
+    "Order",
+    "SortField",
+    "SortInput",
+    "as_sort_field",
+    "fields_of",
+    "order_for",
+    "sort_keys",
+    "sorted_rows",
+    "stage_order",
+]
 
 _VALID, _NAN, _VALUE = "vnk"
 
@@ -93,6 +103,24 @@ def order_for(schema: "Schema", wanted: Sequence[SortField], table: str, order_i
             )
         )
     return sorting.SortOrder(*fields, order_id=order_id) if fields else sorting.UNSORTED_SORT_ORDER
+
+
+def fields_of(order: "SortOrder", schema: "Schema") -> list[SortField]:
+    """A table's sort order as a job would say it; none where a job cannot, as with one of another engine."""
+    from pyiceberg.table.sorting import NullOrder, SortDirection
+    from pyiceberg.transforms import IdentityTransform
+
+    names = {item.field_id: item.name for item in schema.fields}
+    if not all(isinstance(item.transform, IdentityTransform) and item.source_id in names for item in order.fields):
+        return []
+    return [
+        SortField(
+            column=names[item.source_id],
+            direction="asc" if item.direction == SortDirection.ASC else "desc",
+            nulls="first" if item.null_order == NullOrder.NULLS_FIRST else "last",
+        )
+        for item in order.fields
+    ]
 
 
 def stage_order(transaction: "Transaction", wanted: Sequence[SortField], table: str) -> None:

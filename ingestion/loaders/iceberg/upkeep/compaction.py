@@ -89,6 +89,8 @@ class Compaction:
             if found is None or found.marks != live.marks:
                 raise Moved(f"data file {live.path} was changed meanwhile")
         assert table is not None  # noqa: S101 - its files were found
+        if table.metadata.default_sort_order_id != self._table.metadata.default_sort_order_id:
+            raise Moved("the table's order was changed meanwhile")  # to commit would change it back
         self._dead = dead_deletes(table, self._paths)
 
     def _stage(self, transaction: "Transaction") -> "_SnapshotProducer[Any]":

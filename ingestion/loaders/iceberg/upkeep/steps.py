@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ingestion.loaders.iceberg.catalog import find_table
 from ingestion.loaders.iceberg.history import in_summary
+from ingestion.loaders.iceberg.sorting import fields_of
 from ingestion.loaders.iceberg.upkeep.compaction import Compaction
 from ingestion.loaders.iceberg.upkeep.expiry import Expiry
 from ingestion.loaders.iceberg.upkeep.landing import Moved
@@ -50,9 +51,8 @@ def _all_steps(
 
 def _compact(catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader", table: "Table") -> Counter[str]:
     done, spoilt = Counter[str](), 0
-    layout = _layout(options, identifier)
     for _ in range(_MOST_COMMITS):
-        compaction = Compaction(catalog, identifier, layout, table)
+        compaction = Compaction(catalog, identifier, _layout(options, table), table)
         if not compaction.is_due:
             break
         try:
@@ -65,11 +65,15 @@ def _compact(catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergL
     return done
 
 
-def _layout(options: "IcebergLoader", identifier: tuple[str, ...]) -> "IcebergLoader":
-    """How files are to be, and nothing that would change the table."""
-    order = {"sort_by": options.sort_by} if options.sort_by else {}
+def _layout(options: "IcebergLoader", table: "Table") -> "IcebergLoader":
+    """How files are to be, and nothing that would change the table: its order stays, whatever the job's may be."""
+    order = fields_of(table.sort_order(), table.schema())
     return type(options).model_validate(
-        {"table": identifier[-1], "target_file_size": options.target_file_size, **order}
+        {
+            "table": table.name()[-1],
+            "target_file_size": options.target_file_size,
+            **({"sort_by": order} if order else {}),
+        }
     )
 
 
