@@ -213,6 +213,31 @@ def test_partitions_are_kept_apart_and_read_by_others(lake, loader):
     assert {(row["n"], row["s"]) for row in rows(loader)} == {(1, "a b/ü%"), (2, "x=y"), (3, None)}
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array(["a b/ü%", "x=y", None]),
+        pa.array([2**62, -(2**63), None]),
+        pa.array([0.1, float("-inf"), None], pa.float32()),
+        pa.array([True, False, None]),
+        pa.array([date(1, 1, 1), date(9999, 12, 31), None]),
+        pa.array([STAMP, datetime(1901, 1, 1), None], pa.timestamp("us")),  # noqa: DTZ001 - without a zone
+        pa.array([STAMP, None, None], pa.timestamp("us", "UTC")),
+        pa.array([Decimal("1e-7"), Decimal(1), None], pa.decimal128(20, 10)),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_a_lazy_frame_has_the_values_of_partitions(loader, values):
+    land(with_options(loader, partition_by=["p"]), [batch({"n": [1, 2, 3], "p": values})])
+    assert loader.scan().sort("n").collect()["p"].to_list() == values.to_pylist()
+    assert loader.to_table().sort_by("n")["p"].to_pylist() == values.to_pylist()
+
+
+def test_a_lazy_frame_of_one_part_has_its_rows(loader):
+    land(with_options(loader, partition_by=["p"]), [batch({"n": [1, 2, 3], "p": ["a", "b", "b"]})])
+    assert sorted(loader.scan((Part("p", ("b",)),)).collect()["n"].to_list()) == [2, 3]
+
+
 def test_tables_that_others_partitioned_are_merged_into(lake, loader):
     given = pa.table({"k": [1, 2, 3], "p": ["a b/ü%", "x=y", None], "v": ["o"] * 3})
     write_deltalake(f"{lake}/d/t", given, partition_by=["p"])
@@ -406,6 +431,22 @@ def test_a_store_that_does_not_answer_is_transient(s3_server):
     loader = DeltaLoader(location="s3://bucket/lake", table="t", storage_options=options)
     with pytest.raises(TransientError, match="check that the storage is reachable"):
         loader.state("a")
+
+
+def test_what_reading_meets_names_the_table_and_the_cure(loader, monkeypatch):
+    from ingestion.loaders.delta import history
+
+    def denied(*_):
+        raise OSError("AccessDenied")
+
+    land(loader, [batch({"n": [1]})])
+    monkeypatch.setattr(history, "commits", denied)
+    with pytest.raises(ConfigError, match=r"table d\.t: no permission"):
+        loader.history("a")
+    for name in data_files(loader):
+        Path(loader.location, "d/t", name).unlink()
+    with pytest.raises(TransientError, match=r"table d\.t: "):
+        loader.to_table()
 
 
 @pytest.mark.parametrize(("fault", "said"), [("denied_403", "permission"), ("denied_401", "credentials")])

@@ -154,8 +154,10 @@ class DeltaLoader(TableLoader):
     def history(self, job: str) -> list[Landed]:
         """The loads that the table's log still tells of, newest first."""
         from ingestion.loaders.delta.history import landed
+        from ingestion.loaders.delta.place import translated
 
-        return landed(self.place(job), self._opened(job))
+        with translated(f"table {self.name(job)}"):
+            return landed(self.place(job), self._opened(job))
 
     def rollback(self, job: str, run_id: str) -> RolledBack:
         """Restore the table to the version before that run, cursor included, in one version."""
@@ -188,7 +190,9 @@ class DeltaLoader(TableLoader):
         from ingestion.loaders.tables.parts import only
 
         table = self._opened()
-        return only(parts, pl.scan_delta(table), columns_of(table))
+        # Polars' own reader takes the values of partitions from the names of folders, which nothing obliges to exist.
+        frame = pl.scan_delta(table, use_pyarrow=bool(table.metadata().partition_columns))
+        return only(parts, frame, columns_of(table))
 
     def to_table(self) -> pa.Table:
         """The whole table in memory."""
@@ -196,11 +200,12 @@ class DeltaLoader(TableLoader):
 
     def reader(self) -> pa.RecordBatchReader:
         """The table batch by batch."""
+        from ingestion.loaders.delta.files import read
         from ingestion.loaders.delta.plan import columns_of
 
         table = self._opened()
-        batches = pa.RecordBatchReader.from_stream(table.scan())
-        return batches.cast(columns_of(table))
+        columns = columns_of(table)
+        return pa.RecordBatchReader.from_batches(columns, read(table, columns, f"table {self.name()}"))
 
     def first_rows(self, count: int) -> pa.Table:
         """Some *count* rows, for people to look at."""

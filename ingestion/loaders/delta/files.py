@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion.loaders.delta.datafile import DataFile
-from ingestion.loaders.delta.place import Place
+from ingestion.loaders.delta.place import Place, translated
 from ingestion.loaders.delta.types import cast
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-__all__ = ["RowGroup", "files_of", "row_groups"]
+__all__ = ["RowGroup", "files_of", "read", "row_groups"]
 
 
 def files_of(table: "DeltaTable") -> list[DataFile]:
@@ -30,6 +30,15 @@ def _file(row: dict[str, Any]) -> DataFile:
 
     partition = under("partition.")
     return DataFile(row["path"], row["size_bytes"], row["num_records"] or 0, partition, under("min."), under("max."))
+
+
+def read(table: "DeltaTable", columns: pa.Schema, what: str) -> Iterator[pa.RecordBatch]:
+    """The rows of *table* in these columns; raises ConfigError or TransientError, which name *what* is read."""
+    with translated(what):
+        try:
+            yield from pa.RecordBatchReader.from_stream(table.scan()).cast(columns)
+        except pa.ArrowInvalid as error:  # how the driver's stream brings whatever it meets, of the store too
+            raise OSError(str(error)) from error
 
 
 @dataclass
