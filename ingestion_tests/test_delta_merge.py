@@ -116,7 +116,7 @@ def load_one(folder, mode, changes, partitioned):
 def test_keys_of_any_type_find_their_rows(tmp_path, keys):
     land(merging(tmp_path, merge_keys=["k", "n"]), [batch({"k": keys, "n": range(5), "v": ["old"] * 5})])
     result = land(merging(tmp_path, merge_keys=["k", "n"]), [batch({"k": keys, "n": range(5), "v": ["new"] * 5})])
-    assert result.changes == {"inserted": 0, "updated": 5, "unchanged": 0, "deleted": 0, "missing": 0}
+    assert result.changes == {"inserted": 0, "updated": 5, "unchanged": 0, "deleted": 0}
     assert merging(tmp_path).to_table()["v"].to_pylist() == ["new"] * 5
 
 
@@ -125,7 +125,7 @@ def test_only_files_with_changed_rows_are_written_anew(tmp_path):
         land(merging(tmp_path), [batch({"k": list(range(part * 100, part * 100 + 100)), "v": [0] * 100})])
     before = files(tmp_path)
     result = land(merging(tmp_path), [batch({"k": [5, 250, 251, 399], "v": [1, 0, 0, 0]})])
-    assert result.changes == {"inserted": 0, "updated": 1, "unchanged": 3, "deleted": 0, "missing": 0}
+    assert result.changes == {"inserted": 0, "updated": 1, "unchanged": 3, "deleted": 0}
     assert (result.files, len(before & files(tmp_path))) == (1, 3)
 
 

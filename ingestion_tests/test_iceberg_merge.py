@@ -387,7 +387,7 @@ def test_a_row_missing_before_keeps_its_time(project, strategy):
 def test_a_full_load_without_rows_empties_nothing_unless_allowed(project, missing):
     land(appending(), [batch({"id": [1, 2]})])
     empty = batch({"id": pa.array([], pa.int64())})
-    with pytest.raises(DataError, match="delete_missing would empty"):
+    with pytest.raises(DataError, match=f"delete_missing: {missing} would empty"):
         land(merging(delete_missing=missing), [empty])
     assert len(rows_of(project)) == 2
     assert land(merging(delete_missing=missing, allow_empty=True), [empty]).changes["missing"] == 2

@@ -31,8 +31,8 @@ def test_rows_take_the_place_of_those_with_their_key(database, loader):
     first = land(loader, [batch({"n": [1, 2], "v": ["a", "b"]})])
     second = land(loader, [batch({"n": [2, 3], "v": ["B", "c"]})])
     assert pairs(database) == [(1, "a"), (2, "B"), (3, "c")]
-    assert first.changes == {"inserted": 2}
-    assert second.changes == {"inserted": 1, "updated": 1, "unchanged": 0}
+    assert first.changes == {"inserted": 2, "updated": 0, "unchanged": 0, "deleted": 0}
+    assert second.changes == {"inserted": 1, "updated": 1, "unchanged": 0, "deleted": 0}
     assert (second.rows, second.removed) == (2, {})
 
 
@@ -41,7 +41,7 @@ def test_equal_rows_are_not_written_again(database, loader):
     land(loader, [batch(rows)], run_id="r1")
     before = database.ask('SELECT n, xmin, ctid, _ingestion_run_id FROM "default".t ORDER BY n')
     result = land(loader, [batch(rows, cursor=5)], run_id="r2")
-    assert result.changes == {"inserted": 0, "updated": 0, "unchanged": 2}
+    assert result.changes == {"inserted": 0, "updated": 0, "unchanged": 2, "deleted": 0}
     assert database.ask('SELECT n, xmin, ctid, _ingestion_run_id FROM "default".t ORDER BY n') == before
     assert loader.state("a").cursor == 5
 
@@ -83,7 +83,7 @@ def test_the_greatest_order_wins_in_the_data_and_against_the_table(database):
     result = land(loader, [batch({"n": [1, 2, 3], "o": [3, 5, None], "p": [None, "a", None], "v": [7, 8, 9]})])
     assert pairs(database) == [(1, 2), (2, 8), (3, 9)]
     assert result.removed == {"older row of the same key": 1}
-    assert result.changes == {"inserted": 1, "updated": 1, "unchanged": 0}
+    assert result.changes == {"inserted": 1, "updated": 1, "unchanged": 0, "deleted": 0}
     assert result.rows == 2
 
 
@@ -118,7 +118,7 @@ def test_what_a_full_load_lacks_is_missing(database, how):
     loader = database.loader(write_mode="merge", merge_keys="n", delete_missing=how)
     land(loader, [batch({"n": [1, 2, 3], "v": [1, 2, 3]})])
     result = land(loader, [batch({"n": [1], "v": [1]})])
-    assert result.changes == {"inserted": 0, "updated": 0, "unchanged": 1, "missing": 2}
+    assert result.changes == {"inserted": 0, "updated": 0, "unchanged": 1, "deleted": 0, "missing": 2}
     if how == "hard":
         assert pairs(database, "n") == [(1,)]
     else:
@@ -139,7 +139,7 @@ def test_a_row_of_the_table_may_be_left_as_it_is(database):
     land(loader, [batch({"n": [1], "v": ["a"]})])
     result = land(loader, [batch({"n": [1, 2], "v": ["A", "b"]})])
     assert pairs(database) == [(1, "a"), (2, "b")]
-    assert result.changes == {"inserted": 1, "updated": 0, "unchanged": 1}
+    assert result.changes == {"inserted": 1, "updated": 0, "unchanged": 1, "deleted": 0}
 
 
 def test_an_overwrite_with_keys_loads_one_row_of_each(database):
@@ -180,7 +180,7 @@ def test_keys_of_any_type_and_of_several_columns(database, keys):
     numbers = pa.array([1, 1, 2], pa.int32())
     land(loader, [batch({"k": keys, "l": numbers, "v": [1, 2, 3]})])
     result = land(loader, [batch({"k": keys, "l": numbers, "v": [1, 5, 6]})])
-    assert result.changes == {"inserted": 0, "updated": 2, "unchanged": 1}
+    assert result.changes == {"inserted": 0, "updated": 2, "unchanged": 1, "deleted": 0}
     assert sorted(database.table().column("v").to_pylist()) == [1, 5, 6]
 
 
@@ -206,7 +206,7 @@ def test_a_partitioned_table_is_merged_into(database, loader):
     land(loader, [batch({"n": [1, 11], "v": ["a", "b"]})])
     result = land(loader, [batch({"n": [1, 11, 12], "v": ["a", "B", "c"]})])
     assert pairs(database) == [(1, "a"), (11, "B"), (12, "c")]
-    assert result.changes == {"inserted": 1, "updated": 1, "unchanged": 1}
+    assert result.changes == {"inserted": 1, "updated": 1, "unchanged": 1, "deleted": 0}
     with pytest.raises(DataError, match="no partition"):
         land(loader, [batch({"n": [99], "v": ["x"]})])
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ingestion.errors import DataError, Superseded
 from ingestion.loaders.delta.commit import Change, Landfall, Landing
 from ingestion.loaders.delta.history import tried
 from ingestion.loaders.delta.jobs import CURSOR, Entry, app_id, entry_of, keep, next_number, restored, shown
@@ -17,8 +16,9 @@ from ingestion.loaders.delta.place import translated
 from ingestion.loaders.delta.plan import Plan, columns_of
 from ingestion.loaders.delta.quarantine import Quarantine
 from ingestion.loaders.delta.rows import Rows
+from ingestion.loaders.tables.intake import OLDER, Intake
 from ingestion.loaders.tables.options import DELETED_AT, TRIED_BEFORE
-from ingestion.plugins import Batch, Cursor, Load, LoadResult
+from ingestion.plugins import Batch, Load, LoadResult
 from ingestion.secrets import redact
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ __all__ = ["Loading"]
 
 _log = logging.getLogger(__name__)
 _EDITS = 20  # tries of what reads and writes files anew each time
-_OLDER = "older row of the same key"
 
 
 class Loading:
@@ -41,7 +40,7 @@ class Loading:
         self._load = load
         self._name = options.name(load.job)
         self._place = options.place(load.job)
-        self._cursor: Cursor = None
+        self._intake = Intake(options, load, self._name)
         self._kept: list[str] = []  # files of the job's state, of all attempts
         table = self._place.open()
         check_layout(self._place, table, options, self._name)
@@ -73,14 +72,14 @@ class Loading:
                 self._rows.write(batch.records, batch.origin.source)
                 if batch.rejected is not None and batch.rejected.num_rows:
                     self._quarantine.write(batch.rejected)
-            if batch.cursor is not None:
-                self._cursor = batch.cursor
+            self._intake.note(batch)
+        self._rows.settles_missing = self._intake.settles_missing
         if self._options.delete_missing == "soft" and self._rows.plan.settled:
             self._rows.plan.take(pa.schema([(DELETED_AT, pa.timestamp("us", "UTC"))]), rows=False)
 
     def _land(self) -> LoadResult:
         started = time.perf_counter()
-        self._refuse_emptying()
+        self._intake.refuse_to_empty(self._rows.given)
         if not self._has_something_to_say():
             return self._result(self._table, None, started)
         self._rows.finish()
@@ -117,50 +116,25 @@ class Loading:
             )
         return table
 
-    def _refuse_emptying(self) -> None:
-        options = self._options
-        if self._rows.given or options.allow_empty or not options.replaces_all or self._load.replaces:
-            return
-        why = (
-            "write_mode overwrite" if options.write_mode == "overwrite" else f"delete_missing: {options.delete_missing}"
-        )
-        raise DataError(
-            f"table {self._name}: the source gave no rows, and {why} would empty the table; "
-            f"check the source, or set loader.allow_empty: true if that is right"
-        )
-
     def _has_something_to_say(self) -> bool:
         if self._rows.given or self._quarantine.rows or self._load.replaces:
             return True
         settled = self._rows.plan.settled
-        return settled and (self._options.replaces_all or self._is_new(self._cursor))
-
-    def _is_new(self, cursor: Cursor) -> bool:
-        before = self._load.since.cursor
-        if isinstance(cursor, pa.Table):
-            if isinstance(before, pa.Table):
-                return not cursor.equals(before)
-            return before is not None or bool(cursor.num_rows)
-        return cursor is not None and (isinstance(before, pa.Table) or cursor != before)
+        return settled and (self._options.replaces_all or self._intake.has_new_cursor)
 
     def _prepare(self, table: "DeltaTable | None") -> Change:
         """The change on what the table is now; raises Superseded where it may not be made."""
         load = self._load
         self._refuse_twice(table)
         entry = entry_of(self._place, table, load.job) if table is not None else Entry()
-        if not load.alone and entry.load_id != load.since.load_id:
-            raise Superseded(
-                f"table {self._name}: another run of job {load.job} has committed (load {entry.load_id}) since this "
-                f"one began from load {load.since.load_id}, or the table was rolled back; "
-                f"nothing of this run was loaded, run again"
-            )
+        self._intake.refuse_if_superseded(entry.load_id)
         check_layout(self._place, table, self._options, self._name)
         if table is not None:
             table = with_properties(table, self._options.table_properties)
             change_columns = with_columns if self._rows.edits else with_features
             table = change_columns(table, self._rows.plan.rebased(table), load.load_id)
         change = self._rows.change(table)
-        news = self._quarantine.rows or (not load.alone and self._is_new(self._cursor))
+        news = self._quarantine.rows or (not load.alone and self._intake.has_new_cursor)
         change.is_empty = change.is_empty and not news
         if not load.alone and not change.is_empty:
             self._keep(change, table, entry)
@@ -178,7 +152,7 @@ class Loading:
         """Have the job's state in a file that the commit points to."""
         load = self._load
         number = next_number(table, load.job)
-        cursor = self._cursor if self._cursor is not None else restored(self._place, entry)
+        cursor = self._intake.cursor if self._intake.cursor is not None else restored(self._place, entry)
         version = table.version() + 1 if table is not None else 0
         own = Entry(load.load_id, load.run_id, None, version, number)
         change.state_files = keep(self._place, load.job, own, cursor)
@@ -215,9 +189,9 @@ class Loading:
             added=change.added if version is not None else (),
             absent=plan.absent if rows.given else (),
             table_rows=table.count() if table is not None else None,
-            removed={_OLDER: older} if older else {},
-            changes=change.counts,
-            notes=change.said,
+            removed={OLDER: older} if older else {},
+            changes=self._intake.changes(change.counts),
+            notes=(*change.said, *self._intake.notes(first=self._table is None)),
         )
 
 

@@ -52,8 +52,8 @@ class Merge:
             "missing": self.missing,
         }
 
-    def run(self, writer: Callable[[], TableWriter]) -> None:
-        """Do it; new rows go to what *writer* gives."""
+    def run(self, writer: Callable[[], TableWriter], *, settles_missing: bool) -> None:
+        """Do it; new rows go to what *writer* gives, and with *settles_missing* delete_missing is heeded."""
         fresh: TableWriter | None = None
         for rows in self._passes():
             match = Match(rows, self._options.merge_keys, self._options.order_by, self._counts)
@@ -64,7 +64,7 @@ class Merge:
             if news.num_rows:
                 fresh = fresh or writer()
                 fresh.write(news)
-        if self._options.delete_missing != "none":
+        if settles_missing:
             self._without_missing()
         if fresh is not None:
             self._files.insert(fresh.finish())

@@ -38,6 +38,7 @@ class Rows:
     def __init__(self, options: "DeltaLoader", load: Load, place: Place, plan: Plan) -> None:
         self.plan = plan
         self.given = 0
+        self.settles_missing = False  # whether rows of the table that the load does not bring are to go
         self._added: tuple[str, ...] = ()  # by this attempt or one before it
         self._options = options
         self._load = load
@@ -149,7 +150,7 @@ class Rows:
             files.drop(found)
         elif self._options.write_mode == "merge":
             merge = Merge(self._options, self._place, files, self._passes)
-            merge.run(self._new_writer)
+            merge.run(self._new_writer, settles_missing=self.settles_missing)
             return merge
         return None
 

@@ -4,9 +4,6 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from ingestion.errors import DataError, Superseded
 from ingestion.loaders.iceberg.catalog import translated
 from ingestion.loaders.iceberg.cursors import discard, stored
 from ingestion.loaders.iceberg.history import (
@@ -25,8 +22,9 @@ from ingestion.loaders.iceberg.history import (
 from ingestion.loaders.iceberg.quarantine import Quarantine
 from ingestion.loaders.iceberg.target import Target
 from ingestion.loaders.iceberg.types import file_schema
+from ingestion.loaders.tables.intake import Intake
 from ingestion.loaders.tables.options import TRIED_BEFORE
-from ingestion.plugins import Batch, Cursor, Load, LoadResult
+from ingestion.plugins import Batch, Load, LoadResult
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -46,7 +44,7 @@ class Loading:
         identifier = options.identifier(load.job)
         self._options = options
         self._load = load
-        self._cursor: Cursor = None
+        self._intake = Intake(options, load, ".".join(identifier))
         self._kept: Any = None  # the cursor as the commit holds it
         self._target = _target_of(options, load)(catalog, identifier, options, load.load_id)
         self._quarantine = Quarantine(catalog, identifier, load)
@@ -72,20 +70,11 @@ class Loading:
                 self._target.write(batch.records, batch.origin.source)
                 if batch.rejected is not None and batch.rejected.num_rows:
                     self._quarantine.write(batch.rejected)
-            if batch.cursor is not None:
-                self._cursor = batch.cursor
-        self._refuse_to_empty()
+            self._intake.note(batch)
+        self._intake.refuse_to_empty(self._target.rows)
         with translated(where):
+            self._target.settles_missing = self._intake.settles_missing
             self._target.finish()
-
-    def _refuse_to_empty(self) -> None:
-        options = self._options
-        if options.replaces_all and not self._load.replaces and not self._target.rows and not options.allow_empty:
-            what = "write_mode overwrite" if options.write_mode == "overwrite" else "delete_missing"
-            raise DataError(
-                f"table {self._target.name}: the source gave no rows, and {what} would empty "
-                f"the table; check the source, or set loader.allow_empty: true if that is right"
-            )
 
     def _land(self) -> LoadResult:
         started = time.perf_counter()
@@ -94,7 +83,7 @@ class Loading:
         self._target.begin()
         self._quarantine.land()
         self._quarantine.survey()
-        self._kept = stored(self._cursor, self._cursor_folder(), self._load.load_id, self._target.home.io)
+        self._kept = stored(self._intake.cursor, self._cursor_folder(), self._load.load_id, self._target.home.io)
         table, snapshot = self._target.land(self._refuse_if_superseded, self._stage, self._load.once)
         if self._target.tried_before:
             self._quarantine.abort()
@@ -107,15 +96,7 @@ class Loading:
             return self._target.has_schema
         if self._quarantine.rows or not self._target.idle:
             return True
-        return self._target.has_schema and self._is_new(self._cursor)
-
-    def _is_new(self, cursor: Cursor) -> bool:
-        before = self._load.since.cursor
-        if isinstance(cursor, pa.Table):
-            if isinstance(before, pa.Table):
-                return not cursor.equals(before)
-            return before is not None or bool(cursor.num_rows)
-        return cursor is not None and (isinstance(before, pa.Table) or cursor != before)
+        return self._target.has_schema and self._intake.has_new_cursor
 
     def _cursor_folder(self) -> str:
         """Outside the table's own folder, so that tools which clean that up leave cursors alone."""
@@ -123,16 +104,9 @@ class Loading:
         return f"{parent}/_cursors/{self._target.name}"
 
     def _refuse_if_superseded(self, table: "Table | None") -> None:
-        load = self._load
-        if load.alone:
-            return
-        now = entry_of(table.metadata, load.job, table.io) if table is not None else Entry()
-        if now.load_id != load.since.load_id:
-            raise Superseded(
-                f"table {self._target.name}: another run of job {load.job} has committed (load {now.load_id}) since "
-                f"this one began from load {load.since.load_id}, or the table was rolled back; "
-                f"nothing of this run was loaded, run again"
-            )
+        if not self._load.alone:
+            found = entry_of(table.metadata, self._load.job, table.io) if table is not None else Entry()
+            self._intake.refuse_if_superseded(found.load_id)
 
     def _stage(self, transaction: "Transaction") -> "_SnapshotProducer[Any]":
         load, metadata = self._load, transaction.table_metadata
@@ -166,7 +140,7 @@ class Loading:
                 discard(self._kept, self._target.home.io)
 
     def _result(self, table: "Table | None", snapshot: "Snapshot | None", started: float) -> LoadResult:
-        target = self._target
+        target, spared = self._target, self._intake.notes(first=self._target.found is None)
         schema = table.schema() if table is not None else target.schema if target.has_schema else None
         return LoadResult(
             rows=target.rows,
@@ -182,8 +156,8 @@ class Loading:
             absent=target.absent,
             table_rows=rows_of(table or target.found),
             removed=target.removed,
-            changes=target.changes,
-            notes=(TRIED_BEFORE,) if target.tried_before else target.notes,
+            changes=self._intake.changes(target.changes),
+            notes=(TRIED_BEFORE,) if target.tried_before else (*target.notes, *spared),
         )
 
 

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from ingestion.errors import DataError, IngestionError, OutcomeUnknown, Superseded, TransientError
+from ingestion.errors import IngestionError, OutcomeUnknown, TransientError
 from ingestion.loaders.postgres.history import History, created_meanwhile
 from ingestion.loaders.postgres.merging import Merge
 from ingestion.loaders.postgres.parts import within
@@ -15,15 +13,14 @@ from ingestion.loaders.postgres.quarantine import Quarantine
 from ingestion.loaders.postgres.session import CommitUnclear, Session, opened, quoted
 from ingestion.loaders.postgres.table import Found, ensure_schema, find
 from ingestion.loaders.postgres.target import Target
+from ingestion.loaders.tables.intake import OLDER, Intake
 from ingestion.loaders.tables.options import TRIED_BEFORE
-from ingestion.plugins import Batch, Cursor, Load, LoadResult
+from ingestion.plugins import Batch, Load, LoadResult
 
 if TYPE_CHECKING:
     from ingestion.loaders.postgres import PostgresLoader
 
 __all__ = ["loaded"]
-
-_OLDER = "older row of the same key"
 
 
 def loaded(options: "PostgresLoader", load: Load, batches: Iterator[Batch]) -> LoadResult:
@@ -43,8 +40,8 @@ class Loading:
         self._options = options
         self._load = load
         self._session = session
-        self._cursor: Cursor = None
         self._table = (options.database, options.table or load.job)
+        self._intake = Intake(options, load, ".".join(self._table))
         self._prepare_schema()
         self._target = Target(session, options, load, thread)
         self._quarantine = Quarantine(session, self._table, load, thread)
@@ -57,9 +54,8 @@ class Loading:
             self._target.write(batch.records, batch.origin.source)
             if batch.rejected is not None and batch.rejected.num_rows:
                 self._quarantine.write(batch.rejected)
-            if batch.cursor is not None:
-                self._cursor = batch.cursor
-        self._refuse_to_empty()
+            self._intake.note(batch)
+        self._intake.refuse_to_empty(self._target.rows)
         self._target.finish()
         self._quarantine.finish()
         started = time.perf_counter()
@@ -85,29 +81,12 @@ class Loading:
         except CommitUnclear as error:
             raise TransientError(f"{self._session.what}: {error}; nothing was loaded, run again") from error
 
-    def _refuse_to_empty(self) -> None:
-        options = self._options
-        if options.replaces_all and not self._load.replaces and not self._target.rows and not options.allow_empty:
-            what = "write_mode overwrite" if options.write_mode == "overwrite" else "delete_missing"
-            raise DataError(
-                f"{self._session.what}: the source gave no rows, and {what} would empty the table; "
-                f"check the source, or set loader.allow_empty: true if that is right"
-            )
-
     def _has_something_to_say(self) -> bool:
         if self._options.replaces_all or self._load.replaces:
             return self._target.has_schema
         if self._quarantine.rows or self._target.rows:
             return True
-        return self._target.has_schema and (self._target.plan.changes or self._is_new(self._cursor))
-
-    def _is_new(self, cursor: Cursor) -> bool:
-        before = self._load.since.cursor
-        if isinstance(cursor, pa.Table):
-            if isinstance(before, pa.Table):
-                return not cursor.equals(before)
-            return before is not None or bool(cursor.num_rows)
-        return cursor is not None and (isinstance(before, pa.Table) or cursor != before)
+        return self._target.has_schema and (self._target.plan.changes or self._intake.has_new_cursor)
 
     def _land(self, started: float) -> LoadResult:
         session, table = self._session, self._table
@@ -120,7 +99,8 @@ class Loading:
         if (number := self._tried(before)) is not None:
             session.rollback()
             return self._result(before, number, started)._replace(bytes_written=0, added=(), notes=(TRIED_BEFORE,))
-        self._refuse_if_superseded(before)
+        if not self._load.alone:
+            self._intake.refuse_if_superseded(self._history.newest(self._load.job) if before is not None else None)
         if before is None:
             self._history.forget()
         if self._picks_rows():
@@ -130,7 +110,7 @@ class Loading:
         self._write(before)
         self._quarantine.land()
         mode = "overwrite" if self._load.replaces else self._options.write_mode
-        number = self._history.record(self._load, mode, self._rows, self._quarantine.rows, self._cursor)
+        number = self._history.record(self._load, mode, self._rows, self._quarantine.rows, self._intake.cursor)
         after = find(session, *table)
         self._commit()
         return self._result(after, number, started)
@@ -153,7 +133,7 @@ class Loading:
             if before is not None:
                 session.run(f"DELETE FROM {name} WHERE {within(self._load.replaces, before)}")  # noqa: S608 - quoted
         elif options.write_mode == "merge":
-            self._merge.land(first=before is None)
+            self._merge.land(first=before is None, settles_missing=self._intake.settles_missing)
             return
         elif options.write_mode == "overwrite" and before is not None:
             # Not TRUNCATE: a reader whose snapshot is older than the commit would find the table empty.
@@ -161,18 +141,6 @@ class Loading:
         if self._picks_rows():
             self._merge.keep_upserts()
         self._target.append()
-
-    def _refuse_if_superseded(self, before: Found | None) -> None:
-        load = self._load
-        if load.alone:
-            return
-        now = self._history.newest(load.job) if before is not None else None
-        if now != load.since.load_id:
-            raise Superseded(
-                f"{self._session.what}: another run of job {load.job} has committed (load {now}) since this one "
-                f"began from load {load.since.load_id}, or the table was rolled back; "
-                f"nothing of this run was loaded, run again"
-            )
 
     def _commit(self) -> None:
         try:
@@ -214,7 +182,7 @@ class Loading:
             location=f"{self._options.host}:{self._options.port}/{self._options.dbname}",
             added=tuple(name for name in plan.columns if there and name not in there) if number is not None else (),
             absent=tuple(name for name in there if name not in target.brought) if target.rows else (),
-            removed={_OLDER: superseded} if superseded else {},
-            changes=self._merge.changes if self._options.write_mode == "merge" else {},
-            notes=tuple(plan.notes()) if number is not None else (),
+            removed={OLDER: superseded} if superseded else {},
+            changes=self._intake.changes(self._merge.changes),
+            notes=(*plan.notes(), *self._intake.notes(first=not there)) if number is not None else (),
         )

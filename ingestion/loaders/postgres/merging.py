@@ -57,24 +57,22 @@ class Merge:
         """Leave out the staged rows that delete."""
         self.session.run(f"DELETE FROM {self.stage.sql} WHERE {quoted(DELETES)}")  # noqa: S608 - quoted names
 
-    def land(self, *, first: bool) -> None:
-        """Delete, update and insert as the staged rows say; *first* where the table holds none yet."""
-        if not self.stage.made:
-            self._without_rows()
-        elif first:
-            self._fill()
-        else:
+    def land(self, *, first: bool, settles_missing: bool) -> None:
+        """Delete, update and insert as the staged rows say; *first* where the table holds none yet.
+
+        With *settles_missing* the table's rows whose keys are not staged go as delete_missing says.
+        """
+        if first:
+            if self.stage.made:
+                self._fill()
+            return
+        if self.stage.made:
             found = find(self.session, *self.table)
             assert found is not None  # noqa: S101 - the table was prepared
             self._ensure_index()
             self._delete()
             self._upsert(found)
-            if self.options.delete_missing != "none":
-                self._settle_missing()
-
-    def _without_rows(self) -> None:
-        """A full load of no rows, which is allowed: every row of the table is missing."""
-        if self.options.delete_missing != "none":
+        if settles_missing:
             self._settle_missing()
 
     def _fill(self) -> None:

@@ -72,7 +72,7 @@ class TableLoader(Loader, ABC):
     """Rows with true here, or with any value where it is no boolean, delete the table's row; it is not stored."""
     delete_missing: Literal["none", "soft", "hard"] = "none"
     """What becomes of the table's rows that a full load no longer brings: nothing, a time in _deleted_at, or hard
-    deletion."""
+    deletion. A load of which rows were rejected leaves them as they are."""
     allow_empty: bool = False
     """Let a source that gives no rows empty the table (write_mode overwrite, or delete_missing)."""
     schema_contract: SchemaContract = SchemaContract()

@@ -80,8 +80,11 @@ class Planner:
     options: "IcebergLoader"
     passes: Callable[[], Iterator[Pass]]
 
-    def plan(self, table: "Table | None", planned: "TableMetadata") -> Plan:
-        """Decide what the load does to *table* as it is now, *planned* being what it will be."""
+    def plan(self, table: "Table | None", planned: "TableMetadata", *, settles_missing: bool) -> Plan:
+        """Decide what the load does to *table* as it is now, *planned* being what it will be.
+
+        With *settles_missing* rows that the load does not bring go as delete_missing says.
+        """
         columns = Columns(planned)
         self._check_keys(columns)
         if table is None or table.current_snapshot() is None:
@@ -94,7 +97,7 @@ class Planner:
             self._note(brought, hits)
             thorough = _thorough(self.options.merge_strategy, hits)
             plan.verdicts.append(self._judge(columns).judge(given, hits, thorough=thorough))
-        if self.options.delete_missing != "none":
+        if settles_missing:
             plan.missing = list(self._missing(readers, brought))
         return plan
 

@@ -14,6 +14,7 @@ from ingestion.loaders.iceberg.merge.source import Pass, Source
 from ingestion.loaders.iceberg.merge.writing import Changes, Writing
 from ingestion.loaders.iceberg.target import Target
 from ingestion.loaders.iceberg.writer import StreamWriter, remove
+from ingestion.loaders.tables.intake import OLDER
 from ingestion.loaders.tables.options import DELETED_AT
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyedTarget", "MergeTarget"]
 
-OLDER = "older row of the same key"
 _TIME = pa.timestamp("us", "UTC")
 
 
@@ -104,13 +104,7 @@ class MergeTarget(KeyedTarget):
     @property
     def changes(self) -> dict[str, int]:
         """Rows by what was done to them."""
-        if self._plan is None:
-            return {}
-        return {
-            name: count
-            for name, count in self._plan.changes.items()
-            if name != "missing" or self._options.delete_missing != "none"
-        }
+        return self._plan.changes if self._plan is not None else {}
 
     def finish(self) -> None:
         """Have the files of a plan upon the table's present state."""
@@ -147,7 +141,7 @@ class MergeTarget(KeyedTarget):
     def _carry_out(self, table: "Table | None") -> None:
         self._begin_files()
         planned = self._evolution.settle()
-        self._plan = self._planner.plan(table, planned)
+        self._plan = self._planner.plan(table, planned, settles_missing=self.settles_missing)
         missing_at = self._at if self._options.delete_missing == "soft" else None
         writing = Writing(self.home, self._plan, self._options.merge_strategy, self._put, self._new_path, missing_at)
         self._done = writing.run(self._passes(), self._source.only)

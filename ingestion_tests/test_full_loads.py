@@ -1,0 +1,48 @@
+"""Loads that stand for all that the source has: what they may take out of a table, and what they say they did."""
+
+import pyarrow as pa
+import pytest
+
+from ingestion_tests import test_behaviour
+from ingestion_tests.targets import batch, land
+
+target = test_behaviour.target
+everywhere = test_behaviour.somewhere(["iceberg-sqlite-local", "delta-local", "postgres"])
+
+
+def keyed(target, **options):
+    return target.loader(write_mode="merge", merge_keys=["k"], **options)
+
+
+def values(target):
+    return {row["k"]: row["v"] for row in target.rows()}
+
+
+def marked(target):
+    """Keys of the rows that were found missing."""
+    rows = target.table().to_pylist()
+    return sorted(row["k"] for row in rows if row["_deleted_at"] is not None)
+
+
+@everywhere
+@pytest.mark.parametrize("missing", ["soft", "hard"])
+def test_a_row_that_is_rejected_is_not_missing(target, missing):
+    loader = keyed(target, delete_missing=missing)
+    assert land(loader, [batch({"k": [1, 2, 3], "v": [1, 2, 3]}, bad=1)]).notes == ()
+    result = land(loader, [batch({"k": [1, 4], "v": [5, 5]}), batch({"k": [2], "v": [6]}, bad=2)])
+    assert result.notes == ("2 rows were rejected, so rows that the load lacks were left as they are",)
+    assert (result.changes["missing"], result.rows) == (0, 3)
+    assert values(target) == {1: 5, 2: 6, 3: 3, 4: 5}
+    dropped = batch({"k": [1], "v": [5]})._replace(removed={"bad_row": 1})
+    assert land(loader, [dropped]).changes["missing"] == 0
+    assert land(loader, [batch({"k": [1], "v": [5]})]).changes["missing"] == 3
+    assert (values(target) if missing == "hard" else marked(target)) == ({1: 5} if missing == "hard" else [2, 3, 4])
+
+
+@everywhere
+def test_a_full_load_of_nothing_but_rejected_rows_takes_nothing_away(target):
+    loader = keyed(target, delete_missing="hard")
+    land(loader, [batch({"k": [1, 2], "v": [1, 2]})])
+    land(loader, [batch({"k": pa.array([], pa.int64()), "v": pa.array([], pa.int64())}, bad=1)])
+    assert values(target) == {1: 1, 2: 2}
+    assert target.quarantined() == 1
