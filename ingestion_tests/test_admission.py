@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ingestion.config import load_job
 from ingestion.errors import ConfigError, DataError
@@ -92,6 +93,21 @@ def test_a_batch_without_rows_or_without_columns_needs_no_key() -> None:
     empty = of({"x": pa.array([], pa.null())})
     nothing = Batch(pa.RecordBatch.from_pylist([], schema=pa.schema([])), Origin("x"), cursor=1)
     assert admitted(merging(), empty, nothing) == [empty, nothing]
+
+
+@pytest.mark.parametrize("option", ["merge_keys", "order_by"])
+@pytest.mark.parametrize("columns", ["discard_value", "quarantine"])
+def test_a_column_that_rows_are_told_apart_by_is_not_left_out_in_silence(columns: str, option: str) -> None:
+    loader = merging(**{option: "new"}, schema_contract={"columns": columns})
+    with pytest.raises(DataError, match=rf"{option} names the column 'new', which table orders lacks, .* evolve"):
+        admitted(loader, of({"id": [1], "new": [1]}))
+
+
+@pytest.mark.parametrize("option", ["merge_keys", "order_by"])
+@pytest.mark.parametrize("mode", ["merge", "overwrite"])
+def test_rows_cannot_be_told_apart_by_the_column_that_deletes(mode: str, option: str) -> None:
+    with pytest.raises(ValidationError, match=f"delete_column and {option} both name 'gone'"):
+        merging(write_mode=mode, delete_column="gone", **{option: "gone"})
 
 
 @pytest.mark.parametrize("option", ["merge_keys", "order_by"])

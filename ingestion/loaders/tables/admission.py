@@ -1,7 +1,7 @@
 """Which rows a table takes: those with a key, in columns and types that its contract allows."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -103,6 +103,7 @@ class Admission:
                 f"loader.schema_contract.columns is freeze; add them to the table, or set it to evolve, discard_value "
                 f"or quarantine"
             )
+        self._refuse_to_leave_out(batch, unknown)
         emptied = Counter(batch.emptied)
         for name in unknown:
             values = batch.records[name]
@@ -113,6 +114,17 @@ class Admission:
                 reason = f"{self._table} has no column {name}, and schema_contract.columns is quarantine"
                 batch = _without(batch, misfits, _Cause(name, _CONTRACT, reason))
         return batch._replace(records=batch.records.drop_columns(unknown), emptied=emptied)
+
+    def _refuse_to_leave_out(self, batch: Batch, unknown: Sequence[str]) -> None:
+        loader = self._loader
+        for option, columns in (("merge_keys", loader.merge_keys), ("order_by", loader.order_by)):
+            for name in columns:
+                if name in unknown:
+                    raise DataError(
+                        f"{batch.origin.source}: loader.{option} names the column {name!r}, which {self._table} lacks, "
+                        f"and loader.schema_contract.columns ({loader.schema_contract.columns}) leaves such columns "
+                        f"out; add it to the table, or set schema_contract.columns: evolve"
+                    )
 
     def _is_new(self, name: str) -> bool:
         """Not known; a name that differs from a known one only in case is for the target to judge."""

@@ -92,6 +92,12 @@ class TableLoader(Loader, ABC):
                     )
         if self.write_mode == "overwrite" and not self.merge_keys and (self.order_by or self.delete_column):
             raise ValueError("order_by and delete_column need merge_keys, the columns that say which row is which")
+        for name, columns in (("merge_keys", self.merge_keys), ("order_by", self.order_by)):
+            if self.delete_column in columns:
+                raise ValueError(
+                    f"delete_column and {name} both name {self.delete_column!r}, and the delete_column is not stored; "
+                    f"name another column in one of them"
+                )
         return self
 
     @property
