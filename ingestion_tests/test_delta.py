@@ -1,6 +1,7 @@
 """The Delta loader: its options, types, columns, partitions, errors, and what its log remembers of each job."""
 
 import json
+import os
 import subprocess
 import sys
 import uuid
@@ -526,6 +527,31 @@ def test_upkeep_joins_small_files_and_says_only_what_it_did(loader):
     assert loader.state("a").cursor == 24
     land(loader, [batch({"n": [25]}, cursor=25)])
     assert len(loader.history("a")) == 26
+
+
+def test_upkeep_forgets_states_that_nothing_leads_to_and_no_other(loader):
+    folder = Path(loader.location, "d/t")
+    land(loader, [batch({"n": [1]}, cursor=1)])
+    land(loader, [batch({"n": [2]}, cursor=pa.table({"path": ["a"]}))])
+    land(loader, [batch({"n": [3]}, cursor=3)], job="b")
+    opened(loader).create_checkpoint()
+    land(loader, [batch({"n": [4]}, cursor=4)], job="b")
+    land(loader, [batch({"n": [5]}, cursor=5)])
+    now = opened(loader).transaction_version("ingestion:a")
+    for number in (now + 1, now - 1, now + (1 << 40)):  # of runs that were killed before they committed
+        (folder / f"_ingestion/a/{number}.json").write_text("{}")
+    states = set(folder.glob("_ingestion/*/*"))
+    old = datetime.now(timezone.utc).timestamp() - 40 * 86400
+    for path in states:
+        os.utime(path, (old, old))
+    for version in (0, 1):
+        (folder / f"_delta_log/{version:020d}.json").unlink()
+    done = loader.upkeep("a")
+    left = set(folder.glob("_ingestion/*/*"))
+    assert done["state_files_removed"] == len(states - left) == 4  # three of them, and the first load's
+    assert (loader.state("a").cursor, loader.state("b").cursor) == (5, 4)
+    opened(loader).restore(2)
+    assert (loader.state("a").cursor.num_rows, loader.state("b").cursor) == (1, 3)
 
 
 def test_the_log_tells_of_each_load(loader):

@@ -38,6 +38,7 @@ __all__ = [
     "next_number",
     "restored",
     "restored_to",
+    "sequence",
     "shown",
 ]
 
@@ -70,7 +71,12 @@ def app_id(job: str) -> str:
 def next_number(table: "DeltaTable | None", job: str) -> int:
     """A transaction id that is greater than all before and that no other run takes."""
     before = table.transaction_version(app_id(job)) if table is not None else None
-    return (((before or 0) >> _RANDOM_BITS) + 1 << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+    return (sequence(before or 0) + 1 << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+
+
+def sequence(number: int) -> int:
+    """How many transactions of its job there were up to this one; attempts that did not land share it with one."""
+    return number >> _RANDOM_BITS
 
 
 def entry_of(place: Place, table: "DeltaTable", job: str) -> Entry:

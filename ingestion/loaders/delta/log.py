@@ -11,10 +11,13 @@ from typing import Any, TypeAlias
 
 from ingestion.loaders.delta.place import Place
 
-__all__ = ["Commit", "commit_at", "commits"]
+__all__ = ["TRANSACTIONS", "Commit", "commit_at", "commits"]
 
 Commit: TypeAlias = dict[str, Any]
-"""The commitInfo of one version, and the version; what its writer did not say is missing."""
+"""The commitInfo of one version, its version, and under TRANSACTIONS the numbers that it gave to applications; what its
+writer did not say is missing."""
+
+TRANSACTIONS = "transactions"
 
 _TOGETHER = 16
 
@@ -29,7 +32,9 @@ def commit_at(place: Place, version: int) -> Commit | None:
     if not lines:  # never taken for a commit of somebody else's: that would land a load twice
         raise OSError(f"{place.uri}: version {version} of the log is empty")
     found = next((line for line in lines if line.startswith(b'{"commitInfo"')), b"{}")
-    return {"timestamp": 0, **json.loads(found).get("commitInfo", {}), "version": version}
+    numbers = [json.loads(line)["txn"] for line in lines if line.startswith(b'{"txn"')]
+    own = {TRANSACTIONS: {item["appId"]: item["version"] for item in numbers}, "version": version}
+    return {"timestamp": 0, **json.loads(found).get("commitInfo", {}), **own}
 
 
 def commits(place: Place, newest: int, after: int = -1) -> Iterator[Commit]:

@@ -1,13 +1,16 @@
 """Small files joined, and what nobody needs any more removed."""
 
 import json
+import time
+from itertools import groupby
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pyarrow.fs as pafs
 
 from ingestion.loaders.delta.files import files_of
-from ingestion.loaders.delta.jobs import FOLDER
-from ingestion.loaders.delta.log import commits
+from ingestion.loaders.delta.jobs import FOLDER, app_id, sequence
+from ingestion.loaders.delta.log import TRANSACTIONS, commits
 from ingestion.loaders.delta.place import Place
 
 if TYPE_CHECKING:
@@ -78,19 +81,21 @@ def _count(place: Place, folder: str) -> int:
 
 def _forget(place: Place, table: "DeltaTable") -> int:
     """Remove files of jobs' states that no version in the log leads to."""
-    oldest = min((int(item["timestamp"]) for item in commits(place, int(table.version()))), default=0) / 1000
+    history = list(commits(place, int(table.version())))
+    oldest = min((int(item["timestamp"]) for item in history), default=0) / 1000
+    bound = min(oldest, time.time() - _LEAST_HOURS * 3600)
     found = place.files.get_file_info(pafs.FileSelector(FOLDER, recursive=True, allow_not_found=True))
-    jobs: dict[str, list[pafs.FileInfo]] = {}
-    for info in found:
-        if info.type == pafs.FileType.File and info.mtime.timestamp() < oldest:
-            jobs.setdefault(info.path.rpartition("/")[0], []).append(info)
-    doomed = [
-        info.path for infos in jobs.values() for info in infos if info.base_name.partition(".")[0] != _newest(infos)
-    ]
+    doomed = []
+    for folder, infos in groupby(sorted(found, key=lambda info: info.path), lambda info: info.path.rpartition("/")[0]):
+        app = app_id(unquote(folder.rpartition("/")[2]))
+        numbers = {int(item[TRANSACTIONS][app]) for item in history if app in item[TRANSACTIONS]}
+        now = table.transaction_version(app)
+        # The oldest version in the log leads to what was written down last before it.
+        before = sequence(min(numbers)) - 1 if numbers else None
+        for info in infos:
+            if info.type == pafs.FileType.File and info.mtime.timestamp() < bound:
+                number = int(info.base_name.partition(".")[0])
+                if number != now and number not in numbers and sequence(number) != before:
+                    doomed.append(info.path)
     place.remove(doomed)
     return len(doomed)
-
-
-def _newest(infos: list[pafs.FileInfo]) -> str:
-    """The number of the job's newest state among them: old as it is, the job may have gone on from there only now."""
-    return str(max(int(info.base_name.partition(".")[0]) for info in infos))
