@@ -554,6 +554,20 @@ def test_upkeep_forgets_states_that_nothing_leads_to_and_no_other(loader):
     assert (loader.state("a").cursor.num_rows, loader.state("b").cursor) == (1, 3)
 
 
+@pytest.mark.parametrize(
+    ("interval", "age", "stays"),
+    [("interval 1 hours", 2, True), ("interval 1 hours", 9, False), ("interval 2 weeks", 9, True)],
+)
+def test_upkeep_leaves_files_for_as_long_as_a_run_may_take(loader, interval, age, stays):
+    land(with_options(loader, table_properties={"delta.deletedFileRetentionDuration": interval}), [batch({"n": [1]})])
+    stray = Path(loader.location, "d/t/stray.parquet")
+    stray.write_bytes(b"x")
+    then = datetime.now(timezone.utc).timestamp() - age * 86400
+    os.utime(stray, (then, then))
+    loader.upkeep("a")
+    assert stray.exists() == stays
+
+
 def test_the_log_tells_of_each_load(loader):
     land(loader, [batch({"n": [1, 2]}, cursor={"at": 2})], run_id="r1")
     found = loader.history("a")[0]

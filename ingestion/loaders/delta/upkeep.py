@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["kept_up"]
 
 _LEAST_HOURS = 7 * 24  # no run takes longer, and readers of old versions have this long
+_HOURS = {"week": 7 * 24, "day": 24, "hour": 1, "minute": 1 / 60}  # shorter units are short in any number
 _SMALL = 4  # files of less than this part of the target size are worth joining
 _MANY = 8  # of them in one partition
 _BEHIND = 20  # versions since the newest checkpoint, each of which every reader reads
@@ -50,11 +51,19 @@ def _join(table: "DeltaTable", target_size: int) -> int:
 
 
 def _vacuum(table: "DeltaTable") -> int:
-    own = "delta.deletedFileRetentionDuration" in table.metadata().configuration
-    hours = None if own else _LEAST_HOURS
+    own = table.metadata().configuration.get("delta.deletedFileRetentionDuration", "")
+    # The driver goes by the table's own bound where it is given none.
+    hours = _LEAST_HOURS if not own or _is_short(own) else None
     if not table.vacuum(hours, dry_run=True, full=True):
         return 0
     return len(table.vacuum(hours, dry_run=False, full=True))
+
+
+def _is_short(interval: str) -> bool:
+    """Whether "interval 2 days" and the like is less than what runs and readers are left."""
+    words = interval.lower().split()
+    hours = _HOURS.get(words[-1].rstrip("s"), 0)
+    return float(words[-2]) * hours < _LEAST_HOURS
 
 
 def _checkpoint(place: Place, table: "DeltaTable") -> int:
