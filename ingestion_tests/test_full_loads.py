@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from ingestion.errors import DataError
 from ingestion_tests import test_behaviour
 from ingestion_tests.targets import batch, land
 
@@ -46,3 +47,24 @@ def test_a_full_load_of_nothing_but_rejected_rows_takes_nothing_away(target):
     land(loader, [batch({"k": pa.array([], pa.int64()), "v": pa.array([], pa.int64())}, bad=1)])
     assert values(target) == {1: 1, 2: 2}
     assert target.quarantined() == 1
+
+
+NOTHING_STAYS = [
+    {"k": [1], "v": [1], "o": [1], "gone": [True]},
+    {"k": [1, 1], "v": [1, 1], "o": [1, 2], "gone": [False, True]},
+]
+
+
+@everywhere
+@pytest.mark.parametrize("rows", NOTHING_STAYS, ids=["delete", "delete last"])
+@pytest.mark.parametrize("mode", [{"write_mode": "overwrite"}, {"delete_missing": "hard"}], ids=["overwrite", "merge"])
+def test_a_full_load_of_nothing_but_deletes_empties_nothing_unless_allowed(target, mode, rows):
+    options = {"write_mode": "merge", "merge_keys": ["k"], "order_by": ["o"], "delete_column": "gone", **mode}
+    land(target.loader(), [batch({"k": [1, 2], "v": [1, 2], "o": [0, 0]}, cursor=1)])
+    loader = target.loader(**options)
+    with pytest.raises(DataError, match=r"nothing but deletes, .* would empty the table; check"):
+        land(loader, [batch(rows, cursor=2, bad=1 if mode.get("write_mode") else 0)])
+    assert values(target) == {1: 1, 2: 2}
+    assert loader.state("a").cursor == 1
+    land(target.loader(**options, allow_empty=True), [batch(rows, cursor=2)])
+    assert values(target) == {}

@@ -46,6 +46,7 @@ class Change:
     state_files: Sequence[str] = ()  # that the transaction's number leads to
     is_empty: bool = False  # there is nothing to commit
     counts: Mapping[str, int] = field(default_factory=dict)  # of rows, where it is a merge
+    staying: int = 0  # rows of the load that do not delete
     older: int = 0  # rows that lost to newer ones of the table
     added: tuple[str, ...] = ()  # columns
     said: tuple[str, ...] = ()  # sentences for the result

@@ -134,6 +134,7 @@ class Loading:
             change_columns = with_columns if self._rows.edits else with_features
             table = change_columns(table, self._rows.plan.rebased(table), load.load_id)
         change = self._rows.change(table)
+        self._intake.refuse_to_empty(change.staying)
         news = self._quarantine.rows or (not load.alone and self._intake.has_new_cursor)
         change.is_empty = change.is_empty and not news
         if not load.alone and not change.is_empty:

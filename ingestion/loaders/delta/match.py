@@ -91,6 +91,11 @@ class Match:
         return pa.concat_tables([rows.filter(stays.to_arrow()), self._rows.take(here[_OTHER].to_arrow())])
 
     @property
+    def staying(self) -> int:
+        """Rows that do not delete."""
+        return int(self._rows.num_rows) - (int(self._gone.sum()) if self._gone is not None else 0)
+
+    @property
     def inserted(self) -> int:
         """Rows whose keys the table does not have; those that delete have nothing to do."""
         return int(self._new().sum())

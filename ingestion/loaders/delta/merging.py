@@ -31,6 +31,7 @@ class Merge:
     """What one merge does to the files of a table, and how many rows it touched."""
 
     def __init__(self, options: "DeltaLoader", place: Place, files: WorkingSet, passes: Passes) -> None:
+        self.staying = 0  # rows of the load that do not delete
         self.older = 0
         self.inserted = 0
         self.missing = 0
@@ -58,6 +59,7 @@ class Merge:
         for rows in self._passes():
             match = Match(rows, self._options.merge_keys, self._options.order_by, self._counts)
             self._files.edit([file for file in self._files.files if match.candidate(file)], match.edit)
+            self.staying += match.staying
             self.older += match.older
             self.inserted += match.inserted
             news = match.unplaced()

@@ -113,6 +113,7 @@ class Rows:
             configuration=self._options.table_properties,
             is_empty=table is not None and not (replaces_all or files.adds or files.removes or plan.added),
             counts=merge.changes if merge is not None else {},
+            staying=merge.staying if merge is not None else sum(file.rows for file in self._written),
             older=older,
             added=self._added,
             said=(_WRITTEN_AGAIN,) if plan.widened and not replaces_all else (),

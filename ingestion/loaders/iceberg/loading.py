@@ -75,6 +75,7 @@ class Loading:
         with translated(where):
             self._target.settles_missing = self._intake.settles_missing
             self._target.finish()
+        self._intake.refuse_to_empty(self._target.staying)
 
     def _land(self) -> LoadResult:
         started = time.perf_counter()

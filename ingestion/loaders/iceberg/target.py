@@ -79,6 +79,11 @@ class Target:
         return not self.rows
 
     @property
+    def staying(self) -> int:
+        """Rows of the load that do not delete, known once it is finished."""
+        return self.rows
+
+    @property
     def removed(self) -> dict[str, int]:
         """Rows that were left out on purpose, by reason."""
         return {}

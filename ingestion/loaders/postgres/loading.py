@@ -106,6 +106,8 @@ class Loading:
         if self._picks_rows():
             self._merge.sources = list(self._target.sources)
             self._merge.single_out()
+            if self._options.delete_column is not None:
+                self._intake.refuse_to_empty(self._merge.upserts())
         self._target.prepare()
         self._write(before)
         self._quarantine.land()

@@ -115,7 +115,8 @@ class Merge:
         )
         return int(older or 0)
 
-    def _upserts(self) -> int:
+    def upserts(self) -> int:
+        """How many of the staged rows do not delete."""
         rows = self.session.one(f"SELECT count(*) FROM {self.stage.sql} WHERE NOT {quoted(DELETES)}")  # noqa: S608
         return int(rows or 0)
 
@@ -157,7 +158,7 @@ class Merge:
 
     def _insert(self, on_conflict: str, found: Found) -> None:
         """By key, as the index has them: neighbours share the pages that both read and write."""
-        given, known = self._upserts(), self._known() if found.partitioned else 0
+        given, known = self.upserts(), self._known() if found.partitioned else 0
         columns = _listed(map(quoted, self._columns))
         fresh = "false" if found.partitioned else "t.xmax = 0"  # a partitioned table has no system columns to show
         ((touched, inserted),) = self.session.rows(

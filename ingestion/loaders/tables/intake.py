@@ -21,6 +21,7 @@ class Intake:
 
     def __init__(self, options: TableLoader, load: Load, name: str) -> None:
         self.cursor: Cursor = None  # the last one
+        self.rows = 0  # given, those that delete included
         self.bad = 0  # rows that were rejected, or left out because they are bad
         self._options = options
         self._load = load
@@ -28,6 +29,7 @@ class Intake:
 
     def note(self, batch: Batch) -> None:
         """Take what *batch* says beside its rows."""
+        self.rows += batch.records.num_rows
         if batch.cursor is not None:
             self.cursor = batch.cursor
         self.bad += batch.removed.get(BAD_ROW, 0) + (batch.rejected.num_rows if batch.rejected is not None else 0)
@@ -66,14 +68,15 @@ class Intake:
         return cursor is not None and (isinstance(before, pa.Table) or cursor != before)
 
     def refuse_to_empty(self, rows: int) -> None:
-        """Raise DataError where *rows*, those to be put into the table, are none and all others would go."""
+        """Raise DataError where *rows*, those of the load that do not delete, are none and all others would go."""
         options = self._options
         replaces = options.write_mode == "overwrite" and not self._load.replaces
         if rows or options.allow_empty or not (replaces or self.settles_missing):
             return
         what = "write_mode overwrite" if replaces else f"delete_missing: {options.delete_missing}"
+        given = "nothing but deletes" if self.rows else "no rows"
         raise DataError(
-            f"table {self._name}: the source gave no rows, and {what} would empty the table; "
+            f"table {self._name}: the source gave {given}, and {what} would empty the table; "
             f"check the source, or set loader.allow_empty: true if that is right"
         )
 

@@ -39,6 +39,8 @@ class Plan:
     verdicts: list[Verdict] = field(default_factory=list)
     missing: list[Hits] = field(default_factory=list)  # rows that the load did not bring; they stand for themselves
 
+    staying: int = 0  # rows of the load that do not delete
+
     @property
     def touched(self) -> list[Hits]:
         """Each file that loses rows, once, with all rows that it loses; a row of the pass is -1 where it has none."""
@@ -96,6 +98,7 @@ class Planner:
             hits = list(self._search(columns, given, readers))
             self._note(brought, hits)
             thorough = _thorough(self.options.merge_strategy, hits)
+            plan.staying += int((~given.deletes).sum())
             plan.verdicts.append(self._judge(columns).judge(given, hits, thorough=thorough))
         if settles_missing:
             plan.missing = list(self._missing(readers, brought))
@@ -128,6 +131,7 @@ class Planner:
         plan = Plan(None, nothing)
         for given in self.passes():
             write = ~given.deletes
+            plan.staying += int(write.sum())
             plan.verdicts.append(Verdict(write, [], int(write.sum()), 0, 0, 0, 0))
         return plan
 

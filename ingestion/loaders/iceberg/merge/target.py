@@ -39,6 +39,11 @@ class KeyedTarget(Target):
         self._put_rows = 0
 
     @property
+    def staying(self) -> int:
+        """Rows of the load that do not delete, one for each key."""
+        return self._put_rows
+
+    @property
     def removed(self) -> dict[str, int]:
         """Rows that lost to another one with the same key."""
         older = self._source.rows - self.rows
@@ -100,6 +105,11 @@ class MergeTarget(KeyedTarget):
         """Whether neither rows nor columns change."""
         table, planned = self._evolution.table, self._evolution.planned
         return (self._plan is None or self._plan.idle) and (planned is None or (table and table.schema()) == planned)
+
+    @property
+    def staying(self) -> int:
+        """Rows of the load that do not delete, one for each key."""
+        return self._plan.staying if self._plan is not None else 0
 
     @property
     def changes(self) -> dict[str, int]:
