@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,7 +158,7 @@ def _build(options: dict[str, Any], rows: int, environment: dict[str, str]) -> s
 
     loader = LoaderFactory.create({**merge_cases.TABLE, **options})
     batches = (Batch(records, Origin("generated")) for records in merge_data.base(rows))
-    return loader.load(Load("base", "run", "base", State()), batches).location
+    return loader.load(Load("base", "run", uuid.uuid4().hex, State()), batches).location
 
 
 def _iceberg_sums(settings: dict[str, Any]) -> dict[str, int]:

@@ -22,7 +22,7 @@ from ingestion.orchestration.build import build_definitions
 from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.launch import run_job
 from ingestion.orchestration.liveness import fail_lost_runs, hold, in_flight, let_go
-from ingestion.orchestration.names import INGEST_JOB, JOB_TAG, schedule_name, sensor_name
+from ingestion.orchestration.names import INGEST_JOB, JOB_TAG, UPKEEP_SCHEDULE, schedule_name, sensor_name
 from ingestion_tests.conftest import Project
 
 ORDERS: dict[str, Any] = {"source": {"type": "csv", "source_path": "data"}, "loader": {"type": "iceberg"}}
@@ -101,7 +101,8 @@ def test_a_schedule_lets_runs_queue_where_the_job_says_so(project, instance):
 def test_schedule_and_sensor_start_as_the_job_is_configured(project, options, schedule, sensor):
     project.job("orders", {**ORDERS, **options})
     repository = build_definitions().get_repository_def()
-    assert [item.default_status.value for item in repository.schedule_defs] == ([schedule] if schedule else [])
+    found = [item.default_status.value for item in repository.schedule_defs if item.name != UPKEEP_SCHEDULE]
+    assert found == ([schedule] if schedule else [])
     assert repository.get_sensor_def("orders_sensor").default_status.value == sensor
 
 

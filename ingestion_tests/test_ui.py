@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Error, Page, expect, sync_playwright
 
+expect.set_options(timeout=20_000)  # the other worker may keep both cores busy
+
 if TYPE_CHECKING:
     from ingestion_tests.dagster_server import Service
 

@@ -22,7 +22,7 @@ __all__ = ["COLUMNS_FOR", "check_layout", "with_columns", "with_features", "with
 COLUMNS_FOR = "ingestion.columns-for"
 """The load for which a version of its own added columns."""
 
-_OWN = re.compile(r"[0-9a-f]{32}-.*\.zstd\.parquet")
+_OWN = re.compile(r"[0-9a-f]{32,}-.*\.zstd\.parquet")
 
 # Written by nobody here, or looked after by nobody here: a commit that ignores one leaves a table that others misread.
 _UNKNOWN = {
