@@ -34,7 +34,10 @@ def statistics(metadata: pq.FileMetaData, schema: pa.Schema) -> str:
         holding = sum(one.null_count < group.num_rows for one, group in zip(found, groups, strict=True))
         if not bounds or len(bounds) < holding or not _is_ordered(item.type):
             continue
-        least, most = min(one.min for one in bounds), max(one.max for one in bounds)
+        try:
+            least, most = min(one.min for one in bounds), max(one.max for one in bounds)
+        except OverflowError:  # a time beyond the year 9999
+            continue
         if (shown := _json(least)) is not None and (shown_most := _json(most)) is not None:
             low[item.name], high[item.name] = shown, shown_most
     values = {"numRecords": metadata.num_rows, "minValues": low, "maxValues": high, "nullCount": nulls}
