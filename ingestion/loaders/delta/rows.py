@@ -44,7 +44,7 @@ class Rows:
         self._load = load
         self._place = place
         self._keyed: KeyedRows | None = None
-        if options.merge_keys and not load.replaces:
+        if options.merge_keys:
             self._keyed = KeyedRows(options.merge_keys, options.order_by, name=plan.name)
         self._writer: TableWriter | None = None
         self._schema: pa.Schema | None = None  # of the writer
@@ -58,7 +58,11 @@ class Rows:
     def edits(self) -> bool:
         """Whether rows that are there may change, so that the table's columns have to be settled before."""
         scoped = self._options.write_mode == "overwrite" and self._options.overwrite_scope == "partitions"
-        return scoped or self._options.write_mode == "merge" or bool(self._load.replaces)
+        return scoped or self._merges or bool(self._load.replaces)
+
+    @property
+    def _merges(self) -> bool:
+        return self._options.write_mode == "merge" and not self._load.replaces
 
     @property
     def superseded(self) -> int:
@@ -79,7 +83,7 @@ class Rows:
     def finish(self) -> None:
         """Have all rows in files, but for those of a merge."""
         columns = self.plan.settle()
-        if self._keyed is not None and self._options.write_mode != "merge":
+        if self._keyed is not None and not self._merges:
             for rows in self._passes():
                 self._write(_without_deleting(rows))
         self._close_writer()
@@ -149,7 +153,7 @@ class Rows:
             names = self.plan.partition_by
             found = [f for f in files.files if tuple(partition_text(f.partition[name]) for name in names) in touched]
             files.drop(found)
-        elif self._options.write_mode == "merge":
+        elif self._merges:
             merge = Merge(self._options, self._place, files, self._passes)
             merge.run(self._new_writer, settles_missing=self.settles_missing)
             return merge
