@@ -264,6 +264,43 @@ def test_only_columns_make_partitions():
         DeltaLoader(write_mode="overwrite", overwrite_scope="partitions")
 
 
+FAR = 500_000_000_000_000_000  # microseconds, in the year 17814
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "said"),
+    [
+        (pa.array([b"a"]), ConfigError, "plain values other than bytes"),
+        (pa.array([[1]]), ConfigError, "plain values other than bytes"),
+        (pa.array([FAR], pa.timestamp("us")), DataError, "beyond the year 9999"),
+    ],
+    ids=["bytes", "list", "far"],
+)
+def test_values_that_cannot_name_a_partition_are_refused(loader, values, error, said):
+    with pytest.raises(error, match=said):
+        land(with_options(loader, partition_by=["p"]), [batch({"n": [1], "p": values})])
+    assert not data_files(loader)
+
+
+@pytest.mark.parametrize("values", [pa.array([FAR], pa.timestamp("us", "UTC")), pa.array([10_000_000], pa.date32())])
+def test_times_beyond_the_year_9999_are_loaded_and_have_no_bounds(loader, values):
+    land(loader, [batch({"n": [1], "at": values})])
+    assert loader.to_table()["at"].combine_chunks().cast(values.type) == values
+    found = pa.table(opened(loader).get_add_actions(flatten=True)).to_pylist()[0]
+    assert (found["min.n"], found["min.at"], found["max.at"]) == (1, None, None)
+
+
+def test_a_part_of_the_table_is_replaced_by_one_row_per_key(loader):
+    land(loader, [batch({"n": [1, 2, 3], "day": ["a", "a", "b"]})])
+    for mode in ("overwrite", "merge"):
+        keyed = with_options(loader, write_mode=mode, merge_keys=["n"], order_by=["at"], delete_column="gone")
+        load = Load("p", "r", uuid.uuid4().hex, State(), replaces=(Part("day", ("a",)),), alone=True)
+        columns = {"n": [8, 8, 9], "at": [1, 2, 1], "day": ["a"] * 3, "gone": [None, False, True]}
+        result = keyed.load(load, iter([batch(columns)]))
+        assert result.removed == {"older row of the same key": 1}
+        assert [(row["n"], row["at"]) for row in rows(loader)] == [(3, None), (8, 2)]
+
+
 def test_a_part_of_the_table_is_replaced(loader):
     land(loader, [batch({"n": [1, 2, 3], "day": ["a", "a", "b"]})])
     part = Part("day", ("a",))

@@ -120,6 +120,25 @@ def test_keys_of_any_type_find_their_rows(tmp_path, keys):
     assert merging(tmp_path).to_table()["v"].to_pylist() == ["new"] * 5
 
 
+@pytest.mark.parametrize("says", [True, False], ids=["given", "of_the_table"])
+def test_an_empty_text_is_no_key_in_a_column_that_makes_partitions(tmp_path, says):
+    loader = merging(tmp_path, merge_keys=["r", "k"], partition_by=["r"])
+    for _ in range(2):
+        state = loader.state("a")
+        given = [batch({"r": pa.array(["", "x"]).dictionary_encode(), "k": [1, 1], "v": [7, 7]})]
+        result = land(loader, loader.admit(iter(given), state.schema), since=state)
+        loader = merging(tmp_path, merge_keys=["r", "k"], partition_by=["r"] if says else [])
+        assert (result.rows, result.quarantined) == (1, 1)
+    assert merging(tmp_path).to_table().num_rows == 1
+
+
+def test_an_empty_text_is_null_in_a_partition_and_no_change(tmp_path):
+    loader = merging(tmp_path, partition_by=["p"])
+    land(loader, [batch({"k": [1, 2], "p": ["", "a"]})])
+    result = land(loader, [batch({"k": [1, 2], "p": ["", "a"]})])
+    assert (result.snapshot, result.changes["unchanged"]) == (None, 2)
+
+
 def test_only_files_with_changed_rows_are_written_anew(tmp_path):
     for part in range(4):
         land(merging(tmp_path), [batch({"k": list(range(part * 100, part * 100 + 100)), "v": [0] * 100})])

@@ -109,6 +109,15 @@ class DeltaLoader(TableLoader):
 
         return DELTA.plain(dtype, column)
 
+    def admit(self, batches: Iterator[Batch], known: pa.Schema | None) -> Iterator[Batch]:
+        """As every table does; an empty text is no key in a column that makes partitions."""
+        from ingestion.loaders.delta.partitions import without_empty_keys
+
+        if self.merge_keys:
+            by = self.partition_by or (list(self._opened().metadata().partition_columns) if known is not None else [])
+            batches = without_empty_keys(batches, [key for key in self.merge_keys if key in by])
+        return super().admit(batches, known)
+
     def target(self, job: str) -> tuple[str, ...]:
         """Type and folder, and the store that it is in."""
         place = self.place(job)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.errors import ConfigError, DataError, TransientError
+from ingestion.errors import DataError, TransientError
+from ingestion.loaders.delta.partitions import check_present, check_type, without_empty
 from ingestion.loaders.delta.types import DELTA, cast, word
 from ingestion.loaders.tables.admission import deletes
 from ingestion.loaders.tables.types import joined, relation, typed
@@ -99,12 +100,7 @@ class Plan:
             self.columns.setdefault(name, pa.string())
         if not self.columns:
             raise DataError(f"table {self.name} does not exist and the data has no columns to create it from")
-        for name in self.partition_by:
-            if name not in self.columns:
-                raise ConfigError(
-                    f"table {self.name}: loader.partition_by names {name!r}, which is not among the columns "
-                    f"{', '.join(self.columns)}; name one of them"
-                )
+        check_present(self.name, self.partition_by, self.columns)
         return self.schema
 
     def shape(self, records: pa.RecordBatch) -> pa.Table:
@@ -146,6 +142,8 @@ class Plan:
             return
         dtype = typed(dtype, old)
         if old is None:
+            if name in self.partition_by:
+                check_type(self.name, name, dtype)
             self.columns[name] = dtype
             return
         how = relation(dtype, old)
@@ -164,7 +162,8 @@ class Plan:
 
     def _cast(self, name: str, values: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
         try:
-            return cast(values, dtype)
+            found = cast(values, dtype)
+            return without_empty(found) if name in self.partition_by else found
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(
                 f"table {self.name}: column {name!r} is {word(dtype)}, and a value of the data does not fit: {error}; "

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from ingestion.errors import DataError
 from ingestion.loaders.delta.datafile import DataFile, FileWriter
 from ingestion.loaders.delta.place import Place
 
@@ -85,7 +86,13 @@ class TableWriter:
         frame = pl.DataFrame({name: pl.from_arrow(rows.column(name)) for name in self._partition_by})
         places = frame.with_row_index("\0row").group_by(self._partition_by, maintain_order=True).agg("\0row")
         rest = rows.drop_columns(self._partition_by)
-        return [(tuple(found[:-1]), rest.take(pa.array(found[-1]))) for found in places.iter_rows()]
+        try:
+            return [(tuple(found[:-1]), rest.take(pa.array(found[-1]))) for found in places.iter_rows()]
+        except (ValueError, OverflowError) as error:
+            raise DataError(
+                f"{self._place.uri}: a time in {', '.join(self._partition_by)} is beyond the year 9999, which cannot "
+                f"name a partition ({error}); correct the data, or reject such rows in the transformer"
+            ) from error
 
     def _send(self, key: Key) -> None:
         held = self._waiting.pop(key)

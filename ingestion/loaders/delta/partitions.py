@@ -1,0 +1,52 @@
+"""Columns by whose values a table's files are kept apart: which may be, and what an empty text is there."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as t
+
+from ingestion.errors import ConfigError
+from ingestion.plugins import Batch
+
+__all__ = ["check_present", "check_type", "without_empty", "without_empty_keys"]
+
+
+def check_present(name: str, partition_by: Sequence[str], columns: Iterable[str]) -> None:
+    """Raise ConfigError where table *name* lacks one of the columns that it is to be partitioned by."""
+    for column in partition_by:
+        if column not in columns:
+            raise ConfigError(
+                f"table {name}: loader.partition_by names {column!r}, which is not among the columns "
+                f"{', '.join(columns)}; name one of them"
+            )
+
+
+def check_type(name: str, column: str, dtype: pa.DataType) -> None:
+    """Raise ConfigError where values of *dtype* cannot keep partitions of table *name* apart."""
+    if t.is_nested(dtype) or t.is_binary(dtype):
+        raise ConfigError(
+            f"table {name}: loader.partition_by names {column!r}, which holds {dtype}; a Delta table is partitioned "
+            f"by plain values other than bytes: name another column, or make one in the transformer"
+        )
+
+
+def without_empty(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Null in place of each empty text: the log knows no other value for it."""
+    if not (t.is_string(values.type) or t.is_large_string(values.type) or t.is_string_view(values.type)):
+        return values
+    return pc.if_else(pc.equal(values, ""), pa.scalar(None, values.type), values)
+
+
+def without_empty_keys(batches: Iterator[Batch], keys: Sequence[str]) -> Iterator[Batch]:
+    """The batches with null for an empty text in *keys*, so that such a row counts as one without a key."""
+    for batch in batches:
+        records = batch.records
+        for key in keys:
+            place = records.schema.get_field_index(key)
+            if place >= 0:
+                values = records.column(place)
+                plain = values.dictionary_decode() if t.is_dictionary(values.type) else values
+                found = without_empty(pa.chunked_array([plain])).combine_chunks()
+                records = records.set_column(place, key, found)
+        yield batch._replace(records=records)
