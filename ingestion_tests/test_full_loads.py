@@ -68,3 +68,24 @@ def test_a_full_load_of_nothing_but_deletes_empties_nothing_unless_allowed(targe
     assert loader.state("a").cursor == 1
     land(target.loader(**options, allow_empty=True), [batch(rows, cursor=2)])
     assert values(target) == {}
+
+
+@test_behaviour.somewhere(["iceberg-sqlite-local", "postgres"], without=["delta-local", "delta-s3"])
+@pytest.mark.parametrize("when", ["older", "equal", "newer", "not asked"])
+def test_a_row_that_comes_back_is_there_again_whatever_becomes_of_its_values(target, when):
+    options = {} if when == "not asked" else {"order_by": ["o"]}
+    if when == "not asked" and target.kind == "postgres":
+        options = {"on_conflict": "nothing"}
+    for strategy in target.strategies:
+        one = type(target)({**target.options, "database": target.options["database"] + "".join(strategy.values())})
+        loader = keyed(one, delete_missing="soft", **options, **strategy)
+        land(loader, [batch({"k": [1, 2, 3], "v": [1, 2, 3], "o": [5, 5, 5]})])
+        land(loader, [batch({"k": [1], "v": [1], "o": [5]})])
+        assert marked(one) == [2, 3]
+        order = {"older": 4, "equal": 5}.get(when, 6)
+        result = land(loader, [batch({"k": [1, 2], "v": [1, 2], "o": [5, order]}, cursor=1)])
+        assert marked(one) == [3]
+        assert values(one) == {1: 1, 2: 2, 3: 3}
+        assert result.changes["updated"] + result.changes["unchanged"] == 2
+        assert result.changes["updated"] in ((1,) if target.kind == "postgres" else (1, 2))  # equal rows may be written
+        assert result.removed == ({"older row of the same key": 1} if when == "older" else {})

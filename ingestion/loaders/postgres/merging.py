@@ -72,6 +72,8 @@ class Merge:
             self._ensure_index()
             self._delete()
             self._upsert(found)
+            if self.options.delete_missing == "soft":
+                self._take_marks_back()
         if settles_missing:
             self._settle_missing()
 
@@ -180,6 +182,18 @@ class Merge:
             f"AND EXISTS (SELECT 1 FROM {quoted(*self.table)} t WHERE {self._matches()})"
         )
         return int(rows or 0)
+
+    def _take_marks_back(self) -> None:
+        """Rows whose keys are staged are there again, even where the table's values stay."""
+        column = quoted(DELETED_AT)
+        ((back, counted),) = self.session.rows(
+            f"WITH u AS (UPDATE {quoted(*self.table)} t SET {column} = NULL FROM {self.stage.sql} s "  # noqa: S608
+            f"WHERE t.{column} IS NOT NULL AND {self._matches()} RETURNING s.{quoted(DELETES)} AS gone) "
+            f"SELECT count(*), count(*) FILTER (WHERE NOT gone) FROM u"
+        )
+        self.changes["updated"] += back
+        if self.options.on_conflict == "nothing":
+            self.changes["unchanged"] -= counted
 
     def _settle_missing(self) -> None:
         there = f"SELECT 1 FROM {self.stage.sql} s WHERE {self._matches()}"  # noqa: S608 - quoted names

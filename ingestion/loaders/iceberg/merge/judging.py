@@ -21,6 +21,7 @@ class Verdict:
 
     write: Mask  # the rows that the table gets
     gone: Sequence[Hits]  # the rows of the table that go
+    kept: Sequence[Hits]  # those that are newer than the pass's
     inserted: int
     updated: int
     unchanged: int
@@ -48,6 +49,7 @@ class Judge:
         return Verdict(
             write,
             [item for item in gone if len(item.positions)],
+            [item.where(lost[item.rows]) for item in hits] if lost.any() else [],
             inserted=int((write & ~met).sum()),
             updated=int((write & met).sum()),
             unchanged=int((met & ~changed).sum()),

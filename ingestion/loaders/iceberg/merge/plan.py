@@ -39,13 +39,14 @@ class Plan:
     verdicts: list[Verdict] = field(default_factory=list)
     missing: list[Hits] = field(default_factory=list)  # rows that the load did not bring; they stand for themselves
 
+    back: list[Hits] = field(default_factory=list)  # rows that were missing before, and are newer than the load's
     staying: int = 0  # rows of the load that do not delete
 
     @property
     def touched(self) -> list[Hits]:
         """Each file that loses rows, once, with all rows that it loses; a row of the pass is -1 where it has none."""
         found: dict[str, list[Hits]] = {}
-        for hits in (*(item for verdict in self.verdicts for item in verdict.gone), *self.missing):
+        for hits in (*(item for verdict in self.verdicts for item in verdict.gone), *self.missing, *self.back):
             found.setdefault(hits.reader.live.path, []).append(hits)
         return [_joined(parts) for parts in found.values()]
 
@@ -54,6 +55,7 @@ class Plan:
         """Rows by what was done to them."""
         names = ("inserted", "updated", "unchanged", "deleted")
         counts = {name: sum(getattr(verdict, name) for verdict in self.verdicts) for name in names}
+        counts["updated"] += sum(len(hits.positions) for hits in self.back)
         return counts | {"missing": sum(len(hits.positions) for hits in self.missing)}
 
     @property
@@ -99,7 +101,10 @@ class Planner:
             self._note(brought, hits)
             thorough = _thorough(self.options.merge_strategy, hits)
             plan.staying += int((~given.deletes).sum())
-            plan.verdicts.append(self._judge(columns).judge(given, hits, thorough=thorough))
+            verdict = self._judge(columns).judge(given, hits, thorough=thorough)
+            plan.verdicts.append(verdict)
+            if self.options.delete_missing == "soft":
+                plan.back += _marked(verdict.kept)
         if settles_missing:
             plan.missing = list(self._missing(readers, brought))
         return plan
@@ -132,7 +137,7 @@ class Planner:
         for given in self.passes():
             write = ~given.deletes
             plan.staying += int(write.sum())
-            plan.verdicts.append(Verdict(write, [], int(write.sum()), 0, 0, 0, 0))
+            plan.verdicts.append(Verdict(write, [], [], int(write.sum()), 0, 0, 0, 0))
         return plan
 
     def _search(self, columns: Columns, given: Pass, readers: Sequence[FileReader]) -> Iterator[Hits]:
@@ -173,7 +178,17 @@ def _leave_marked(reader: FileReader, absent: Mask) -> None:
         absent[group.first : group.first + group.rows] &= ~np.asarray(marked)
 
 
-def deleted_now(rows: pa.Table, at: pa.Scalar) -> pa.Table:
-    """*rows* with *at* as the time when they were found missing."""
+def _marked(hits: Sequence[Hits]) -> Iterator[Hits]:
+    """Those that were found missing before; no row of a pass stands for them."""
+    for item in hits:
+        marked = np.zeros(len(item.positions), np.bool_)
+        for part, rows in item.reader.at(item.positions, [DELETED_AT]):
+            marked[part] = pc.is_valid(rows.column(0)).to_numpy()
+        if marked.any():
+            yield Hits(item.reader, item.positions[marked], np.full(int(marked.sum()), -1, np.int64))
+
+
+def deleted(rows: pa.Table, at: pa.Scalar) -> pa.Table:
+    """*rows* with *at* as the time when they were found missing; null = they are there."""
     place = rows.schema.get_field_index(DELETED_AT)
     return rows.set_column(place, DELETED_AT, pa.repeat(at, rows.num_rows))

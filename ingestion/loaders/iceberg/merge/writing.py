@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from ingestion.loaders.iceberg.merge.deletes import dead_rows, write_deletes
-from ingestion.loaders.iceberg.merge.plan import Plan, deleted_now
+from ingestion.loaders.iceberg.merge.plan import Plan, deleted
 from ingestion.loaders.iceberg.merge.reading import Group
 from ingestion.loaders.iceberg.merge.search import Hits
 from ingestion.loaders.iceberg.merge.source import Mask, Pass
@@ -69,9 +69,11 @@ class Writing:
         columns = self.plan.columns
         if columns is None or self.missing_at is None:
             return
-        for hits in self.plan.missing:
-            for _, rows in hits.reader.at(hits.positions, columns.arrow.names):
-                self.write(deleted_now(rows, self.missing_at))
+        there = pa.scalar(None, self.missing_at.type)
+        for found, at in ((self.plan.missing, self.missing_at), (self.plan.back, there)):
+            for hits in found:
+                for _, rows in hits.reader.at(hits.positions, columns.arrow.names):
+                    self.write(deleted(rows, at))
 
     def _rewrite(self, hits: Hits, only: Pass | None, left: Mask | None) -> None:
         """The file without the rows that go, with those of the pass in their places that are *left* to be written."""
