@@ -156,6 +156,37 @@ def test_a_merge_that_changes_nothing_and_has_no_cursor_makes_no_version(tmp_pat
     assert len(list((tmp_path / "d/t/_ingestion/a").iterdir())) == 1
 
 
+@pytest.mark.parametrize("apart", [True, False], ids=["in_two_files", "in_one_file"])
+@pytest.mark.parametrize("partition_by", [[], ["v"]], ids=["", "partitioned"])
+def test_rows_that_the_table_has_more_than_once_become_one(tmp_path, apart, partition_by):
+    old = DeltaLoader(location=str(tmp_path), database="d", table="t", partition_by=partition_by)
+    for keys in [[1, 2], [1, 3]] if apart else [[1, 2, 1, 3]]:
+        land(old, [batch({"k": keys, "v": [0] * len(keys), "at": [5] * len(keys)})])
+    older = land(merging(tmp_path, order_by=["at"]), [batch({"k": [1], "v": [9], "at": [4]})])
+    assert (older.removed, older.snapshot) == ({"older row of the same key": 1}, None)
+    result = land(merging(tmp_path), [batch({"k": [1, 2], "v": [0, 0], "at": [5, 5]})])
+    assert result.changes == {"inserted": 0, "updated": 1, "unchanged": 1, "deleted": 0}
+    assert by_key(tmp_path) == {k: {"v": 0, "at": 5} for k in (1, 2, 3)}
+
+
+def test_a_delete_takes_all_rows_of_its_key(tmp_path):
+    old = DeltaLoader(location=str(tmp_path), database="d", table="t")
+    land(old, [batch({"k": [1, 1, 2]})])
+    result = land(merging(tmp_path, delete_column="gone"), [batch({"k": [1], "gone": [True]})])
+    assert (result.changes["deleted"], by_key(tmp_path)) == (2, {2: {}})
+
+
+@pytest.mark.parametrize("gone", [None, True])
+def test_a_row_that_comes_back_with_older_values_is_there_again(tmp_path, gone):
+    loader = merging(tmp_path, delete_missing="soft", order_by=["at"], delete_column="gone")
+    for keys, at, gone_now in (([1, 2], [5, 5], None), ([1], [5], None), ([1, 2], [5, 4], gone)):
+        result = land(
+            loader, [batch({"k": keys, "at": at, "gone": pa.array([None] * (len(keys) - 1) + [gone_now], pa.bool_())})]
+        )
+    assert by_key(tmp_path) == {k: {"at": 5, "_deleted_at": None} for k in (1, 2)}
+    assert (result.changes["updated"], result.removed) == (1, {"older row of the same key": 1})
+
+
 def test_the_columns_of_the_run_alone_are_no_change(tmp_path):
     for run in ("r1", "r2"):
         result = land(merging(tmp_path), [batch({"k": [1], "v": [1], "_ingestion_run_id": [run]})])

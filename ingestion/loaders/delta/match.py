@@ -8,10 +8,12 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingestion.loaders.delta.datafile import DataFile
 from ingestion.loaders.delta.files import RowGroup
 from ingestion.loaders.tables.choice import frame_of
+from ingestion.loaders.tables.options import DELETED_AT
 from ingestion.plugins import INGESTED_AT, RUN_ID
 
 __all__ = ["GONE", "Counts", "Match"]
@@ -19,7 +21,7 @@ __all__ = ["GONE", "Counts", "Match"]
 GONE = "\0gone"
 """The column of a load's rows that says which of them delete; it is never stored."""
 
-_ROW, _OTHER = "row", "other"
+_ROW, _OTHER, _FIRST = "row", "other", "first"
 _OURS = frozenset({RUN_ID, INGESTED_AT})  # differ between rows that are equal
 _ROUNDED = timedelta(milliseconds=1)  # other writers note times in whole milliseconds, cut off
 
@@ -44,7 +46,9 @@ class Counts:
 class Match:
     """Rows of a load, each key once, on their way to the rows of the table that they replace."""
 
-    def __init__(self, rows: pa.Table, keys: Sequence[str], order_by: Sequence[str], counts: Counts) -> None:
+    def __init__(
+        self, rows: pa.Table, keys: Sequence[str], order_by: Sequence[str], counts: Counts, *, soft: bool = False
+    ) -> None:
         self._gone = pl.Series(pl.from_arrow(rows.column(GONE))) if GONE in rows.column_names else None
         self._rows = rows.drop_columns([GONE]) if self._gone is not None else rows
         self._rows = self._rows.combine_chunks()
@@ -52,9 +56,10 @@ class Match:
         self._order_by = list(order_by)
         self._counts = counts
         self._frame = frame_of(self._rows, keys)
+        self._soft = soft  # rows may be marked as missing
         self._found = _none(rows.num_rows)
-        self._older = self._found
-        self._moved = self._found
+        self._older = self._twice = self._moved = self._found
+        self._met: dict[tuple[str, int], pl.DataFrame] = {}
         self._lock = Lock()
         self._sorted = {
             name: values for place, name in enumerate(keys) if (values := _in_order(self._frame, place)) is not None
@@ -69,26 +74,70 @@ class Match:
         """Whether *file* may have one of the keys, as far as its bounds tell."""
         return all(self._may_hold(values, name, file) for name, values in self._sorted.items())
 
-    def edit(self, group: RowGroup) -> pa.Table | None:
-        """The group's rows after the merge; None where they are as they were."""
+    def survey(self, group: RowGroup) -> None:
+        """Note which of the group's rows have keys of the load; to be done for all of the table before any edit."""
         pairs = self._pairs(group)
         if not pairs.height:
+            return
+        older = self._is_older(group.read(self._order_by), pairs) if self._order_by else _none(pairs.height)
+        with self._lock:
+            self._met[group.file.path, group.number] = pairs
+            others = pairs[_OTHER]
+            twice = self._found.gather(others) | ~others.is_first_distinct()
+            self._twice = _set(self._twice, others.filter(twice))
+            self._found = _set(self._found, others)
+            self._older = _set(self._older, others.filter(older))
+
+    def settle(self, files: Sequence[DataFile]) -> list[DataFile]:
+        """Those of *files*, in this order, that were found to have a key of the load."""
+        place = {file.path: number for number, file in enumerate(files)}
+        taken = _none(self._rows.num_rows)
+        for group in sorted(self._met, key=lambda group: (place[group[0]], group[1])) if self._twice.any() else ():
+            others = self._met[group][_OTHER]
+            first = ~taken.gather(others) & others.is_first_distinct()
+            taken = _set(taken, others)
+            self._met[group] = self._met[group].with_columns(first.alias(_FIRST))
+        met = {path for path, _ in self._met}
+        return [file for file in files if file.path in met]
+
+    def edit(self, group: RowGroup) -> pa.Table | None:
+        """The group's rows after the merge; None where they are as they were."""
+        pairs = self._met.get((group.file.path, group.number))
+        if pairs is None:
+            return None
+        lost = self._older.gather(pairs[_OTHER])
+        back = self._back(group, pairs.filter(lost)[_ROW])
+        pairs = pairs.filter(~lost)
+        if not pairs.height and not back.len():
             return None
         rows = group.read().combine_chunks()
-        older = self._is_older(rows, pairs)
-        self._note(pairs[_OTHER], older)
-        pairs = pairs.filter(~older)
-        gone = self._gone.gather(pairs[_OTHER]) if self._gone is not None else None
-        deleted = pairs.filter(gone) if gone is not None else pairs.clear()
-        pairs = pairs.filter(~gone) if gone is not None else pairs
-        changed = pairs.filter(self._differ(rows, pairs))
-        self._counts.add(changed.height, pairs.height - changed.height, deleted.height)
-        if not changed.height and not deleted.height:
+        changed, leaving = self._decide(rows, pairs)
+        self._counts.add(back.len(), 0, 0)
+        if not leaving.len() and not back.len():
             return None
-        leaving = pl.concat([changed[_ROW], deleted[_ROW]])
         stays = ~_set(_none(rows.num_rows), leaving)
         here = changed.filter(~self._moves(group, changed)) if group.file.partition else changed
-        return pa.concat_tables([rows.filter(stays.to_arrow()), self._rows.take(here[_OTHER].to_arrow())])
+        left = (_unmarked(rows, back) if back.len() else rows).filter(stays.to_arrow())
+        return pa.concat_tables([left, self._rows.take(here[_OTHER].to_arrow())])
+
+    def _decide(self, rows: pa.Table, pairs: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        """The pairs of which the load's row is to be written, and which rows of the table leave."""
+        gone = self._gone.gather(pairs[_OTHER]) if self._gone is not None else _none(pairs.height)
+        deleted, pairs = pairs.filter(gone), pairs.filter(~gone)
+        differing = self._differ(rows, pairs) | self._twice.gather(pairs[_OTHER])
+        leaving = pl.concat([pairs.filter(differing)[_ROW], deleted[_ROW]])
+        # Of rows of the table with one key the first one's place is taken.
+        first = pairs[_FIRST] if _FIRST in pairs.columns else ~_none(pairs.height)
+        changed = pairs.filter(differing & first)
+        self._counts.add(changed.height, int((~differing).sum()), deleted.height)
+        return changed, leaving
+
+    def _back(self, group: RowGroup, kept: pl.Series) -> pl.Series:
+        """Rows that were missing before and are there again, although the table's values are newer."""
+        if not self._soft or not kept.len():
+            return kept.clear()
+        marked = pl.Series(pl.from_arrow(group.read([DELETED_AT]).column(0))).is_not_null()
+        return kept.filter(marked.gather(kept))
 
     @property
     def staying(self) -> int:
@@ -126,11 +175,6 @@ class Match:
         keys = frame_of(group.read(self._keys), self._keys).with_row_index(_ROW)
         return keys.join(self._frame.with_row_index(_OTHER), on=self._frame.columns, how="inner").select(_ROW, _OTHER)
 
-    def _note(self, found: pl.Series, older: pl.Series) -> None:
-        with self._lock:
-            self._found = _set(self._found, found)
-            self._older = _set(self._older, found.filter(older))
-
     def _is_older(self, rows: pa.Table, pairs: pl.DataFrame) -> pl.Series:
         """Whether the table's row is strictly newer; null is older than any value."""
         newer = _none(pairs.height)
@@ -162,6 +206,12 @@ class Match:
         if low is None or high is None:
             return True
         return _within(values, low, high + _ROUNDED if isinstance(high, datetime) else high)
+
+
+def _unmarked(rows: pa.Table, back: pl.Series) -> pa.Table:
+    place = rows.column_names.index(DELETED_AT)
+    marks = pc.if_else(_set(_none(rows.num_rows), back).to_arrow(), None, rows.column(place))
+    return rows.set_column(place, rows.schema.field(place), marks)
 
 
 def _within(values: pl.Series, low: Any, high: Any) -> bool:

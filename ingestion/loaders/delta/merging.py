@@ -56,9 +56,12 @@ class Merge:
     def run(self, writer: Callable[[], TableWriter], *, settles_missing: bool) -> None:
         """Do it; new rows go to what *writer* gives, and with *settles_missing* delete_missing is heeded."""
         fresh: TableWriter | None = None
+        soft = self._options.delete_missing == "soft"
         for rows in self._passes():
-            match = Match(rows, self._options.merge_keys, self._options.order_by, self._counts)
-            self._files.edit([file for file in self._files.files if match.candidate(file)], match.edit)
+            match = Match(rows, self._options.merge_keys, self._options.order_by, self._counts, soft=soft)
+            candidates = [file for file in self._files.files if match.candidate(file)]
+            self._files.look(candidates, match.survey)
+            self._files.edit(match.settle(candidates), match.edit)
             self.staying += match.staying
             self.older += match.older
             self.inserted += match.inserted

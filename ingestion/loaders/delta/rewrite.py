@@ -55,6 +55,10 @@ class WorkingSet:
         for file in files:
             self._replace(file, [])
 
+    def look(self, files: Sequence[DataFile], look: Callable[[RowGroup], None]) -> None:
+        """Show *look* each row group; it is called by several threads."""
+        self.edit(files, look)
+
     def edit(self, files: Sequence[DataFile], edit: Edit) -> None:
         """Put what *edit* makes of each row group in its place; it is called by several threads."""
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="delta-rewrite") as pool:
