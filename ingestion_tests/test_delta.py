@@ -432,6 +432,20 @@ def test_a_table_that_a_load_could_not_keep_whole_is_refused(lake, loader, prope
     assert rows(loader) == [{"n": 1}]
 
 
+@pytest.mark.parametrize("key", ["delta.appendOnly", "delta.enableChangeDataFeed"])
+def test_no_file_of_a_table_that_keeps_its_files_is_replaced(lake, loader, key):
+    start = pa.table({"n": pa.array([1], pa.int32()), "day": ["a"]})
+    write_deltalake(f"{lake}/d/t", start, configuration={key: "true"})
+    land(loader, [batch({"n": pa.array([2], pa.int32()), "day": ["a"]})])
+    with pytest.raises(ConfigError, match=f"{key}.* wider has all files written again"):
+        land(loader, [batch({"n": [1 << 40], "day": ["a"]})])
+    load = Load("p", "r", uuid.uuid4().hex, State(), replaces=(Part("day", ("a",)),), alone=True)
+    with pytest.raises(ConfigError, match=f"{key}.* a part of it would be replaced"):
+        loader.load(load, iter([batch({"n": pa.array([3], pa.int32()), "day": ["a"]})]))
+    assert [row["n"] for row in rows(loader)] == [1, 2]
+    assert len(data_files(loader)) == 2
+
+
 def test_a_table_of_a_newer_protocol_is_refused(lake, loader):
     land(loader, [batch({"n": [1]})])
     log = lake / "d/t/_delta_log" / f"{1:020d}.json"

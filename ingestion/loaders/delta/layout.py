@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ingestion.loaders.delta import DeltaLoader
 
-__all__ = ["COLUMNS_FOR", "check_layout", "with_columns", "with_features", "with_properties"]
+__all__ = ["COLUMNS_FOR", "check_editable", "check_layout", "with_columns", "with_features", "with_properties"]
 
 COLUMNS_FOR = "ingestion.columns-for"
 """The load for which a version of its own added columns."""
@@ -48,7 +48,9 @@ def check_layout(place: Place, table: "DeltaTable | None", options: "DeltaLoader
         _check_empty(place, name)
         return
     _check_features(table, name)
-    _check_mode(table, options, name)
+    if options.write_mode != "append":
+        doing = f"write_mode {options.write_mode} takes rows out"
+        check_editable(table, name, doing, "set write_mode: append")
     _check_names(table, options.rename_from, name)
     there = list(table.metadata().partition_columns)
     if there != list(options.partition_by) and (options.partition_by or options.overwrite_scope == "partitions"):
@@ -90,18 +92,17 @@ def _has(table: "DeltaTable", feature: str) -> bool:
     return feature in (table.protocol().writer_features or ())
 
 
-def _check_mode(table: "DeltaTable", options: "DeltaLoader", name: str) -> None:
+def check_editable(table: "DeltaTable", name: str, doing: str, instead: str) -> None:
+    """Raise ConfigError where files of *table* may not be replaced, as *doing* would; *instead* is what to do."""
     configuration = table.metadata().configuration
-    if options.write_mode == "append":
-        return
     for key, why in (
         ("delta.appendOnly", "rows may only be added to it"),
         ("delta.enableChangeDataFeed", "each change would have to be written down for its change data feed"),
     ):
         if configuration.get(key, "false").lower() == "true":
             raise ConfigError(
-                f"table {name} has {key}, so that {why}; set write_mode: append, unset the property, "
-                f"or load into another table"
+                f"table {name} has {key}, so that {why}, and {doing}; {instead}, unset the property, or load into "
+                f"another table"
             )
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ingestion.loaders.delta.commit import Change, Landfall, Landing
 from ingestion.loaders.delta.history import tried
 from ingestion.loaders.delta.jobs import CURSOR, Entry, app_id, entry_of, keep, next_number, restored, shown
-from ingestion.loaders.delta.layout import check_layout, with_columns, with_features, with_properties
+from ingestion.loaders.delta.layout import check_editable, check_layout, with_columns, with_features, with_properties
 from ingestion.loaders.delta.place import translated
 from ingestion.loaders.delta.plan import Plan, columns_of
 from ingestion.loaders.delta.quarantine import Quarantine
@@ -131,8 +131,10 @@ class Loading:
         check_layout(self._place, table, self._options, self._name)
         if table is not None:
             table = with_properties(table, self._options.table_properties)
+            plan = self._rows.plan.rebased(table)
+            self._refuse_edits(table, plan)
             change_columns = with_columns if self._rows.edits else with_features
-            table = change_columns(table, self._rows.plan.rebased(table), load.load_id)
+            table = change_columns(table, plan, load.load_id)
         change = self._rows.change(table)
         self._intake.refuse_to_empty(change.staying)
         news = self._quarantine.rows or (not load.alone and self._intake.has_new_cursor)
@@ -140,6 +142,15 @@ class Loading:
         if not load.alone and not change.is_empty:
             self._keep(change, table, entry)
         return change
+
+    def _refuse_edits(self, table: "DeltaTable", plan: Plan) -> None:
+        """Where even rows that are only added would have files replaced."""
+        if self._load.replaces:
+            doing = "a part of it would be replaced"
+            check_editable(table, self._name, doing, "leave partition_expr out so that rows are added")
+        elif plan.widened:
+            doing = "a column that becomes wider has all files written again"
+            check_editable(table, self._name, doing, "convert the column in the transformer")
 
     def _refuse_twice(self, table: "DeltaTable | None") -> None:
         """Each time in the whole log: a restore may have taken back what was found before."""

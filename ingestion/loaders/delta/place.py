@@ -100,6 +100,11 @@ def _of_driver(what: str, error: Exception) -> IngestionError | None:
             f"{what}: it needs a reader or writer newer than the installed driver ({_first_line(error)}); "
             f"upgrade deltalake, or load into another table"
         )
+    if isinstance(error, CommitFailedError) and "append-only" in str(error).lower():
+        return ConfigError(
+            f"{what}: rows may only be added to it ({_first_line(error)}); set write_mode: append, unset "
+            f"delta.appendOnly, or load into another table"
+        )
     if isinstance(error, CommitFailedError):
         return TransientError(f"{what}: the commit failed ({_first_line(error)}); run again")
     if isinstance(error, DeltaError):
