@@ -550,6 +550,19 @@ def test_a_rollback_that_would_lose_what_others_did_is_refused(loader):
     assert [row["n"] for row in rows(loader)] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("options", [{}, {"write_mode": "merge", "merge_keys": ["n"]}], ids=["append", "merge"])
+@pytest.mark.parametrize("taken_back", [1, 2, 3])
+def test_loads_that_brought_a_column_of_times_are_taken_back(loader, options, taken_back):
+    given = with_options(loader, **options)
+    columns = [{}, {"v": [1]}, {"v": [2], "at": pa.array([STAMP])}, {"v": [3], "at": pa.array([STAMP])}]
+    for number, more in enumerate(columns):
+        land(given, [batch({"n": [number], **more}, cursor=number)], run_id=f"r{number}")
+    given.rollback("a", f"r{taken_back}")
+    assert [row["n"] for row in rows(loader)] == list(range(taken_back))
+    assert loader.state("a").cursor == taken_back - 1
+    assert loader.state("a").schema.names == [["n"], ["n", "v"], ["n", "v", "at"]][taken_back - 1]
+
+
 def test_the_first_load_is_taken_back_too(loader):
     land(loader, [batch({"n": [1]}, cursor=1)], run_id="r1")
     loader.rollback("a", "r1")

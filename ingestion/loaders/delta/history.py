@@ -63,7 +63,8 @@ def rolled_back(place: Place, table: "DeltaTable", job: str, run_id: str, name: 
     since = [item for item in present if item["version"] >= first]
     _refuse_losing_others(since, job, name)
     before = first - 1
-    if any(item["version"] == before and item.get(COLUMNS_FOR) == runs[-1][LOAD] for item in present):
+    # The versions of their own that brought the load's columns go with it.
+    while any(item["version"] == before and item.get(COLUMNS_FOR) == runs[-1][LOAD] for item in present):
         before -= 1
     try:
         version = _restore(place, table, job, before, {ROLLBACK: run_id})
@@ -98,7 +99,7 @@ def _refuse_losing_others(since: list[Mapping[str, Any]], job: str, name: str) -
                 f"table {name}: job {other} has loaded into it since (run {item.get('ingestion.run-id')}), which "
                 f"would be lost; roll that one back first"
             )
-        if other is None and item.get("operation") not in _HARMLESS:
+        if other is None and item.get("operation") not in _HARMLESS and COLUMNS_FOR not in item:
             raise ConfigError(
                 f"table {name}: version {item['version']} ({item.get('operation')}) was written by another program "
                 f"since, which would be lost; restore the table with that program's own means if that is right"
