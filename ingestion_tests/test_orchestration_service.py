@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from ingestion.orchestration.names import INGEST_JOB
 from ingestion_tests.dagster_server import running_service
 from ingestion_tests.test_alerts import slack, wait_for  # noqa: F401 - a fixture
 from ingestion_tests.test_orchestration_launch import children_of
@@ -61,7 +62,7 @@ def test_two_runs_of_one_job_take_turns(service):
     """The job is new: its pool has its limit before the first of them is queued."""
     config = waiting(service, "taking_turns", 6)
     assert service.post("/jobs", {"job_id": "taking_turns", "job_config": config}).status_code == 201
-    first, second = launch(service, "taking_turns"), launch(service, "taking_turns", "ingest_job")
+    first, second = launch(service, "taking_turns"), launch(service, "taking_turns", INGEST_JOB)
     reach(service, first, {"STARTED"})
     time.sleep(2)
     assert run_of(service, second)["status"] == "QUEUED"

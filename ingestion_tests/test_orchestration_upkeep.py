@@ -129,7 +129,7 @@ def test_a_run_of_upkeep_holds_no_load_up(orders, instance):
     assert in_flight(instance, "orders") is None
 
 
-@pytest.mark.parametrize("job_id", ["upkeep", "look_after", "upkeep_schedule"])
+@pytest.mark.parametrize("job_id", ["upkeep", "look_after", "upkeep_schedule", "ingest_job"])
 def test_a_job_may_be_called_so(project, instance, job_id):
     project.job(job_id, {**JOB, "cron_expression": "@daily"})
     project.file("data/a.csv", "n\n1\n")
