@@ -283,6 +283,21 @@ def test_statistics_of_the_commit_are_those_of_the_rows(project, loader):
     assert file["file_size_in_bytes"] == Path(file["file_path"]).stat().st_size
 
 
+def test_dates_that_python_has_none_for_land_in_a_column_without_bounds(project):
+    far = {"day": pa.array([9_999_999, 1], pa.date32()), "at": pa.array([-(10**18), 1], pa.timestamp("us", "UTC"))}
+    columns = {"n": [1, 2], **far, "in": pa.array([{"at": 10**18}, None], pa.struct({"at": pa.timestamp("us")}))}
+    loader = IcebergLoader(table="t", write_mode="merge", merge_keys=["n"])
+    assert land(loader, [batch(columns)]).rows == 2
+    (file,) = project.iceberg("default.t").inspect.files().to_pylist()
+    fields = {field.name: field.field_id for field in project.iceberg("default.t").schema().fields}
+    assert dict(file["lower_bounds"]).keys() == {fields["n"]}
+    assert dict(file["null_value_counts"])[fields["day"]] == 0
+    columns["n"] = [2, 3]
+    assert land(loader, [batch(columns)]).changes["inserted"] == 1
+    numbers = project.table("default.t").sort_by("n").column("day").cast(pa.int32())
+    assert numbers.to_pylist() == [9_999_999, 9_999_999, 1]
+
+
 def test_overwrite_replaces_everything_in_one_snapshot(project, loader):
     land(loader, [batch({"a": [1, 2]}, cursor=2)])
     land(loader, [batch({"a": [3]}, cursor=3)], job="b")

@@ -1,6 +1,8 @@
 """One Parquet file, from its first rows to the entry that a commit makes of it."""
 
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -10,6 +12,7 @@ from ingestion.loaders.iceberg.fit import Fit
 from ingestion.loaders.iceberg.partitions import Key
 
 if TYPE_CHECKING:
+    from pyiceberg.io.pyarrow import DataFileStatistics, StatisticsCollector
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
 
@@ -51,15 +54,9 @@ class DataFileWriter:
         return self._describe(size)
 
     def _describe(self, size: int) -> "DataFile":
-        from pyiceberg.io.pyarrow import data_file_statistics_from_parquet_metadata
         from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
         from pyiceberg.typedef import Record
 
-        statistics = data_file_statistics_from_parquet_metadata(
-            self._writer.writer.metadata,
-            self.fit.statistics,
-            self.fit.ids,
-        )
         described = DataFile.from_args(
             content=DataFileContent.DATA,
             file_path=self.path,
@@ -70,7 +67,36 @@ class DataFileWriter:
             spec_id=self.fit.spec.spec_id,
             equality_ids=None,
             key_metadata=None,
-            **statistics.to_serialized_dict(),
+            **self._statistics().to_serialized_dict(),
         )
         described.spec_id = self.fit.spec.spec_id  # from_args ignores it
         return described
+
+    def _statistics(self) -> "DataFileStatistics":
+        from pyiceberg.io.pyarrow import data_file_statistics_from_parquet_metadata
+
+        footer, wanted, ids = self._writer.writer.metadata, self.fit.statistics, self.fit.ids
+        try:
+            return data_file_statistics_from_parquet_metadata(footer, wanted, ids)
+        except OverflowError:
+            beyond = {ids[path] for path in _out_of_range(footer)}
+            if not beyond:
+                raise
+        return data_file_statistics_from_parquet_metadata(footer, _counted_only(wanted, beyond), ids)
+
+
+def _out_of_range(footer: pq.FileMetaData) -> Iterator[str]:
+    """The columns with dates or times that Python has none for: no bounds can be told of them."""
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        for column in map(group.column, range(footer.num_columns)):
+            try:
+                _ = column.is_stats_set and (column.statistics.min, column.statistics.max)
+            except OverflowError:  # noqa: PERF203 - each column for itself
+                yield column.path_in_schema
+
+
+def _counted_only(wanted: "Mapping[int, StatisticsCollector]", columns: set[int]) -> "dict[int, StatisticsCollector]":
+    from pyiceberg.io.pyarrow import MetricModeTypes, MetricsMode
+
+    counts = MetricsMode(MetricModeTypes.COUNTS)
+    return {number: replace(item, mode=counts) if number in columns else item for number, item in wanted.items()}
