@@ -152,6 +152,19 @@ def test_a_column_of_nulls_waits_for_a_type(loader):
     assert rows(loader) == [{"n": 1, "v": None}, {"n": 2, "v": 0.5}, {"n": 3, "v": None}]
 
 
+def test_a_column_without_type_or_rows_waits_for_a_load_that_has_some(loader):
+    land(loader, [batch({"n": pa.array([], pa.int64()), "v": pa.nulls(0)}, cursor=1)])
+    assert loader.state("a").schema.names == ["n"]
+    land(loader, [batch({"n": [1], "v": [0.5]})])
+    assert rows(loader) == [{"n": 1, "v": 0.5}]
+
+
+def test_columns_without_a_type_make_no_table_but_for_what_was_rejected(loader):
+    assert land(loader, [batch({"v": pa.nulls(0)}, cursor=1)]).snapshot is None
+    assert land(loader, [batch({"v": pa.nulls(0)}, cursor=1, bad=1)]).quarantined == 1
+    assert loader.state("a").schema == pa.schema([("v", pa.string())])
+
+
 # columns
 
 
@@ -260,8 +273,17 @@ def test_only_columns_make_partitions():
     assert DeltaLoader(partition_by=[{"column": "p", "transform": "identity"}]).partition_by == ["p"]
     with pytest.raises(ValidationError, match="not by day"):
         DeltaLoader(partition_by=[{"column": "p", "transform": "day"}])
-    with pytest.raises(ValidationError, match="needs partition_by"):
-        DeltaLoader(write_mode="overwrite", overwrite_scope="partitions")
+
+
+def test_only_an_overwrite_replaces_partitions_and_the_table_says_which(loader):
+    with pytest.raises(ValidationError, match="overwrite_scope is about write_mode overwrite"):
+        DeltaLoader(overwrite_scope="partitions", partition_by=["p"])
+    scoped = with_options(loader, write_mode="overwrite", overwrite_scope="partitions")
+    with pytest.raises(ConfigError, match="no partitions to replace"):
+        land(scoped, [batch({"n": [1], "p": ["a"]})])
+    land(with_options(loader, partition_by=["p"]), [batch({"n": [1, 2], "p": ["a", "b"]})])
+    land(scoped, [batch({"n": [3], "p": ["a"]})])
+    assert rows(loader) == [{"n": 2, "p": "b"}, {"n": 3, "p": "a"}]
 
 
 FAR = 500_000_000_000_000_000  # microseconds, in the year 17814

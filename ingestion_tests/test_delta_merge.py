@@ -241,6 +241,28 @@ def test_missing_rows_are_marked_once(tmp_path):
     assert by_key(tmp_path)[2]["_deleted_at"] == marked
 
 
+def test_missing_rows_are_marked_with_the_time_at_which_the_load_began(tmp_path):
+    loader = merging(tmp_path, delete_missing="soft")
+    first = land(loader, [batch({"k": [1, 2]})])
+    times = []
+
+    def stream():
+        times.append(datetime.now(timezone.utc))
+        yield batch({"k": [1]})
+
+    result = land(loader, stream())
+    assert by_key(tmp_path)[2]["_deleted_at"] <= times[0]
+    assert (first.absent, result.absent) == ((), ())
+    assert land(merging(tmp_path), [batch({"k": [1]})]).absent == ()
+
+
+def test_an_overwrite_marks_nothing(tmp_path):
+    loader = merging(tmp_path, write_mode="overwrite", delete_missing="soft")
+    for keys in ([1, 2], [1]):
+        land(loader, [batch({"k": keys})])
+    assert by_key(tmp_path) == {1: {}}
+
+
 def test_a_row_that_moves_to_another_partition_leaves_the_old_one(tmp_path):
     loader = merging(tmp_path, partition_by=["p"])
     land(loader, [batch({"k": [1, 2], "p": ["a", "b"]})])

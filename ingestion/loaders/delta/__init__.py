@@ -93,9 +93,9 @@ class DeltaLoader(TableLoader):
         return value
 
     @model_validator(mode="after")
-    def _scope_has_partitions(self) -> Self:
-        if self.overwrite_scope == "partitions" and not self.partition_by:
-            raise ValueError("overwrite_scope partitions needs partition_by, the columns that make the partitions")
+    def _scope_is_of_an_overwrite(self) -> Self:
+        if self.overwrite_scope == "partitions" and self.write_mode != "overwrite":
+            raise ValueError("overwrite_scope is about write_mode overwrite; set that, or leave overwrite_scope out")
         return self
 
     @property

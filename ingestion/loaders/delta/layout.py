@@ -1,7 +1,7 @@
 """What a table is before a load: features that forbid it, partitions, columns and properties that it lacks."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -46,6 +46,7 @@ def check_layout(place: Place, table: "DeltaTable | None", options: "DeltaLoader
     """Raise ConfigError where a load of *options* could not go into *table* and leave it whole."""
     if table is None:
         _check_empty(place, name)
+        _check_scope(options.partition_by, options, name)
         return
     _check_features(table, name)
     if options.write_mode != "append":
@@ -53,11 +54,20 @@ def check_layout(place: Place, table: "DeltaTable | None", options: "DeltaLoader
         check_editable(table, name, doing, "set write_mode: append")
     _check_names(table, options.rename_from, name)
     there = list(table.metadata().partition_columns)
-    if there != list(options.partition_by) and (options.partition_by or options.overwrite_scope == "partitions"):
+    if options.partition_by and there != list(options.partition_by):
         raise ConfigError(
             f"table {name} is partitioned by {', '.join(there) or 'nothing'}, loader.partition_by says "
             f"{', '.join(options.partition_by)}; a Delta table keeps its partitions: say the same, or load into "
             f"another table"
+        )
+    _check_scope(there, options, name)
+
+
+def _check_scope(partitions: Sequence[str], options: "DeltaLoader", name: str) -> None:
+    if options.overwrite_scope == "partitions" and not partitions:
+        raise ConfigError(
+            f"loader.overwrite_scope: table {name} is not partitioned, so there are no partitions to replace; "
+            f"set loader.partition_by for a new table, or overwrite_scope: table"
         )
 
 

@@ -74,7 +74,7 @@ class Loading:
                     self._quarantine.write(batch.rejected)
             self._intake.note(batch)
         self._rows.settles_missing = self._intake.settles_missing
-        if self._options.delete_missing == "soft" and self._rows.plan.settled:
+        if self._options.delete_missing == "soft" and self._intake.merges and self._rows.plan.settled:
             self._rows.plan.take(pa.schema([(DELETED_AT, pa.timestamp("us", "UTC"))]), rows=False)
 
     def _land(self) -> LoadResult:

@@ -1,7 +1,7 @@
 """A merge: each row of the load takes the place of the table's row with the same key, or is new."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -30,7 +30,7 @@ Passes = Callable[[], Iterator[pa.Table]]
 class Merge:
     """What one merge does to the files of a table, and how many rows it touched."""
 
-    def __init__(self, options: "DeltaLoader", place: Place, files: WorkingSet, passes: Passes) -> None:
+    def __init__(self, options: "DeltaLoader", place: Place, files: WorkingSet, passes: Passes, at: datetime) -> None:
         self.staying = 0  # rows of the load that do not delete
         self.older = 0
         self.inserted = 0
@@ -40,6 +40,7 @@ class Merge:
         self._place = place
         self._files = files
         self._passes = passes
+        self._at = at  # when missing rows were found so
 
     @property
     def changes(self) -> Mapping[str, int]:
@@ -78,7 +79,7 @@ class Merge:
         """Take out, or mark, the rows whose keys the load does not have."""
         mark = None
         if self._options.delete_missing == "soft":
-            mark = pa.scalar(datetime.now(timezone.utc), pa.timestamp("us", "UTC"))
+            mark = pa.scalar(self._at, pa.timestamp("us", "UTC"))
         for files in self._together():
             missing = self._missing_rows(files)
             self._files.edit(files, lambda group, missing=missing: self._marked(group, missing, mark))  # type: ignore[misc]  # bound now

@@ -11,6 +11,7 @@ from ingestion.errors import DataError, TransientError
 from ingestion.loaders.delta.partitions import check_present, check_type, without_empty
 from ingestion.loaders.delta.types import DELTA, cast, word
 from ingestion.loaders.tables.admission import deletes
+from ingestion.loaders.tables.options import DELETED_AT
 from ingestion.loaders.tables.types import joined, relation, typed
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Plan:
     left_out: frozenset[str] = frozenset()  # columns of the data that are not stored
     columns: dict[str, pa.DataType] = field(default_factory=dict)
     brought: dict[str, None] = field(default_factory=dict)
-    _untyped: dict[str, None] = field(default_factory=dict)
+    _untyped: dict[str, bool] = field(default_factory=dict)  # columns without a type: whether rows have them
     _known: set[pa.Schema] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ class Plan:
     @property
     def settled(self) -> bool:
         """Whether there is a table, or data that says what it will look like."""
-        return self.base is not None or bool(self.columns) or bool(self._untyped)
+        return self.base is not None or bool(self.columns) or any(self._untyped.values())
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -78,7 +79,8 @@ class Plan:
     @property
     def absent(self) -> tuple[str, ...]:
         """Columns of the table that the data does not have."""
-        return tuple(name for name in (self.base.names if self.base is not None else ()) if name not in self.brought)
+        own = {*self.brought, DELETED_AT}
+        return tuple(name for name in (self.base.names if self.base is not None else ()) if name not in own)
 
     def take(self, incoming: pa.Schema, *, rows: bool = True) -> None:
         """Have room for data of *incoming*; columns without a type wait for one. Raises DataError where it cannot."""
@@ -89,15 +91,20 @@ class Plan:
             if item.name in self.left_out:
                 continue
             self.brought[item.name] = None
-            self._take_column(item.name, DELTA.plain(item.type, item.name))
+            if item.type == pa.null():
+                self._untyped[item.name] = self._untyped.get(item.name, False) or rows
+            else:
+                self._take_column(item.name, DELTA.plain(item.type, item.name))
         if rows:
             self._check_required()
             self._known.add(incoming)
 
     def settle(self) -> pa.Schema:
-        """The final columns; those without any value are text."""
-        for name in self._untyped:
-            self.columns.setdefault(name, pa.string())
+        """The final columns: text where rows have no value in one; without rows it waits for a load that has some."""
+        typed_ones = bool(self.columns)
+        for name, in_rows in self._untyped.items():
+            if in_rows or not typed_ones or name in self.partition_by:
+                self.columns.setdefault(name, pa.string())
         if not self.columns:
             raise DataError(f"table {self.name} does not exist and the data has no columns to create it from")
         check_present(self.name, self.partition_by, self.columns)
@@ -136,10 +143,6 @@ class Plan:
 
     def _take_column(self, name: str, dtype: pa.DataType) -> None:
         old = self.columns.get(name)
-        if dtype == pa.null():
-            if old is None:
-                self._untyped[name] = None
-            return
         dtype = typed(dtype, old)
         if old is None:
             if name in self.partition_by:

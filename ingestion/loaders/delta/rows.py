@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -40,6 +41,7 @@ class Rows:
         self.given = 0
         self.settles_missing = False  # whether rows of the table that the load does not bring are to go
         self._added: tuple[str, ...] = ()  # by this attempt or one before it
+        self._at = datetime.now(timezone.utc)
         self._options = options
         self._load = load
         self._place = place
@@ -154,7 +156,7 @@ class Rows:
             found = [f for f in files.files if tuple(partition_text(f.partition[name]) for name in names) in touched]
             files.drop(found)
         elif self._merges:
-            merge = Merge(self._options, self._place, files, self._passes)
+            merge = Merge(self._options, self._place, files, self._passes, self._at)
             merge.run(self._new_writer, settles_missing=self.settles_missing)
             return merge
         return None
