@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Optional
 
 import dagster as dg
 import duckdb
@@ -112,6 +112,21 @@ def test_a_downstream_asset_is_given_what_its_annotation_asks_for(manager, kind)
     assert (given.to_arrow() if isinstance(given, pl.DataFrame) else given)["id"].to_pylist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize(("kind", "given"), [(pa.Table | None, pa.Table), (Optional[pl.DataFrame], pl.DataFrame)])  # noqa: UP045 - both ways to say it
+def test_an_annotation_that_allows_for_none_asks_for_the_same(manager, kind, given):
+    asset = asset_of(pa.table(ROWS))
+    put(manager, asset)
+    assert isinstance(get(manager, asset, kind), given)
+
+
+def test_a_form_of_the_same_name_from_elsewhere_is_refused_with_those_there_are(manager):
+    asset = asset_of(pa.table(ROWS))
+    put(manager, asset)
+    theirs = type("DataFrame", (), {"__module__": "pandas.core.frame"})
+    with pytest.raises(dg.Failure, match=r"annotated with pandas\.DataFrame, .* one of polars\.LazyFrame, polars"):
+        get(manager, asset, theirs)
+
+
 def test_types_come_back_as_the_table_has_them_and_in_the_order_asked_for(each):
     table = pa.table({"id": pa.array([1], pa.int32()), "t": pa.array(["2024-01-01"]).cast(pa.timestamp("us"))})
     asset = asset_of(table)
@@ -159,8 +174,9 @@ def test_an_empty_output_makes_no_empty_table_of_a_full_one(manager):
     assert ids(get(manager, asset)) == [1, 2, 3]
 
 
-def test_something_without_rows_is_refused_with_what_may_be_returned(manager):
-    assert "should return a pyarrow Table" in failure(put(manager, asset_of(42), ok=False))
+@pytest.mark.parametrize("value", [42, pl.Series([1]), pa.chunked_array([[1]])], ids=["number", "series", "column"])
+def test_something_without_rows_is_refused_with_what_may_be_returned(manager, value):
+    assert "should return a pyarrow Table" in failure(put(manager, asset_of(value), ok=False))
 
 
 def test_a_wrong_option_is_named_where_the_io_manager_is_made(project):

@@ -25,7 +25,7 @@ __all__ = [
 LOCATION = "ingestion"
 """The code location."""
 INGEST_JOB = "Ingest"
-"""The Dagster job of all loads; a run of it selects the assets that it materializes. Ids of our jobs have no capitals."""
+"""The Dagster job of all loads, whose runs select the assets; ids of our jobs have no capitals."""
 INVALID_GROUP = "invalid_config"
 """The group of assets whose files do not load."""
 JOB_TAG = "ingestion/job"
