@@ -70,7 +70,7 @@ def test_a_full_load_of_nothing_but_deletes_empties_nothing_unless_allowed(targe
     assert values(target) == {}
 
 
-@test_behaviour.somewhere(["iceberg-sqlite-local", "postgres"], without=["delta-local", "delta-s3"])
+@everywhere
 @pytest.mark.parametrize("when", ["older", "equal", "newer", "not asked"])
 def test_a_row_that_comes_back_is_there_again_whatever_becomes_of_its_values(target, when):
     options = {} if when == "not asked" else {"order_by": ["o"]}
