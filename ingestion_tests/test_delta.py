@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, Field, write_deltalake
 from deltalake import Schema as DeltaSchema
+from deltalake.schema import ArrayType, MapType, PrimitiveType, StructType
 from pydantic import ValidationError
 
 from ingestion.errors import ConfigError, DataError, Superseded, TransientError
@@ -674,6 +675,39 @@ def test_a_required_column_is_never_left_empty(loader, mode, columns):
         land(job, [batch({"n": [3], "a": ["y"]}), batch({name: pa.array(v) for name, v in columns.items()})])
     assert [(row["n"], row["a"]) for row in rows(job)] == [(1, "x")]
     assert len(data_files(loader)) == 1
+
+
+INNER = {
+    "struct": (
+        StructType([Field("x", "long", nullable=False), Field("y", "long")]),
+        {"x": 1, "y": None},
+        {"y": 1},
+        "s.x",
+    ),
+    "list": (ArrayType(PrimitiveType("long"), contains_null=False), [1], [1, None], "s.element"),
+    "map": (
+        MapType(PrimitiveType("string"), PrimitiveType("long"), value_contains_null=False),
+        {"a": 1},
+        {"a": None},
+        "s.value",
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", ["append", "merge"])
+@pytest.mark.parametrize("within", INNER)
+def test_what_is_required_within_a_column_is_never_left_empty(loader, mode, within):
+    kind, whole, hollow, path = INNER[within]
+    DeltaTable.create(f"{loader.location}/d/t", DeltaSchema([Field("k", "long"), Field("s", kind)]))
+    keyed = with_options(loader, write_mode=mode, merge_keys=["k"] if mode == "merge" else [])
+    dtype = keyed.state("a").schema.field("s").type
+    land(keyed, [batch({"k": [1, 2], "s": pa.array([whole, None], dtype)})])
+    with pytest.raises(DataError, match=f"column '{path}' is required and the data"):
+        land(keyed, [batch({"k": [3], "s": pa.array([hollow], dtype)})])
+    assert loader.to_table().sort_by("k")["s"].to_pylist() == [
+        list(whole.items()) if path == "s.value" else whole,
+        None,
+    ]
 
 
 def test_a_row_that_deletes_need_not_fill_a_required_column(loader):

@@ -140,9 +140,9 @@ class DeltaLoader(TableLoader):
 
     def state(self, job: str) -> State:
         """The job's cursor and newest load as the table's present version has them, and the table's columns."""
+        from ingestion.loaders.delta.columns import columns_of
         from ingestion.loaders.delta.jobs import entry_of, restored
         from ingestion.loaders.delta.place import translated
-        from ingestion.loaders.delta.plan import columns_of
 
         place = self.place(job)
         with translated(f"table {self.name(job)}"):
@@ -196,7 +196,7 @@ class DeltaLoader(TableLoader):
         """The table, or the rows in all of *parts*, as a lazy polars frame."""
         import polars as pl
 
-        from ingestion.loaders.delta.plan import columns_of
+        from ingestion.loaders.delta.columns import columns_of
         from ingestion.loaders.tables.parts import only
 
         table = self._opened()
@@ -210,8 +210,8 @@ class DeltaLoader(TableLoader):
 
     def reader(self) -> pa.RecordBatchReader:
         """The table batch by batch."""
+        from ingestion.loaders.delta.columns import columns_of
         from ingestion.loaders.delta.files import read
-        from ingestion.loaders.delta.plan import columns_of
 
         table = self._opened()
         columns = columns_of(table)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from ingestion.errors import ConfigError, IngestionError, OutcomeUnknown, TransientError
+from ingestion.loaders.delta.columns import columns_of, delta_schema
 from ingestion.loaders.delta.datafile import DataFile
 from ingestion.loaders.delta.jobs import LOAD
 from ingestion.loaders.delta.log import commit_at
 from ingestion.loaders.delta.place import Place, translated
-from ingestion.loaders.delta.plan import columns_of, delta_schema
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

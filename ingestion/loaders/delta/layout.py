@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from ingestion.errors import ConfigError
+from ingestion.loaders.delta.columns import delta_schema
 from ingestion.loaders.delta.commit import properties_of
 from ingestion.loaders.delta.place import Place
-from ingestion.loaders.delta.plan import Plan, delta_schema
+from ingestion.loaders.delta.plan import Plan
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from ingestion.loaders.delta.columns import columns_of, strict_columns_of
 from ingestion.loaders.delta.commit import Change, Landfall, Landing
 from ingestion.loaders.delta.history import tried
 from ingestion.loaders.delta.jobs import CURSOR, Entry, app_id, entry_of, keep, next_number, restored, shown
 from ingestion.loaders.delta.layout import check_editable, check_layout, with_columns, with_features, with_properties
 from ingestion.loaders.delta.place import translated
-from ingestion.loaders.delta.plan import Plan, columns_of
+from ingestion.loaders.delta.plan import Plan
 from ingestion.loaders.delta.quarantine import Quarantine
 from ingestion.loaders.delta.rows import Rows
 from ingestion.loaders.tables.intake import OLDER, Intake
@@ -48,7 +49,8 @@ class Loading:
         left_out = frozenset([options.delete_column] if options.delete_column else [])
         base = columns_of(table) if table is not None else None
         partition_by = list(table.metadata().partition_columns) if table is not None else options.partition_by
-        plan = Plan(self._name, base, partition_by, left_out)
+        strict = strict_columns_of(table) if table is not None else None
+        plan = Plan(self._name, base, partition_by, left_out, strict)
         self._rows = Rows(options, load, self._place, plan)
         self._quarantine = Quarantine(options, load)
         self._landing = Landing(self._place, self._name, load.load_id, self._prepare)

@@ -8,35 +8,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.errors import DataError, TransientError
+from ingestion.loaders.delta.columns import columns_of
 from ingestion.loaders.delta.partitions import check_present, check_type, without_empty
 from ingestion.loaders.delta.types import DELTA, cast, word
 from ingestion.loaders.tables.admission import deletes
 from ingestion.loaders.tables.options import DELETED_AT
+from ingestion.loaders.tables.required import has_required, unfilled
 from ingestion.loaders.tables.types import joined, relation, typed
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-    from deltalake import Schema as DeltaSchema
 
-__all__ = ["Plan", "columns_of", "delta_schema"]
-
-
-def columns_of(table: "DeltaTable") -> pa.Schema:
-    """The table's columns as Arrow has them."""
-    return pa.schema([_short(item) for item in pa.schema(table.schema().to_arrow())])
-
-
-def delta_schema(columns: pa.Schema, table: "DeltaTable | None") -> "DeltaSchema":
-    """*columns* as the log holds them; those that *table* has in the same type are as they are there."""
-    from deltalake import Field, Schema
-
-    there = {item.name: item for item in table.schema().fields} if table is not None else {}
-    same = columns_of(table) if table is not None else pa.schema([])
-    fields = []
-    for item in columns:
-        known = item.name in there and same.field(item.name).type == item.type
-        fields.append(there[item.name] if known else Field.from_arrow(pa.field(item.name, item.type)))
-    return Schema(fields)
+__all__ = ["Plan"]
 
 
 @dataclass
@@ -47,6 +30,7 @@ class Plan:
     base: pa.Schema | None  # of the table; None = it does not exist
     partition_by: Sequence[str]
     left_out: frozenset[str] = frozenset()  # columns of the data that are not stored
+    strict: pa.Schema | None = None  # the table's columns, with all that must not be null within them
     columns: dict[str, pa.DataType] = field(default_factory=dict)
     brought: dict[str, None] = field(default_factory=dict)
     _untyped: dict[str, bool] = field(default_factory=dict)  # columns without a type: whether rows have them
@@ -112,7 +96,6 @@ class Plan:
 
     def shape(self, records: pa.RecordBatch) -> pa.Table:
         """Rows in the columns of the plan; raises DataError for a value, or none, that does not fit its column."""
-        self._check_filled(records)
         table = pa.Table.from_batches([records])
         held = set(table.column_names)
         values = [
@@ -121,7 +104,9 @@ class Plan:
             else pa.chunked_array([pa.nulls(len(table), dtype)])
             for name, dtype in self.columns.items()
         ]
-        return pa.Table.from_arrays(values, schema=self.schema)
+        shaped = pa.Table.from_arrays(values, schema=self.schema)
+        self._check_filled(records, shaped)
+        return shaped
 
     def rebased(self, table: "DeltaTable | None") -> "Plan":
         """The same plan on what the table is now; raises TransientError where written files would not fit it."""
@@ -178,26 +163,23 @@ class Plan:
             if not item.nullable and item.name not in self.brought:
                 raise self._lacking(item.name)
 
-    def _check_filled(self, records: pa.RecordBatch) -> None:
+    def _check_filled(self, records: pa.RecordBatch, shaped: pa.Table) -> None:
         """Of rows that delete nothing is stored, so that they need not fill anything."""
-        required = [item.name for item in self.base or () if not item.nullable]
+        required = [item for item in self.strict or () if has_required(item)]
         if not required:
             return
         for name in self.left_out.intersection(records.schema.names):
-            records = records.filter(pc.invert(deletes(records[name])))
-        for name in required:
-            if name in records.schema.names and records[name].null_count:
-                raise DataError(
-                    f"table {self.name}: column {name!r} is required and the data has nulls in it; fill it in the "
-                    f"source or by transformer.handle_missing_values, or load into another table"
-                )
-            if records.num_rows and name not in records.schema.names:
-                raise self._lacking(name)
+            shaped = shaped.filter(pc.invert(deletes(records[name])))
+        for item in required:
+            for values in shaped.column(item.name).chunks:
+                for path in unfilled(values, item, item.name):
+                    raise self._lacking(path)
 
-    def _lacking(self, name: str) -> DataError:
+    def _lacking(self, path: str) -> DataError:
         return DataError(
-            f"table {self.name}: column {name!r} is required and the data lacks it; bring it in the source or name it "
-            f"by transformer.column_mapping, or load into another table"
+            f"table {self.name}: column {path!r} is required and the data lacks it or has nulls in it; fill it in the "
+            f"source or by transformer.handle_missing_values, name it by transformer.column_mapping, or load into "
+            f"another table"
         )
 
     def _check_names(self, names: Sequence[str]) -> None:
@@ -215,25 +197,3 @@ class Plan:
                     f"table {self.name}: columns {other!r} and {name!r} differ only in case or not at all, "
                     f"which many engines cannot tell apart; rename one with transformer.column_mapping"
                 )
-
-
-def _short(item: pa.Field) -> pa.Field:
-    """The same field with a nullability, and without metadata that says nothing of the type."""
-    return pa.field(item.name, _short_type(item.type), item.nullable)
-
-
-def _short_type(dtype: pa.DataType) -> pa.DataType:
-    if pa.types.is_struct(dtype):
-        return pa.struct([_short(item) for item in dtype])
-    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
-        return pa.list_(_short_type(dtype.value_type))
-    if pa.types.is_map(dtype):
-        return pa.map_(_short_type(dtype.key_type), _short_type(dtype.item_type))
-    if pa.types.is_timestamp(dtype) or dtype in (
-        pa.large_string(),
-        pa.string_view(),
-        pa.large_binary(),
-        pa.binary_view(),
-    ):
-        return DELTA.plain(dtype, "")
-    return dtype

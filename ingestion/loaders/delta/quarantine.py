@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from ingestion.loaders.delta.columns import columns_of
 from ingestion.loaders.delta.commit import Change, Landing, properties_of
 from ingestion.loaders.delta.jobs import LOAD
 from ingestion.loaders.delta.log import commits
 from ingestion.loaders.delta.place import Place, translated
-from ingestion.loaders.delta.plan import Plan, columns_of
+from ingestion.loaders.delta.plan import Plan
 from ingestion.loaders.delta.writer import TableWriter
 from ingestion.plugins import Load
 from ingestion.secrets import redact
