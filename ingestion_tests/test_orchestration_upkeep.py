@@ -7,12 +7,14 @@ import dagster as dg
 import pytest
 
 from ingestion.errors import ConfigError
+from ingestion.loaders import LoaderFactory
 from ingestion.orchestration import upkeep
 from ingestion.orchestration.build import build_definitions
 from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.launch import run_job
 from ingestion.orchestration.liveness import in_flight
 from ingestion.orchestration.names import INGEST_JOB, JOB_TAG, UPKEEP_JOB, UPKEEP_SCHEDULE, upkeep_config
+from ingestion_tests.stub_plugins import StubLoader
 
 JOB: dict[str, Any] = {"source": {"type": "csv", "source_path": "data"}}
 
@@ -109,6 +111,26 @@ def test_a_table_that_cannot_be_looked_after_fails_the_run_and_not_the_others(or
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "/proc/nowhere" in failure.step_failure_data.error.message
+    assert observed(result)["orders"] == {"files_compacted": 6, "files_written": 1}
+
+
+class Breaking(StubLoader):
+    """A loader of somebody else's, whose driver fails in its own words."""
+
+    def upkeep(self, job):
+        raise RuntimeError(f"no route to {job}")
+
+
+def test_an_error_of_a_driver_keeps_no_other_table_from_being_looked_after(orders, instance):
+    LoaderFactory.register("breaking", Breaking)
+    try:
+        orders.job("people", {**JOB, "loader": {"type": "breaking"}})
+        result = looked_after(instance, "people", "orders")
+    finally:
+        LoaderFactory.unregister("breaking")
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "people: RuntimeError: no route to people" in failure.step_failure_data.error.message
     assert observed(result)["orders"] == {"files_compacted": 6, "files_written": 1}
 
 

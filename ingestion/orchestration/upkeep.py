@@ -1,7 +1,7 @@
 """Upkeep of tables as one Dagster job: a run per table, asked for by one schedule."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -41,14 +41,19 @@ def _look_after(context: dg.OpExecutionContext, config: UpkeepParameters) -> Ite
         for ids in _tables(config.jobs):
             try:
                 yield from _one_table(context, ids)
-            except IngestionError as error:  # noqa: PERF203 - each table for itself
-                failures.append(redact(str(error)))
+            except Exception as error:  # noqa: BLE001, PERF203 - each table for itself, whatever its driver raises
+                failures.append(_told(ids, error))
                 alert_upkeep(load_job(ids[0]), run_id, failures[-1])
     finally:
         let_go(run_id)
     if failures:
         raise dg.Failure(description="\n".join(failures), allow_retries=False)
     yield dg.Output(None)
+
+
+def _told(ids: Sequence[str], error: Exception) -> str:
+    said = str(error) if isinstance(error, IngestionError) else f"{', '.join(ids)}: {type(error).__name__}: {error}"
+    return redact(said)
 
 
 @dg.job(
@@ -68,23 +73,25 @@ def upkeep_schedule(jobs: Sequence[JobConfig]) -> dg.ScheduleDefinition | None:
         checked = check_cron(cron)
     except ValueError as error:
         raise ConfigError(f"UPKEEP_SCHEDULE: {error}; write a cron expression such as 30 3 * * *, or off") from error
-    kept = [job for job in jobs if type(job.loader).upkeep is not Loader.upkeep]
+    return dg.ScheduleDefinition(
+        name=UPKEEP_SCHEDULE,
+        job=upkeep_job,
+        cron_schedule=checked,
+        execution_fn=_requests([job for job in jobs if type(job.loader).upkeep is not Loader.upkeep]),
+        description="Looks after every table that a job loads",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
 
+
+def _requests(jobs: Sequence[JobConfig]) -> Callable[[dg.ScheduleEvaluationContext], Iterator[dg.RunRequest]]:
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-        for ids in one_per_table(kept):
+        for ids in one_per_table(jobs):
             key = f"{ids[0]} {context.scheduled_execution_time.isoformat()}"
             # Behind all loads that wait: there is no hurry.
             tags = {UPKEEP_TAG: ids[0], "dagster/priority": "-10"}
             yield dg.RunRequest(run_key=key, run_config=upkeep_config(ids), tags=tags)
 
-    return dg.ScheduleDefinition(
-        name=UPKEEP_SCHEDULE,
-        job=upkeep_job,
-        cron_schedule=checked,
-        execution_fn=tick,
-        description="Looks after every table that a job loads",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
+    return tick
 
 
 def _tables(names: Sequence[str]) -> list[list[str]]:
