@@ -14,6 +14,7 @@ from pyiceberg.types import ListType, LongType, MapType, NestedField, StringType
 
 from ingestion.errors import ConfigError, DataError
 from ingestion.loaders.iceberg import IcebergLoader
+from ingestion.plugins import Load, Part
 from ingestion_tests.iceberg_readers import agreed_rows, by_duckdb
 from ingestion_tests.iceberg_support import FaultyCatalog, batch, faulty, land
 
@@ -272,3 +273,52 @@ def test_a_merge_changes_everything_about_the_table_with_its_rows(project, strat
     assert len(found) == 102
     assert [found[number] for number in (4, 5, 6, 200)] == [("4", None), ("q", None), ("a", None), ("w", None)]
     assert found[2**40] == ("x", {"k": 1})
+
+
+def test_rows_that_lack_a_column_do_not_bring_it_back_once_another_job_has_renamed_it(project):
+    land(loader(), [batch({"id": [1], "v": [1]})], job="start")
+    renaming = loader(rename_from={"w": "v"})
+    FaultyCatalog.hooks["before"] = lambda: land(renaming, [batch({"id": [3], "w": [3]})], job="b")
+    land(faulty(project.path, "before"), [batch({"id": [2], "nothing": [None]})])
+    assert project.iceberg("default.t").schema().column_names == ["id", "w", "nothing"]
+    assert {row["id"]: row["w"] for row in rows(project)} == {1: 1, 2: None, 3: 3}
+    assert land(renaming, [batch({"id": [4], "w": [4]})], job="b").rows == 1
+
+
+def _add_and_drop_a_column(project):
+    table = project.iceberg("default.t")
+    with table.update_schema() as update:
+        update.add_column("passing", LongType())
+    with table.update_schema(allow_incompatible_changes=True) as update:
+        update.delete_column("passing")
+
+
+def replacing_partition(project):
+    return {"write_mode": "overwrite", "overwrite_scope": "partitions", "partition_by": ["g"]}, ()
+
+
+def replacing_part(project):
+    return {}, (Part("g", ("a",)),)
+
+
+@pytest.mark.parametrize("way", [replacing_partition, replacing_part])
+@pytest.mark.parametrize("moment", ["while the rows come", "before the commit"])
+def test_rows_that_stay_beside_replaced_ones_keep_columns_that_came_meanwhile(project, way, moment):
+    land(loader(), [batch({"id": [1, 3], "g": ["a", "b"]})], job="start")
+
+    def others() -> None:
+        _add_and_drop_a_column(project)
+        land(loader(), [batch({"id": [10, 11], "g": ["a", "b"], "w": ["gone", "keep"]})], job="b")
+
+    late = moment == "before the commit"
+    FaultyCatalog.hooks["before"] = others if late else int
+
+    def brought():
+        yield batch({"id": [7], "g": ["a"]})
+        if not late:
+            others()
+
+    options, parts = way(project)
+    into = faulty(project.path, "before", **options)
+    into.load(Load("a", "run", "load-of-a", into.state("a"), "hash", replaces=parts), brought())
+    assert {row["id"]: row["w"] for row in rows(project)} == {3: None, 7: None, 11: "keep"}

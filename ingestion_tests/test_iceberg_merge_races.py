@@ -2,13 +2,15 @@
 
 import multiprocessing
 import threading
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyiceberg.manifest import DataFileContent
 from pyiceberg.table import Table
 
-from ingestion.errors import DataError, Superseded
+from ingestion.errors import DataError, IngestionError, Superseded, TransientError
 from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.loaders.iceberg.commit import change
 from ingestion.loaders.iceberg.merge import plan as plans
@@ -36,9 +38,9 @@ def full_plans(monkeypatch):
     made = []
     whole = plans.Planner.plan
 
-    def counted(self: plans.Planner, *arguments: Any) -> plans.Plan:
+    def counted(self: plans.Planner, *arguments: Any, **options: Any) -> plans.Plan:
         made.append(1)
-        return whole(self, *arguments)
+        return whole(self, *arguments, **options)
 
     monkeypatch.setattr(plans.Planner, "plan", counted)
     return made
@@ -138,6 +140,113 @@ def test_columns_that_another_one_adds_meanwhile_do_not_mix_with_ours(project, s
     land(loader, [batch({"id": [2], "v": [1], "ours": [7]})])
     rows = {row["id"]: (row["v"], row["theirs"], row["ours"]) for row in agreed_rows(project.iceberg("default.t"))}
     assert rows == dict.fromkeys(range(100), (0, None, None)) | {1: (0, "x", None), 2: (1, None, 7)}
+    assert leftovers(project) == set()
+
+
+def _drop_v(project: Any) -> None:
+    with project.iceberg("default.t").update_schema(allow_incompatible_changes=True) as update:
+        update.delete_column("v")
+    land(IcebergLoader(table="t"), [batch({"id": [200]})], job="b")
+
+
+def _replace(project: Any) -> None:
+    project.iceberg("default.t").catalog.drop_table("default.t")
+    land(IcebergLoader(table="t"), [batch({"x": ["q"], "id": [1]})], job="b")
+
+
+def _load(columns: dict[str, Any], **options: Any) -> Any:
+    return lambda _: land(IcebergLoader(table="t", **options), [batch(columns)], job="b")
+
+
+OTHERS = {
+    "add a column": (
+        _load({"id": [200], "v": [2], "w": ["keep"]}),
+        ["id", "v", "w"],
+        {1: (9, None), 2: (0, None), 200: (2, "keep"), 300: (9, None)},
+    ),
+    "rename a column": (
+        _load({"id": [200], "w": [2]}, rename_from={"w": "v"}),
+        ["id", "v", "w"],
+        {1: (9, None), 2: (None, 0), 200: (None, 2), 300: (9, None)},
+    ),
+    "drop a column": (_drop_v, ["id", "v"], {1: (9,), 2: (None,), 200: (None,), 300: (9,)}),
+    "widen a column": (
+        _load({"id": [200], "v": [2**40]}),
+        ["id", "v"],
+        {1: (9,), 2: (0,), 200: (2**40,), 300: (9,)},
+    ),
+    "partition it otherwise": (
+        _load({"id": [200], "v": [2]}, partition_by=["v"]),
+        ["id", "v"],
+        {1: (9,), 2: (0,), 200: (2,), 300: (9,)},
+    ),
+    "replace the table": (_replace, ["id", "v", "x"], {1: (9, None), 300: (9, None)}),
+}
+
+
+@pytest.mark.parametrize("moment", ["while the rows come", "before the commit"])
+@pytest.mark.parametrize("others", OTHERS)
+def test_a_merge_works_on_the_columns_that_it_is_committed_upon(project, strategy, moment, others):
+    overtake, names, expected = OTHERS[others]
+    land(IcebergLoader(table="t"), [batch({"id": pa.array([1, 2]), "v": pa.array([0, 0], pa.int32())})], job="start")
+    late = moment == "before the commit"
+    FaultyCatalog.hooks["before"] = lambda: overtake(project) if late else None
+
+    def rows() -> Any:
+        yield batch({"id": pa.array([1]), "v": pa.array([9], pa.int32())})
+        if not late:
+            overtake(project)
+        yield batch({"id": pa.array([300]), "v": pa.array([9], pa.int32())})
+
+    loader = faulty(project.path, "before", write_mode="merge", merge_keys="id", merge_strategy=strategy)
+    land(loader, rows(), job="a")
+    table = project.iceberg("default.t")
+    found = table.scan().to_arrow().select(names).to_pylist()
+    assert {row["id"]: tuple(row[name] for name in names[1:]) for row in found} == expected
+    assert len(found) == len(expected)
+    land(IcebergLoader(table="t"), [batch({"id": [400], "later": [1]})], job="c")
+    assert project.iceberg("default.t").scan(row_filter="later is not null").to_arrow()["id"].to_pylist() == [400]
+    assert others == "replace the table" or leftovers(project) == set()  # a table that is dropped leaves its files
+
+
+def test_rows_that_a_full_load_does_not_bring_keep_columns_that_came_meanwhile(project, strategy):
+    start(project, 4)
+
+    def rows() -> Any:
+        yield batch({"id": [1], "v": [9]})
+        land(IcebergLoader(table="t"), [batch({"id": [10], "v": [5], "w": ["keep"]})], job="b")
+
+    land(merging(merge_strategy=strategy, delete_missing="soft"), rows())
+    found = {row["id"]: row for row in project.iceberg("default.t").scan().to_arrow().to_pylist()}
+    assert (found[10]["w"], found[1]["_deleted_at"]) == ("keep", None)
+    assert all(found[number]["_deleted_at"] is not None for number in (0, 2, 3, 10))
+
+
+def test_a_contract_is_not_passed_by_where_another_job_renames_its_columns(project):
+    start(project, 4)
+    rename = IcebergLoader(table="t", rename_from={"w": "v"})
+    FaultyCatalog.hooks["before"] = lambda: land(rename, [batch({"id": [10], "w": [5]})], job="b")
+    options = {"write_mode": "merge", "merge_keys": "id", "schema_contract": {"columns": "freeze"}}
+    with pytest.raises(TransientError, match="run again"):
+        land(faulty(project.path, "before", **options), [batch({"id": [1], "v": [9]})])
+    assert project.iceberg("default.t").schema().column_names == ["id", "w"]
+    assert leftovers(project) == set()
+
+
+def test_a_merge_that_fails_once_it_has_planned_again_leaves_nothing(project, strategy):
+    start(project)
+
+    def overtake_and_damage() -> None:
+        land(merging(merge_strategy="copy_on_write"), [batch({"id": [1], "v": [2]})], job="b")
+        for task in project.iceberg("default.t").scan().plan_files():
+            Path(task.file.file_path.removeprefix("file://")).unlink()
+
+    FaultyCatalog.hooks["before"] = overtake_and_damage
+    with pytest.raises(IngestionError):
+        land(
+            faulty(project.path, "before", write_mode="merge", merge_keys="id", merge_strategy=strategy),
+            [batch({"id": [1, 60], "v": [1, 1]})],
+        )
     assert leftovers(project) == set()
 
 

@@ -149,6 +149,17 @@ def test_a_load_that_lands_while_files_are_compacted_stays(project, loader):
     assert data_files(project) == 2
 
 
+def test_columns_that_are_renamed_while_files_are_compacted_keep_their_values(project):
+    load(IcebergLoader(table="t"), 0, 6, v=7)
+    renaming = IcebergLoader(table="t", rename_from={"w": "v"})
+    FaultyCatalog.hooks["before"] = lambda: land(renaming, [batch({"n": [100], "w": [8]})], job="b")
+    done = faulty(project.path, "before").upkeep("a")
+    table = project.iceberg("default.t")
+    assert table.schema().column_names == ["n", "w"]
+    assert {row["n"]: row["w"] for row in agreed_rows(table)} == dict.fromkeys(range(6), 7) | {100: 8}
+    assert done["files_compacted"] == 7
+
+
 def test_files_that_an_overwrite_replaces_meanwhile_do_not_come_back(project, loader):
     load(loader, 0, 6)
     anew = IcebergLoader(table="t", write_mode="overwrite")

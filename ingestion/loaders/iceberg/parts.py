@@ -12,7 +12,7 @@ import pyarrow.types as t
 from ingestion.loaders.iceberg.commit import change
 from ingestion.loaders.iceberg.merge.live import LiveFile, live_files
 from ingestion.loaders.iceberg.merge.reading import Columns, FileReader, Group
-from ingestion.loaders.iceberg.replacing import staying, with_deletes
+from ingestion.loaders.iceberg.staying import Origin, origin_of, with_deletes, write_staying
 from ingestion.loaders.iceberg.types import file_schema
 from ingestion.loaders.iceberg.writer import StreamWriter
 from ingestion.loaders.tables.parts import Bound, bounds, inside
@@ -21,7 +21,8 @@ from ingestion.plugins import Part
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
-    from pyiceberg.table import Table, Transaction
+    from pyiceberg.table import Transaction
+    from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
     from ingestion.loaders.iceberg.fit import Fit
@@ -37,9 +38,9 @@ class PartReplacement:
     """
 
     parts: Sequence[Part]
-    fit: "Callable[[pa.RecordBatch], Fit]"
+    fit: "Callable[[TableMetadata], Fit]"  # how rows of the table itself are written
     writer: Callable[[], StreamWriter]
-    _kept: "dict[frozenset[str], list[DataFile]]" = field(default_factory=dict)  # by all that they were made from
+    _kept: "dict[Origin, list[DataFile]]" = field(default_factory=dict)
 
     def stage(
         self, transaction: "Transaction", summary: dict[str, str], files: "Sequence[DataFile]"
@@ -51,27 +52,16 @@ class PartReplacement:
         live = list(live_files(table).values())
         whole, perhaps = _sorted_out(live, schema, limits)
         readers = [FileReader(item, table.io, Columns(metadata)) for item in perhaps]
-        across = [
-            reader
-            for reader in readers
-            if any(pc.any(_inside(reader, group, limits)).as_py() for group in reader.groups)
+        inside = partial(_inside, limits=limits)
+        readers = [
+            reader for reader in readers if any(pc.any(inside(reader, group)).as_py() for group in reader.groups)
         ]
-        origin = frozenset(path for reader in across for path in (reader.live.path, *reader.live.marks))
-        origin |= {str(file.file_path) for file in files}
+        across = [reader.live for reader in readers]
+        origin = origin_of(across, files, metadata)
         if across and origin not in self._kept:
-            self._kept[origin] = self._written(across, [item.name for item in schema.fields], limits, table)
-        gone = with_deletes([*whole, *(reader.live for reader in across)], live)
+            self._kept[origin] = write_staying(readers, inside, self.fit(metadata), self.writer(), table)
+        gone = with_deletes([*whole, *across], live)
         return change(transaction, summary, [*files, *self._kept.get(origin, [])], removed=gone)
-
-    def _written(
-        self, across: Sequence[FileReader], names: Sequence[str], limits: Sequence[Bound], table: "Table"
-    ) -> "list[DataFile]":
-        """The rows of these files that stay, in files of their own."""
-        writer = self.writer()
-        for reader in across:
-            for records in staying(reader, names, partial(_inside, reader, limits=limits)):
-                writer.write(records, self.fit(records), table)
-        return writer.finish()
 
 
 def _sorted_out(

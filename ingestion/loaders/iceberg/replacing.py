@@ -15,6 +15,7 @@ from ingestion.loaders.iceberg.merge.reading import Columns, FileReader, Group
 from ingestion.loaders.iceberg.partitions import Key, Partitioned, comparable
 from ingestion.loaders.iceberg.reach import may_reach
 from ingestion.loaders.iceberg.specs import live_fields
+from ingestion.loaders.iceberg.staying import Origin, origin_of, with_deletes, write_staying
 from ingestion.loaders.iceberg.writer import StreamWriter
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ingestion.loaders.iceberg import IcebergLoader
     from ingestion.loaders.iceberg.fit import Fit
 
-__all__ = ["PartitionReplacement", "check_scope", "staying", "with_deletes"]
+__all__ = ["PartitionReplacement", "check_scope"]
 
 
 def check_scope(options: "IcebergLoader", table: "Table | None", name: str) -> None:
@@ -53,9 +54,9 @@ class PartitionReplacement:
     partitions go: what stays of them is written anew.
     """
 
-    fit: "Callable[[pa.RecordBatch], Fit]"
+    fit: "Callable[[TableMetadata], Fit]"  # how rows of the table itself are written
     writer: Callable[[], StreamWriter]
-    _kept: "dict[frozenset[str], list[DataFile]]" = field(default_factory=dict)  # by all that they were made from
+    _kept: "dict[Origin, list[DataFile]]" = field(default_factory=dict)
 
     def stage(
         self, transaction: "Transaction", summary: dict[str, str], files: "Sequence[DataFile]"
@@ -68,17 +69,18 @@ class PartitionReplacement:
         live = list(live_files(table).values())
         gone = [item for item in live if item.file.spec_id == metadata.default_spec_id]
         gone = [item for item in gone if _partition(item.file) in keys]
-        across = list(self._across(live, metadata, keys, table)) if keys else []
-        origin = frozenset(path for item in across for path in (item.path, *item.marks))
-        origin |= {str(file.file_path) for file in files}
+        inside = partial(_inside, metadata=metadata, keys=keys)
+        readers = list(self._across(live, metadata, keys, table)) if keys else []
+        across = [reader.live for reader in readers]
+        origin = origin_of(across, files, metadata)
         if across and origin not in self._kept:
-            self._kept[origin] = self._written(across, metadata, keys, table)
+            self._kept[origin] = write_staying(readers, inside, self.fit(metadata), self.writer(), table)
         kept = self._kept.get(origin, [])
         return change(transaction, summary, [*files, *kept], removed=with_deletes([*gone, *across], live))
 
     def _across(
         self, live: "Sequence[LiveFile]", metadata: "TableMetadata", keys: frozenset[Key], table: "Table"
-    ) -> Iterator[LiveFile]:
+    ) -> Iterator[FileReader]:
         """Files of older specs with rows in these partitions."""
         schema, spec = metadata.schema(), metadata.spec()
         columns = Columns(metadata)
@@ -87,20 +89,7 @@ class PartitionReplacement:
                 continue
             reader = FileReader(item, table.io, columns)
             if any(pc.any(_inside(reader, group, metadata, keys)).as_py() for group in reader.groups):
-                yield item
-
-    def _written(
-        self, across: Sequence[LiveFile], metadata: "TableMetadata", keys: frozenset[Key], table: "Table"
-    ) -> "list[DataFile]":
-        """The rows of these files that stay, in files of the present spec."""
-        writer = self.writer()
-        columns = Columns(metadata)
-        for item in across:
-            reader = FileReader(item, table.io, columns)
-            inside = partial(_inside, reader, metadata=metadata, keys=keys)
-            for records in staying(reader, [item.name for item in metadata.schema().fields], inside):
-                writer.write(records, self.fit(records), table)
-        return writer.finish()
+                yield reader
 
 
 def _partition(file: "DataFile") -> Key:
@@ -116,23 +105,5 @@ def _inside(reader: FileReader, group: Group, metadata: "TableMetadata", keys: f
     return Partitioned(columns, schema, spec).among(keys)
 
 
-def staying(
-    reader: FileReader, names: Sequence[str], inside: Callable[[Group], pa.BooleanArray]
-) -> Iterator[pa.RecordBatch]:
-    """The columns *names* of the live rows that are not *inside*."""
-    for group in reader.groups:
-        stays = pc.invert(inside(group)).to_numpy(zero_copy_only=False)
-        dead = reader.dead[(reader.dead >= group.first) & (reader.dead < group.first + group.rows)]
-        stays[dead - group.first] = False
-        yield from reader.read([group], names).filter(pa.array(stays)).to_batches()
-
-
 def _name(schema: "Schema", field_id: int) -> str:
     return next(item.name for item in schema.fields if item.field_id == field_id)
-
-
-def with_deletes(gone: Sequence[LiveFile], live: "Sequence[LiveFile]") -> set[str]:
-    """The paths of these files, and of delete files that are about no other."""
-    paths = {item.path for item in gone}
-    needed = {path for item in live if item.path not in paths for path in item.marks}
-    return paths | {path for item in gone for path in item.marks if path not in needed}

@@ -8,21 +8,22 @@ import pyarrow as pa
 
 from ingestion.errors import DataError
 from ingestion.loaders.iceberg.columns import needs
-from ingestion.loaders.iceberg.fit import Fit
+from ingestion.loaders.iceberg.fit import Fit, Fits
 from ingestion.loaders.iceberg.names import check_names, stage_renames
 from ingestion.loaders.iceberg.required import check_may_loosen, has_required, lacking, unfilled
-from ingestion.loaders.iceberg.sorting import Order
 from ingestion.loaders.iceberg.specs import described
 from ingestion.loaders.iceberg.staging import (
     SchemaMoved,
+    check_contract,
     check_format,
     check_unmoved,
     creation,
+    shape,
     stage,
     stage_columns,
     staged_table,
 )
-from ingestion.loaders.iceberg.types import TEXT_DICTIONARY, file_schema, is_text_dictionary, plain
+from ingestion.loaders.iceberg.types import file_schema, plain
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -43,18 +44,20 @@ class Evolution:
     identifier: tuple[str, ...]
     table: "Table | None"
     options: "IcebergLoader"
-    generation: int = 0
     untyped: dict[str, None] = field(default_factory=dict)  # columns that so far hold nothing but nulls
     undecided: dict[str, None] = field(default_factory=dict)  # columns of batches without rows that have no type
     _plan: "TableMetadata | None" = None  # of the table as the commit will leave it
     _changes: list[pa.Schema] = field(default_factory=list)
     _optional: dict[str, None] = field(default_factory=dict)  # paths of columns that the table required until now
     _staged: "Table | None" = None
-    _fits: dict[pa.Schema, Fit] = field(default_factory=dict)
-    _dictionaries: set[str] = field(default_factory=set)
+    _brought: dict[pa.Schema, None] = field(default_factory=dict)  # all that the stream has shown
 
     def __post_init__(self) -> None:
         """Refuse a table that cannot be written, before anything is read for it."""
+        self._fits = Fits(self.name, self.options.sort_by)
+        self._check_format()
+
+    def _check_format(self) -> None:
         if self.table is not None:
             check_format(self.table, self.name)
 
@@ -101,22 +104,44 @@ class Evolution:
             said.append(f"table {self.name} is partitioned by {fields} from now on")
         return tuple(said)
 
+    @property
+    def brought(self) -> set[str]:
+        """The columns of the stream that have values, or all where none has."""
+        columns = [item for schema in self._brought for item in schema]
+        return {item.name for item in columns if not pa.types.is_null(item.type)} or {item.name for item in columns}
+
+    def stands_on(self, table: "Table | None") -> bool:
+        """Whether the plan holds for *table*: nothing but its rows has changed."""
+        if table is None or self.table is None:
+            return table is self.table
+        return shape(table.metadata) == shape(self.table.metadata)
+
     def rebase(self, table: "Table | None") -> None:
         """Plan anew upon another state of the table, from all that the stream has brought so far."""
-        changes = self._changes
+        before = self._changes if self.table is not None else []
         self.table, self._plan, self._staged = table, None, None
-        self._changes, self._fits = [], {}
-        self.__post_init__()
-        for change in changes:
-            self.follow(change)
+        self._changes = []
+        self._fits.begin_another_generation()
+        self._check_format()
+        there = self._found.column_names if self._found is not None else []
+        self._optional = {path: None for path in self._optional if path in there}
+        for schema in [*self._brought]:
+            self.fit(schema)
+        if table is not None:
+            check_contract(self.options, self._changes, before, self.name)
 
     def fit(self, incoming: pa.Schema) -> Fit:
         """How batches of *incoming* are written; widens the plan first where that is needed."""
-        found = self._fits.get(incoming)
-        if found is None or found.generation != self.generation:
+        self._brought[incoming] = None
+        found = self._fits.find(incoming)
+        if found is None:
             self.follow(incoming)
-            found = self._fits[incoming] = self._fit(incoming)
+            found = self._fit(incoming)
         return found
+
+    def fit_planned(self, columns: pa.Schema) -> Fit:
+        """How rows that are in the planned columns already are written; they ask nothing of the table."""
+        return self._fits.find(columns) or self._fits.make(columns, self.settle())
 
     def fit_of(self, records: pa.RecordBatch) -> Fit:
         """How these rows are written; columns that the table requires become optional where they have nulls."""
@@ -154,6 +179,7 @@ class Evolution:
 
     def transaction(self, table: "Table | None") -> "Transaction":
         """A transaction on the table's present state with the planned changes staged; raises SchemaMoved."""
+        planned = self.settle()  # first, as it may add to what is staged
         if self.table is None:
             if table is not None:
                 raise SchemaMoved(f"table {self.name} was created meanwhile")
@@ -164,7 +190,7 @@ class Evolution:
             check_format(table, self.name)
             transaction = table.transaction()
         self._stage(transaction)
-        check_unmoved(transaction, self.settle(), self.name)
+        check_unmoved(transaction, planned, self.name)
         return transaction
 
     def _stage(self, transaction: "Transaction") -> None:
@@ -211,7 +237,7 @@ class Evolution:
                 f"table {self.name}: the data does not fit its schema: {error}; load into another table"
             ) from error
         self._plan = transaction.table_metadata
-        self.generation += 1
+        self._fits.begin_another_generation()
 
     def _fit(self, incoming: pa.Schema) -> Fit:
         plan = self._plan or self.settle()  # without one there were but columns without a type so far
@@ -219,32 +245,4 @@ class Evolution:
         columns = file_schema(plan.schema())
         self._loosen(path for item in columns for path in lacking(brought.get(item.name), item, item.name))
         assert self._plan is not None  # noqa: S101 - settled above
-        planned = self._plan.schema()
-        target = self._file_columns(incoming, planned)  # before the generation is read: this may begin one
-        places = {name: place for place, name in enumerate(incoming.names)}
-        return Fit(
-            table=self.name,
-            generation=self.generation,
-            schema=planned,
-            spec=self._plan.spec(),
-            order=Order.on(planned, self.options.sort_by, self._plan.default_sort_order_id),
-            target=target,
-            sources=[places.get(item.name, -1) for item in planned.fields],
-            location=self._plan.location,
-            properties=self._plan.properties,
-        )
-
-    def _file_columns(self, incoming: pa.Schema, planned: "Schema") -> pa.Schema:
-        """The columns of the files; a text that came as a dictionary once stays one, in files of a new generation."""
-        from pyiceberg.schema import sanitize_column_names
-
-        keeps = not self.options.sort_by  # each piece of rows that wait sorted would bring the whole dictionary
-        dictionaries = {item.name for item in incoming if keeps and is_text_dictionary(item.type)}
-        if not dictionaries <= self._dictionaries:
-            self._dictionaries |= dictionaries
-            self.generation += 1
-        plain_columns = file_schema(sanitize_column_names(planned))
-        return pa.schema(
-            item.with_type(TEXT_DICTIONARY) if own.name in self._dictionaries and item.type == pa.string() else item
-            for own, item in zip(planned.fields, plain_columns, strict=True)
-        )
+        return self._fits.make(incoming, self._plan)

@@ -1,15 +1,16 @@
 """Schema changes staged in a transaction, and the proof that files written for them still fit."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ingestion.errors import ConfigError
+from ingestion.errors import ConfigError, TransientError
 from ingestion.loaders.iceberg.catalog import make_namespace
 from ingestion.loaders.iceberg.names import stage_renames
 from ingestion.loaders.iceberg.sorting import order_for, stage_order
 from ingestion.loaders.iceberg.specs import spec_for, stage_spec
+from ingestion.plugins import INGESTED_AT, RUN_ID
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
     from ingestion.loaders.iceberg import IcebergLoader
 
-__all__ = ["SchemaMoved", "check_format", "check_unmoved", "creation", "stage", "stage_columns", "staged_table"]
+__all__ = [
+    "SchemaMoved",
+    "check_contract",
+    "check_format",
+    "check_unmoved",
+    "creation",
+    "shape",
+    "stage",
+    "stage_columns",
+    "staged_table",
+]
 
 _NEWEST_FORMAT = 2  # that pyiceberg can write
 
@@ -110,6 +121,20 @@ def _stage_properties(transaction: "Transaction", options: "IcebergLoader") -> N
         transaction.set_properties(news)
 
 
+def check_contract(
+    options: "IcebergLoader", changes: Iterable[pa.Schema], before: Iterable[pa.Schema], name: str
+) -> None:
+    """Raise TransientError for *changes* that the contract would have judged, had the table been so *before*."""
+    known = {(item.name, item.type) for change in before for item in change}
+    news = {item for change in changes for item in change if item.name not in {RUN_ID, INGESTED_AT}}
+    held = options.schema_contract.columns != "evolve" or options.schema_contract.data_type != "widen"
+    if held and not {(item.name, item.type) for item in news} <= known:
+        raise TransientError(
+            f"table {name}: its columns were changed while rows were brought for them, and loader.schema_contract "
+            f"says which rows fit; run again"
+        )
+
+
 def check_unmoved(transaction: "Transaction", planned: "TableMetadata", name: str) -> None:
     """Files refer to field ids and are laid out by one spec and order: all must be what they were planned to be."""
     metadata = transaction.table_metadata
@@ -126,6 +151,19 @@ def check_unmoved(transaction: "Transaction", planned: "TableMetadata", name: st
             dtype.is_primitive and now.find_field(field_id).field_type != dtype
         ):
             raise SchemaMoved(f"table {name}: field {field_id} ({path}) was taken meanwhile")
+
+
+def shape(metadata: "TableMetadata") -> tuple[Any, ...]:
+    """All that a plan for columns and layout depends on: equal for two states where the same plan holds for both."""
+    return (
+        metadata.table_uuid,
+        metadata.schema(),
+        metadata.last_column_id,
+        metadata.specs(),
+        metadata.default_spec_id,
+        metadata.sort_orders,
+        metadata.default_sort_order_id,
+    )
 
 
 def _with_ids(columns: pa.Schema) -> "Schema":

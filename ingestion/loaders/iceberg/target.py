@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ingestion.errors import DataError, TransientError
 from ingestion.loaders.iceberg.catalog import find_table
 from ingestion.loaders.iceberg.commit import Landing, NotSent, added_by, append, replace_all
+from ingestion.loaders.iceberg.fit import Fit
+from ingestion.loaders.iceberg.rereading import rows_of_files
 from ingestion.loaders.iceberg.schema import Evolution
 from ingestion.loaders.iceberg.staging import SchemaMoved
 from ingestion.loaders.iceberg.writer import StreamWriter, remove
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table, Transaction
+    from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.snapshots import Snapshot
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
     from ingestion.loaders.iceberg import IcebergLoader
-    from ingestion.loaders.iceberg.fit import Fit
 
 __all__ = ["Target"]
 
@@ -40,7 +41,7 @@ class Target:
         self.rows = 0
         self.files: list[DataFile] = []
         self.landed = False
-        self.tried_before = False  # another try of the load had landed, and this one did not
+        self.tried_before = False  # another try of the load has landed
         self.settles_missing = False  # whether rows of the table that the load does not bring are to go
         self.in_doubt = False  # a request is on its way, or was lost: nothing that it refers to may be deleted
         self._catalog = catalog
@@ -116,7 +117,7 @@ class Target:
     @property
     def added(self) -> tuple[str, ...]:
         """Columns of the data that the table, which was there already, did not have."""
-        planned, before = self._evolution.planned, self._columns_before
+        planned, before = self._evolution.planned, self._evolution.before
         if planned is None or not before or not self.landed:
             return ()
         return tuple(column.name for column in planned.fields if column.name not in before)
@@ -124,22 +125,18 @@ class Target:
     @property
     def absent(self) -> tuple[str, ...]:
         """Columns of the table that the rows do not have."""
-        return tuple(name for name in self._columns_before if name not in self._brought) if self.rows else ()
+        return tuple(name for name in self._evolution.before if name not in self._brought) if self.rows else ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the commit changes beside columns and rows, in sentences."""
         return self._evolution.notes if self.rows or self.landed else ()
 
-    @property
-    def _columns_before(self) -> list[str]:
-        return self._evolution.before
-
     def replace(self, parts: Sequence[Part]) -> None:
         """Let the rows take the place of those that the table has in *parts*."""
         from ingestion.loaders.iceberg.parts import PartReplacement
 
-        self._add = PartReplacement(parts, self._evolution.fit_of, self._another_writer).stage
+        self._add = PartReplacement(parts, self._whole, self._another_writer).stage
 
     def finish(self) -> None:
         """Have all rows in closed files."""
@@ -164,7 +161,6 @@ class Target:
         def staged(table: "Table | None") -> "tuple[Transaction, _SnapshotProducer[Any]]":
             expect(table)
             transaction = self._transaction(table)
-            self._settle_on(table)
             self._prove_whole()
             producer = stage(transaction)
             self._used[producer.snapshot_id] = added_by(producer)
@@ -185,16 +181,17 @@ class Target:
         """Stage one snapshot with what was written."""
         return self._add(transaction, summary, self.files)
 
-    def _settle_on(self, table: "Table | None") -> None:
-        """Have files that fit *table*, whose columns are known to do so."""
-
     def _adding(self) -> "Add":
         if self._options.overwrite_scope == "table":
             return replace_all if self._options.write_mode == "overwrite" else append
         from ingestion.loaders.iceberg.replacing import PartitionReplacement, check_scope
 
         check_scope(self._options, self.found, self.name)
-        return PartitionReplacement(self._evolution.fit_of, self._another_writer).stage
+        return PartitionReplacement(self._whole, self._another_writer).stage
+
+    def _whole(self, metadata: "TableMetadata") -> Fit:
+        """How rows of the table itself are written."""
+        return Fit.whole(metadata, self._options.sort_by, self.name)
 
     def _another_writer(self) -> StreamWriter:
         writer = StreamWriter(f"{self._load_id}-kept-{len(self._used)}", self._target_file_size)
@@ -202,7 +199,7 @@ class Target:
         return writer
 
     def _transaction(self, table: "Table | None") -> "Transaction":
-        self._evolution.settle()
+        """What the files fit, once there are such that do."""
         try:
             return self._evolution.transaction(table)
         except SchemaMoved:
@@ -227,16 +224,12 @@ class Target:
 
     def _rewrite(self, table: "Table | None") -> None:
         """Write the files once more, as the table's present schema and partitioning want them."""
-        names = [field.name for field in self._evolution.settle().schema().fields]
-        io = self.home.io
+        before, io = self._evolution.settle().schema(), self.home.io
         self._evolution.rebase(table)
         writer = StreamWriter(f"{self._load_id}-{len(self._used) + 1}", self._target_file_size)
         self._writer.succeeded_by(writer)
-        for file in self.files:
-            with io.new_input(file.file_path).open() as source:
-                for batch in pq.ParquetFile(source).iter_batches():
-                    records = batch.rename_columns(names[: batch.num_columns])
-                    writer.write(records, self._evolution.fit_of(records), self._evolution.home)
+        for records in rows_of_files(self.files, io, before, self._evolution.brought):
+            writer.write(records, self._evolution.fit_of(records), self._evolution.home)
         self.files = writer.finish()
 
     def _keep_only(self, files: "Sequence[DataFile]", table: "Table") -> None:

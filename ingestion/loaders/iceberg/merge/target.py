@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ingestion.errors import DataError
 from ingestion.loaders.iceberg.catalog import find_table
 from ingestion.loaders.iceberg.commit import change
 from ingestion.loaders.iceberg.fit import Fit
@@ -20,6 +21,7 @@ from ingestion.loaders.tables.options import DELETED_AT
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.manifest import DataFile
+    from pyiceberg.schema import Schema
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
@@ -84,7 +86,7 @@ class KeyedTarget(Target):
         """Write rows that are in the table's columns."""
         self._put_rows += rows.num_rows
         for records in rows.to_batches():
-            self._writer.write(records, self._evolution.fit(records.schema), self._evolution.home)
+            self._writer.write(records, self._evolution.fit_planned(records.schema), self._evolution.home)
 
 
 class MergeTarget(KeyedTarget):
@@ -99,6 +101,7 @@ class MergeTarget(KeyedTarget):
         self._delete_paths: list[str] = []
         self._first_writer, self._writers = self._writer, 0
         self._at = pa.scalar(datetime.now(timezone.utc), _TIME)
+        self._columns: Schema | None = None  # that the files were written for
 
     @property
     def idle(self) -> bool:
@@ -119,13 +122,11 @@ class MergeTarget(KeyedTarget):
     def finish(self) -> None:
         """Have the files of a plan upon the table's present state."""
         if self.has_schema:
-            if self._options.delete_missing == "soft":
-                self._evolution.follow(pa.schema([(DELETED_AT, _TIME)]))
-            self._carry_out(find_table(self._catalog, self.identifier))
+            self._settle_on(find_table(self._catalog, self.identifier))
 
     def abort(self) -> None:
         """Stop; remove the files unless a commit refers to them or may do so."""
-        super().abort()
+        self._first_writer.abort(keep=self.landed or self.in_doubt)
         if not (self.landed or self.in_doubt) and self._delete_paths:
             remove(self.home.io, self._delete_paths)
 
@@ -135,8 +136,22 @@ class MergeTarget(KeyedTarget):
         removed = {path: places[path] for path in done.removed}
         return change(transaction, summary, self._added, removed=removed, deletes=done.deletes)
 
+    def _transaction(self, table: "Table | None") -> "Transaction":
+        self._settle_on(table)
+        transaction = super()._transaction(table)
+        if transaction.table_metadata.schema() != self._columns:
+            raise DataError(
+                f"table {self.name}: its columns are not those that the rows were written for; nothing was loaded. "
+                f"This is a bug of the loader: please report it, with the job and the data that show it"
+            )
+        return transaction
+
     def _settle_on(self, table: "Table | None") -> None:
         """Keep to the plan where it holds for *table* too, else make another."""
+        if not self._evolution.stands_on(table):
+            self._rebase(table)
+        if self._options.delete_missing == "soft":
+            self._evolution.follow(pa.schema([(DELETED_AT, _TIME)]))
         head = table.metadata.current_snapshot_id if table is not None else None
         if self._plan is not None and self._plan.head != head:
             self._plan = self._planner.still_holds(self._plan, table)
@@ -144,6 +159,10 @@ class MergeTarget(KeyedTarget):
             self._carry_out(table)
 
     def _rewrite(self, table: "Table | None") -> None:
+        self._rebase(table)
+        self._settle_on(table)
+
+    def _rebase(self, table: "Table | None") -> None:
         self._evolution.rebase(table)
         self._source.forget()
         self._plan = None
@@ -151,6 +170,7 @@ class MergeTarget(KeyedTarget):
     def _carry_out(self, table: "Table | None") -> None:
         self._begin_files()
         planned = self._evolution.settle()
+        self._columns = planned.schema()
         self._plan = self._planner.plan(table, planned, settles_missing=self.settles_missing)
         missing_at = self._at if self._options.delete_missing == "soft" else None
         writing = Writing(self.home, self._plan, self._options.merge_strategy, self._put, self._new_path, missing_at)

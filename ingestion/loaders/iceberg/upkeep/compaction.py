@@ -24,6 +24,23 @@ __all__ = ["Compaction"]
 _STEP = "compaction"
 
 
+class _SameColumns(Target):
+    """Holds rows in the table's own columns, which must stay what they are."""
+
+    def check(self, table: "Table") -> None:
+        """Raise Moved unless this is about *table* as it is there."""
+        if not self._evolution.stands_on(table):
+            raise Moved(f"table {self.name} was changed meanwhile")
+
+    def write(self, records: pa.RecordBatch, source: str = "") -> None:
+        """Take rows; their columns are the table's, whatever these may be called."""
+        self.rows += records.num_rows
+        self._take(records, self._evolution.fit_planned(records.schema), source)
+
+    def _rewrite(self, table: "Table | None") -> None:  # noqa: ARG002 - there is nothing to adapt to
+        raise Moved(f"the columns or the layout of table {self.name} were changed meanwhile")
+
+
 class Compaction:
     """The rewriting of some data files in one commit."""
 
@@ -34,7 +51,7 @@ class Compaction:
         self._files = chosen(live_files(table), options.target_file_size)
         self._paths = frozenset(live.path for live in self._files)
         self._mark = new_mark(_STEP)
-        self._target = Target(catalog, identifier, options, self._mark)
+        self._target = _SameColumns(catalog, identifier, options, self._mark)
         self._dead: frozenset[str] = frozenset()
 
     @property
@@ -45,6 +62,7 @@ class Compaction:
     def run(self) -> Counter[str]:
         """Write and commit; raises Moved, leaving nothing behind, where the files are no longer what they were."""
         try:
+            self._target.check(self._table)
             for records in self._rows():
                 self._target.write(records)
             self._target.finish()
