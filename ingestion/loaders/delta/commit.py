@@ -20,7 +20,7 @@ from ingestion.loaders.delta.log import commit_at
 from ingestion.loaders.delta.place import Place, translated
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import DeltaTable, Schema
     from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
 __all__ = ["Change", "Landfall", "Landing", "properties_of"]
@@ -185,23 +185,12 @@ def properties_of(notes: Mapping[str, Any], transaction: tuple[str, int] | None)
 
 def _commit(place: Place, table: "DeltaTable | None", change: Change, own: Mapping[str, Any]) -> None:
     """One request."""
-    from deltalake.transaction import create_table_with_add_actions
-
     properties = properties_of({**change.notes, **own}, change.transaction)
     schema = delta_schema(change.columns, table)
-    adds: list[AddAction | RemoveAction] = [file.add() for file in change.adds]
     if table is None:
-        create_table_with_add_actions(
-            place.uri,
-            schema,
-            [file.add() for file in change.adds],
-            mode="error",
-            partition_by=change.partition_by,
-            configuration=dict(change.configuration),
-            storage_options=place.storage_options,
-            commit_properties=properties,
-        )
+        _create(place, schema, change, properties)
         return
+    adds: list[AddAction | RemoveAction] = [file.add() for file in change.adds]
     more: dict[str, Any] = {"partition_by": change.partition_by, "commit_properties": properties}
     if change.replaces_all:
         table.create_write_transaction(adds, "overwrite", schema, **more)
@@ -212,3 +201,18 @@ def _commit(place: Place, table: "DeltaTable | None", change: Change, own: Mappi
         # Only an overwrite may change the columns; this one replaces the files in which a column is one of none.
         nothing: Any = [(columns_of(table).names[0], "in", [])]
         table.create_write_transaction(adds, "overwrite", schema, partition_filters=nothing, **more)
+
+
+def _create(place: Place, schema: "Schema", change: Change, properties: "CommitProperties") -> None:
+    from deltalake.transaction import create_table_with_add_actions
+
+    create_table_with_add_actions(
+        place.uri,
+        schema,
+        [file.add() for file in change.adds],
+        mode="error",
+        partition_by=change.partition_by,
+        configuration=dict(change.configuration),
+        storage_options=place.storage_options,
+        commit_properties=properties,
+    )

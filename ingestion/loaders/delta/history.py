@@ -53,18 +53,12 @@ def rolled_back(place: Place, table: "DeltaTable", job: str, run_id: str, name: 
     Raises ConfigError where that would lose what others did, or where files are gone.
     """
     present = list(_present(place, table))
-    runs = [item for item in present if item.get("ingestion.run-id") == run_id and item.get("ingestion.job") == job]
-    if not runs:
-        raise ConfigError(
-            f"table {name}: its log has no load of job {job} by run {run_id} that its rows still hold; "
-            f"see `ingestion history {job}` for those that it has"
-        )
-    first = min(int(item["version"]) for item in runs)
-    since = [item for item in present if item["version"] >= first]
+    first = _first_of(present, job, run_id, name)
+    since = [item for item in present if item["version"] >= first["version"]]
     _refuse_losing_others(since, job, name)
-    before = first - 1
+    before = int(first["version"]) - 1
     # The versions of their own that brought the load's columns go with it.
-    while any(item["version"] == before and item.get(COLUMNS_FOR) == runs[-1][LOAD] for item in present):
+    while any(item["version"] == before and item.get(COLUMNS_FOR) == first[LOAD] for item in present):
         before -= 1
     try:
         version = _restore(place, table, job, before, {ROLLBACK: run_id})
@@ -89,6 +83,17 @@ def _present(place: Place, table: "DeltaTable") -> Iterator[Mapping[str, Any]]:
             limit = restored_to(place, item)
         elif ROLLBACK in item:
             return  # to before the first version
+
+
+def _first_of(present: list[Mapping[str, Any]], job: str, run_id: str, name: str) -> Mapping[str, Any]:
+    """The run's oldest load."""
+    runs = [item for item in present if item.get("ingestion.run-id") == run_id and item.get("ingestion.job") == job]
+    if not runs:
+        raise ConfigError(
+            f"table {name}: its log has no load of job {job} by run {run_id} that its rows still hold; "
+            f"see `ingestion history {job}` for those that it has"
+        )
+    return runs[-1]
 
 
 def _refuse_losing_others(since: list[Mapping[str, Any]], job: str, name: str) -> None:

@@ -96,34 +96,29 @@ class Rows:
         """What the commit is to do to the table as it is now."""
         plan = self.plan.rebased(table)
         columns = plan.settle()
-        self._attempts += 1
-        there = files_of(table) if table is not None else []
-        files = WorkingSet(self._place, f"{self._load.load_id}-{self._attempts}", columns, there)
-        self._sets.append(files)
+        files = self._working_set(table, columns)
         replaces_all = self._options.write_mode == "overwrite" and not self.edits
-        merge = None
-        if not replaces_all:
-            if plan.widened:
-                files.widen()
-            merge = self._edit(files)
+        if plan.widened and not replaces_all:
+            files.widen()
+        merge = None if replaces_all else self._edit(files)
         files.insert(self._written)
         self._added = plan.added or self._added
-        older = merge.older if merge is not None else 0
-        return Change(
-            columns,
-            list(plan.partition_by),
-            files.adds,
-            files.removes,
-            replaces_all or plan.widened,
-            notes=self._facts(len(files.adds), older),
-            configuration=self._options.table_properties,
-            is_empty=table is not None and not (replaces_all or files.adds or files.removes or plan.added),
-            counts=merge.changes if merge is not None else {},
-            staying=merge.staying if merge is not None else sum(file.rows for file in self._written),
-            older=older,
-            added=self._added,
-            said=(_WRITTEN_AGAIN,) if plan.widened and not replaces_all else (),
-        )
+        change = Change(columns, list(plan.partition_by), files.adds, files.removes, replaces_all or plan.widened)
+        change.is_empty = table is not None and not (replaces_all or files.adds or files.removes or plan.added)
+        change.configuration = self._options.table_properties
+        change.staying = sum(file.rows for file in self._written)
+        if merge is not None:
+            change.counts, change.staying, change.older = merge.changes, merge.staying, merge.older
+        change.notes = self._facts(len(files.adds), change.older)
+        change.added = self._added
+        change.said = (_WRITTEN_AGAIN,) if plan.widened and not replaces_all else ()
+        return change
+
+    def _working_set(self, table: "DeltaTable | None", columns: pa.Schema) -> WorkingSet:
+        there = files_of(table) if table is not None else []
+        self._attempts += 1
+        self._sets.append(WorkingSet(self._place, f"{self._load.load_id}-{self._attempts}", columns, there))
+        return self._sets[-1]
 
     def tidy(self, kept: Iterable[DataFile]) -> None:
         """Remove all that was written but for what landed."""

@@ -30,18 +30,24 @@ def statistics(metadata: pq.FileMetaData, schema: pa.Schema) -> str:
         if any(one is None or not one.has_null_count for one in found):
             continue
         nulls[item.name] = sum(one.null_count for one in found)
-        bounds = [one for one in found if one.has_min_max]
         holding = sum(one.null_count < group.num_rows for one, group in zip(found, groups, strict=True))
-        if not bounds or len(bounds) < holding or not _is_ordered(item.type):
-            continue
-        try:
-            least, most = min(one.min for one in bounds), max(one.max for one in bounds)
-        except OverflowError:  # a time beyond the year 9999
-            continue
-        if (shown := _json(least)) is not None and (shown_most := _json(most)) is not None:
-            low[item.name], high[item.name] = shown, shown_most
+        bounds = _bounds(found, holding) if _is_ordered(item.type) else None
+        if bounds is not None:
+            low[item.name], high[item.name] = bounds
     values = {"numRecords": metadata.num_rows, "minValues": low, "maxValues": high, "nullCount": nulls}
     return json.dumps(values, separators=(",", ":"))
+
+
+def _bounds(groups: list[pq.Statistics], holding: int) -> tuple[Any, Any] | None:
+    """A column's least and greatest value as the log has them, if all *holding* groups that have one know theirs."""
+    known = [one for one in groups if one.has_min_max]
+    if not known or len(known) < holding:
+        return None
+    try:
+        least, most = _json(min(one.min for one in known)), _json(max(one.max for one in known))
+    except OverflowError:  # a time beyond the year 9999
+        return None
+    return None if least is None or most is None else (least, most)
 
 
 def _is_ordered(dtype: pa.DataType) -> bool:
