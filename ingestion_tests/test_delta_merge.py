@@ -132,6 +132,15 @@ def test_an_empty_text_is_no_key_in_a_column_that_makes_partitions(tmp_path, say
     assert merging(tmp_path).to_table().num_rows == 1
 
 
+def test_a_row_without_a_key_never_lands_even_where_nobody_rejected_it(tmp_path):
+    loader = DeltaLoader(location=str(tmp_path), write_mode="merge", merge_keys=["r"], partition_by=["r"])
+    land(loader, [batch({"r": ["x"]})])
+    with pytest.raises(DataError, match=r"loader\.merge_keys names it"):
+        land(loader, [batch({"r": [""]})])
+    admitted = loader.admit(iter([batch({"r": ["", "x"]})]), loader.state("a").schema)
+    assert next(admitted).rejected.num_rows == 1
+
+
 def test_an_empty_text_is_null_in_a_partition_and_no_change(tmp_path):
     loader = merging(tmp_path, partition_by=["p"])
     land(loader, [batch({"k": [1, 2], "p": ["", "a"]})])

@@ -115,7 +115,8 @@ class DeltaLoader(TableLoader):
         from ingestion.loaders.delta.partitions import without_empty_keys
 
         if self.merge_keys:
-            by = self.partition_by or (list(self._opened().metadata().partition_columns) if known is not None else [])
+            there = self._opened().metadata().partition_columns if known is not None and self.table else []
+            by = self.partition_by or there
             batches = without_empty_keys(batches, [key for key in self.merge_keys if key in by])
         return super().admit(batches, known)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.errors import DataError
 from ingestion.loaders.delta.commit import Change
 from ingestion.loaders.delta.datafile import DataFile
 from ingestion.loaders.delta.files import RowGroup, files_of
@@ -172,6 +173,12 @@ class Rows:
 
     def _shape(self, records: pa.RecordBatch) -> pa.Table:
         table = self.plan.shape(records)
+        for key in self._options.merge_keys:
+            if table.column(key).null_count:
+                raise DataError(
+                    f"table {self.plan.name}: rows have nothing in {key!r}, or an empty text where it makes "
+                    f"partitions, and loader.merge_keys names it; fill it in the source or in the transformer"
+                )
         column = self._options.delete_column
         if column is None:
             return table
