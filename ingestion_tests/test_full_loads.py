@@ -89,3 +89,37 @@ def test_a_row_that_comes_back_is_there_again_whatever_becomes_of_its_values(tar
         assert result.changes["updated"] + result.changes["unchanged"] == 2
         assert result.changes["updated"] in ((1,) if target.kind == "postgres" else (1, 2))  # equal rows may be written
         assert result.removed == ({"older row of the same key": 1} if when == "older" else {})
+
+
+@everywhere
+def test_the_column_of_missing_rows_belongs_to_merges_and_is_never_said_to_be_absent(target):
+    options = {"merge_keys": ["k"], "delete_missing": "soft"}
+    land(target.loader(write_mode="overwrite", **options), [batch({"k": [1, 2], "v": [1, 2]})])
+    assert "_deleted_at" not in target.table().column_names
+    loader = target.loader(write_mode="merge", **options)
+    for _ in range(2):
+        assert land(loader, [batch({"k": [1], "v": [3]})]).absent == ()
+    assert marked(target) == [2]
+    replaced = land(target.loader(write_mode="overwrite", **options), [batch({"k": [1], "v": [4]})])
+    assert (replaced.absent, replaced.changes, marked(target)) == ((), {}, [])
+
+
+@everywhere
+def test_a_merge_tells_the_same_counts_from_the_first_load_on(target):
+    loader = keyed(target, delete_column="gone")
+    rows = {"k": [1, 2], "v": [1, 2], "gone": [False, True]}
+    none = {"inserted": 0, "updated": 0, "unchanged": 0, "deleted": 0}
+    assert land(loader, [batch({name: pa.array([], pa.int64()) for name in ("k", "v")})]).changes == none
+    assert land(loader, [batch(rows, cursor=1)]).changes == {**none, "inserted": 1}
+    again = land(loader, [batch(rows, cursor=1)])
+    assert (again.changes, again.snapshot, again.rows) == ({**none, "unchanged": 1}, None, 2)
+    assert land(loader, []).changes == none
+    loads = len(loader.history("a"))
+    assert land(loader, [batch(rows, cursor=2)]).snapshot is not None
+    assert len(loader.history("a")) == loads + 1
+    assert loader.state("a").cursor == 2
+    missing = keyed(target, delete_missing="hard", allow_empty=True)
+    assert land(missing, [batch({name: pa.array([], pa.int64()) for name in ("k", "v")})]).changes == {
+        **none,
+        "missing": 1,
+    }

@@ -23,7 +23,7 @@ from ingestion.loaders.iceberg.quarantine import Quarantine
 from ingestion.loaders.iceberg.target import Target
 from ingestion.loaders.iceberg.types import file_schema
 from ingestion.loaders.tables.intake import Intake
-from ingestion.loaders.tables.options import TRIED_BEFORE
+from ingestion.loaders.tables.options import DELETED_AT, TRIED_BEFORE
 from ingestion.plugins import Batch, Load, LoadResult
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Loading:
             table=target.name,
             location=table.location() if table is not None else None,
             added=target.added,
-            absent=target.absent,
+            absent=tuple(name for name in target.absent if name != DELETED_AT),
             table_rows=rows_of(table or target.found),
             removed=target.removed,
             changes=self._intake.changes(target.changes),

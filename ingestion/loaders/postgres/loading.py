@@ -14,7 +14,7 @@ from ingestion.loaders.postgres.session import CommitUnclear, Session, opened, q
 from ingestion.loaders.postgres.table import Found, ensure_schema, find
 from ingestion.loaders.postgres.target import Target
 from ingestion.loaders.tables.intake import OLDER, Intake
-from ingestion.loaders.tables.options import TRIED_BEFORE
+from ingestion.loaders.tables.options import DELETED_AT, TRIED_BEFORE
 from ingestion.plugins import Batch, Load, LoadResult
 
 if TYPE_CHECKING:
@@ -103,27 +103,42 @@ class Loading:
             self._intake.refuse_if_superseded(self._history.newest(self._load.job) if before is not None else None)
         if before is None:
             self._history.forget()
-        if self._picks_rows():
-            self._merge.sources = list(self._target.sources)
-            self._merge.single_out()
-            if self._options.delete_column is not None:
-                self._intake.refuse_to_empty(self._merge.upserts())
+        self._pick_rows()
         self._target.prepare()
         self._write(before)
+        if before is not None and self._merged_nothing():
+            session.rollback()
+            return self._result(before, None, started)
         self._quarantine.land()
-        mode = "overwrite" if self._load.replaces else self._options.write_mode
-        number = self._history.record(self._load, mode, self._rows, self._quarantine.rows, self._intake.cursor)
+        number = self._history.record(self._load, self._mode, self._rows, self._quarantine.rows, self._intake.cursor)
         after = find(session, *table)
         self._commit()
         return self._result(after, number, started)
+
+    def _merged_nothing(self) -> bool:
+        """Whether rows were merged and there is nothing to commit."""
+        news = self._quarantine.rows or self._target.plan.changes or self._intake.has_new_cursor
+        return self._intake.merges and self._merge.idle and not news
 
     def _tried(self, before: Found | None) -> int | None:
         """The number of the load that is in the table in this one's place."""
         return self._history.tried(self._load.once) if before is not None and self._load.once else None
 
+    def _pick_rows(self) -> None:
+        """Leave one staged row per key."""
+        if self._picks_rows():
+            self._merge.sources = list(self._target.sources)
+            self._merge.single_out()
+            if self._options.delete_column is not None:
+                self._intake.refuse_to_empty(self._merge.upserts())
+
     def _picks_rows(self) -> bool:
         """Whether there are rows of which one per key is to be found."""
         return self._target.keyed and self._target.stage.made
+
+    @property
+    def _mode(self) -> str:
+        return "overwrite" if self._load.replaces else self._options.write_mode
 
     @property
     def _rows(self) -> int:
@@ -183,8 +198,8 @@ class Loading:
             table=".".join(self._table),
             location=f"{self._options.host}:{self._options.port}/{self._options.dbname}",
             added=tuple(name for name in plan.columns if there and name not in there) if number is not None else (),
-            absent=tuple(name for name in there if name not in target.brought) if target.rows else (),
+            absent=tuple(name for name in there if name not in {*target.brought, DELETED_AT}) if target.rows else (),
             removed={OLDER: superseded} if superseded else {},
             changes=self._intake.changes(self._merge.changes),
-            notes=(*plan.notes(), *self._intake.notes(first=not there)) if number is not None else (),
+            notes=(*(plan.notes() if number is not None else ()), *self._intake.notes(first=not there)),
         )

@@ -36,6 +36,12 @@ class Merge:
     sources: Sequence[str]
     superseded: int = 0
     changes: dict[str, int] = field(default_factory=dict)
+    _indexed: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether the table is what it was."""
+        return not (self._indexed or any(count for name, count in self.changes.items() if name != "unchanged"))
 
     def single_out(self) -> None:
         """Leave one staged row per key; raises DataError where nothing says which."""
@@ -211,6 +217,7 @@ class Merge:
         keys = _listed(map(quoted, self.options.merge_keys))
         try:
             self.session.run(f"CREATE UNIQUE INDEX ON {quoted(*self.table)} ({keys})")
+            self._indexed = True
         except DataError as error:
             if getattr(error.__cause__, "sqlstate", None) != "23505":
                 raise

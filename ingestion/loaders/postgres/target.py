@@ -87,7 +87,7 @@ class Target:
         """Have all rows on the server."""
         self._sender.flush()
         self.plan.settle()
-        if self._options.delete_missing == "soft":
+        if self._options.delete_missing == "soft" and not self._replaces:
             self.plan.columns.setdefault(DELETED_AT, PgType("timestamp with time zone"))
         if self.stage.made:
             self.stage.fit(self._session, self._staged())
