@@ -285,8 +285,10 @@ class Loader(Plugin):
 
     @abstractmethod
     def load(self, load: Load, batches: Iterator[Batch]) -> LoadResult:
-        """Land all rows, rejected rows and the last cursor in one commit; an error means that none of it landed.
+        """Land all rows and the last cursor in one commit; an error means that none of it landed.
 
+        Rejected rows land in that commit or just before it, under the load's id; where the load then does not land,
+        they are taken out again by it or by the job's next one.
         Nothing is committed before *batches* is exhausted: an error that it raises undoes the load.
         Raises Superseded when the job's state is no longer ``load.since``.
         """

@@ -1,4 +1,4 @@
-"""One load: rows, rejected rows and the cursor land together, or none of them does."""
+"""One load: rows and the cursor land together, or neither does; rejected rows land just before them."""
 
 import time
 from collections.abc import Iterator
