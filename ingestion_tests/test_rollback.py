@@ -154,7 +154,7 @@ def test_a_rollback_to_a_snapshot_that_has_expired_is_refused(project, loader):
     three_runs(loader)
     table = project.iceberg("default.t")
     table.maintenance.expire_snapshots().by_id(table.snapshots()[0].snapshot_id).commit()
-    with pytest.raises(ConfigError, match="r2 cannot be taken back, because the snapshot before it has expired"):
+    with pytest.raises(ConfigError, match=r"snapshot before it has expired.*loader\.maintenance\.keep_snapshots"):
         loader.rollback("a", "r2")
     loader.rollback("a", "r3")
     assert rows(project) == [1, 2]

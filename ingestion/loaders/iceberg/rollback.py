@@ -106,7 +106,7 @@ class Rollback:
         if found is None and (table.metadata.format_version == 1 or not is_root(table.metadata, snapshot)):
             raise ConfigError(
                 f"table {self._name}: run {self._run_id} cannot be taken back, because the snapshot before it has "
-                f"expired; correct the rows by another run (loader.upkeep.keep_snapshots says how many are kept)"
+                f"expired; correct the rows by another run (loader.maintenance.keep_snapshots says how many are kept)"
             )
         return found
 
