@@ -322,3 +322,15 @@ def test_rows_that_stay_beside_replaced_ones_keep_columns_that_came_meanwhile(pr
     into = faulty(project.path, "before", **options)
     into.load(Load("a", "run", "load-of-a", into.state("a"), "hash", replaces=parts), brought())
     assert {row["id"]: row["w"] for row in rows(project)} == {3: None, 7: None, 11: "keep"}
+
+
+def test_a_null_elsewhere_in_the_map_column_of_a_larger_batch_makes_nothing_optional(project):
+    value = NestedField(2, "m", MapType(3, StringType(), 4, LongType(), value_required=True))
+    created(project, NestedField(1, "id", LongType()), value)
+    maps = pa.map_(pa.string(), pa.int64())
+    whole = pa.RecordBatch.from_pydict(
+        {"id": [1, 2, 3], "m": pa.array([[("a", None)], [("b", 2)], [("c", None)]], maps)}
+    )
+    assert land(loader(), [batch(whole.slice(1, 1))]).notes == ()
+    assert project.iceberg("default.t").scan().to_arrow()["m"].to_pylist() == [[("b", 2)]]
+    assert land(loader(), [batch(whole.slice(2))]).notes != ()

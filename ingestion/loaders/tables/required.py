@@ -33,7 +33,8 @@ def unfilled(values: pa.Array, table: pa.Field, path: str) -> Iterator[str]:
     if t.is_list(values.type) and t.is_list(table.type):
         yield from unfilled(pc.list_flatten(values), table.type.value_field, f"{path}.element")
     elif t.is_map(values.type) and t.is_map(table.type):
-        yield from unfilled(values.items, table.type.item_field, f"{path}.value")
+        start, stop = values.offsets[0].as_py(), values.offsets[-1].as_py()  # `items` knows nothing of slices
+        yield from unfilled(values.items[start:stop], table.type.item_field, f"{path}.value")
     elif t.is_struct(values.type) and t.is_struct(table.type):
         there = values.drop_null()
         for name, inner, wanted in _parts(values.type, table.type):
