@@ -547,3 +547,29 @@ def test_a_load_of_one_part_replaces_that_part_whatever_the_mode(project):
     load = Load("a", "r", "l1", loader.state("a"), replaces=(Part("p", ("a",)),))
     loader.load(load, iter([batch({"id": [7, 7], "p": ["a", "a"]})]))
     assert [(row["id"], row["p"]) for row in rows_of(project)] == [(3, "b"), (7, "a")]
+
+
+UUIDS = [uuid.UUID(int=number).bytes for number in (1, 2**127, 2**128 - 1)]
+SPECIAL_KEYS = {
+    "double": pa.array([1.5, float("nan"), -0.0, float("inf")], pa.float64()),
+    "float": pa.array([1.5, float("nan"), -0.0], pa.float32()),
+    "uuid": pa.array(UUIDS, pa.uuid()),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "transform"),
+    [("double", "identity"), ("float", "identity"), ("uuid", "identity"), ("uuid", "bucket[4]")],
+)
+@pytest.mark.parametrize("mode", ["merge", "overwrite"])
+def test_keys_that_are_special_are_found_in_the_partitions_made_of_them(project, kind, transform, mode):
+    keys = SPECIAL_KEYS[kind]
+    options = {"merge_keys": "id"} if mode == "merge" else {"overwrite_scope": "partitions"}
+    loader = IcebergLoader(
+        table="t", write_mode=mode, partition_by=[{"column": "id", "transform": transform}], **options
+    )
+    for value in (1, 2, 2):
+        columns = [keys, pa.array([value] * len(keys))]
+        result = land(loader, [batch(pa.RecordBatch.from_arrays(columns, names=["id", "v"]))])
+    assert result.changes.get("unchanged") in (None, len(keys))
+    assert project.iceberg("default.t").scan().to_arrow()["v"].to_pylist() == [2] * len(keys)

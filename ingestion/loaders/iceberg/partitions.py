@@ -3,6 +3,7 @@
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
 
-__all__ = ["FieldInput", "Key", "PartitionField", "Partitioned", "as_field", "comparable", "split"]
+__all__ = ["FieldInput", "Key", "PartitionField", "Partitioned", "as_field", "comparable", "plain_values", "split"]
 
 Key: TypeAlias = tuple[Any, ...]
 """A partition: its values in Iceberg's representation."""
@@ -82,7 +83,7 @@ class Partitioned:
         pairs = list(zip(spec.fields, kinds, strict=True))
         self._kinds = [field.transform.result_type(kind) for field, kind in pairs]
         self._values = [
-            field.transform.pyarrow_transform(kind)(_plain(columns[field.source_id])) for field, kind in pairs
+            field.transform.pyarrow_transform(kind)(plain_values(columns[field.source_id])) for field, kind in pairs
         ]
         self.code = _codes(self._values)  # one number per row, equal where the partition is
 
@@ -103,14 +104,23 @@ class Partitioned:
 
 
 def comparable(key: Iterable[Any]) -> Key:
-    """A partition so that it equals the same one read from elsewhere: NaN is itself, and zero has no sign."""
-    return tuple(_NAN if value != value else value for value in key)  # noqa: PLR0124 - only NaN differs from itself
+    """A partition so that it equals the same one read from elsewhere: NaN is itself, and UUIDs are bytes."""
+    return tuple(map(_comparable, key))
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, UUID):  # as manifests are read; they are written as bytes
+        return value.bytes
+    return _NAN if value != value else value  # noqa: PLR0124 - only NaN differs from itself
 
 
 _NAN = "NaN"
 
 
-def _plain(values: pa.Array) -> pa.Array:
+def plain_values(values: pa.Array) -> pa.Array:
+    """*values* as transforms take them: neither as a dictionary nor in a type of their own."""
+    if isinstance(values.type, pa.BaseExtensionType):
+        return values.storage
     return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 

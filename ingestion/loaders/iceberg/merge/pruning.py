@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.types as t
 
 from ingestion.loaders.iceberg.merge.keys import physical
+from ingestion.loaders.iceberg.partitions import comparable, plain_values
 
 if TYPE_CHECKING:
     from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -110,7 +111,7 @@ class Pruning:
         spec = self._specs[live.file.spec_id]
         for place, field in enumerate(spec.fields):
             allowed = self._allowed(spec, field) if field.source_id in self._keys else None
-            if allowed is not None and live.file.partition[place] not in allowed:
+            if allowed is not None and comparable([live.file.partition[place]])[0] not in allowed:
                 return False
         return True
 
@@ -127,10 +128,7 @@ class Pruning:
 
         if isinstance(field.transform, VoidTransform | UnknownTransform):
             return None
-        values = self._columns.column(self._keys[field.source_id])
-        if t.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        values = values.unique()
+        values = plain_values(self._columns.column(self._keys[field.source_id]).combine_chunks()).unique()
         if len(values) > _MOST_HASHED and isinstance(field.transform, BucketTransform):
             return None
         source = self._schema.find_type(field.source_id)
@@ -138,7 +136,7 @@ class Pruning:
         if len(found) > _MOST_SORTED:
             return None
         kind = field.transform.result_type(source)
-        return frozenset(_to_partition_representation(kind, value) for value in found.to_pylist())
+        return frozenset(comparable(_to_partition_representation(kind, value) for value in found.to_pylist()))
 
 
 def _value(kind: Any, raw: bytes) -> Any:
