@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 from typing_extensions import Self
 
 from ingestion import settings
 from ingestion.errors import ConfigError
 from ingestion.loaders.tables import TableLoader
+from ingestion.loaders.tables.values import FileSize, Property
 from ingestion.plugins import Batch, Landed, Load, LoadResult, Part, RolledBack, State
 
 if TYPE_CHECKING:
@@ -21,25 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeltaLoader"]
 
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 _NAME = re.compile(r"[^\s/\\._][^/\\.]*")
-
-
-def _bytes(value: Any) -> Any:
-    """A number of bytes from ``512 MiB`` and the like."""
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        return value
-    unit = _UNITS.get(match[2].lower())
-    if unit is None:
-        raise ValueError(f"unknown unit {match[2]!r}; write a number of bytes, or KiB, MiB, GiB, kB, MB, GB behind it")
-    return int(float(match[1]) * unit)
-
-
-def _text(value: Any) -> Any:
-    """YAML's numbers and truth values as the driver takes them."""
-    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int | float) else value
 
 
 def _column(value: Any) -> Any:
@@ -54,9 +37,6 @@ def _column(value: Any) -> Any:
     return value.get("column")
 
 
-_Text: TypeAlias = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float | bool)]
-
-
 class DeltaLoader(TableLoader):
     """Writes Parquet files and adds them to the table's log in one version, together with the job's cursor.
 
@@ -69,7 +49,7 @@ class DeltaLoader(TableLoader):
     location: str | None = None
     """The folder that holds databases and tables, such as s3://bucket/lake; the folder delta below METADATA_PATH
     where it is not given."""
-    storage_options: dict[str, _Text] = {}
+    storage_options: dict[str, Property] = {}
     """Address and credentials of the object store, as delta-rs names them: AWS_ENDPOINT_URL, AWS_REGION, ..."""
     partition_by: list[Annotated[str, BeforeValidator(_column, json_schema_input_type=str | dict[str, str])]] = []
     """Columns by whose values a new table's files are kept apart, other than bytes; an empty text is null there, and no
@@ -77,11 +57,9 @@ class DeltaLoader(TableLoader):
     overwrite_scope: Literal["table", "partitions"] = "table"
     """What write_mode overwrite replaces: the whole table, or the partitions that the rows are in. A row that
     delete_column deletes is in none: a partition with no other row in the load stays as it is."""
-    target_file_size: Annotated[int, BeforeValidator(_bytes, json_schema_input_type=int | str), Field(ge=1 << 20)] = (
-        128 << 20
-    )
+    target_file_size: FileSize = 128 << 20
     """A data file is closed once it has this many bytes; a number, or text such as 128 MiB."""
-    table_properties: dict[str, _Text] = {}
+    table_properties: dict[str, Property] = {}
     """Delta table properties such as delta.logRetentionDuration; where the table has them otherwise, they are set in
     a version of their own."""
 

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from ingestion.errors import ConfigError, DataError
 from ingestion.loaders.delta.log import Commit, commits
 from ingestion.loaders.delta.place import Place
+from ingestion.loaders.tables.ledger import encoded
 from ingestion.plugins import Cursor
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def keep(place: Place, job: str, entry: Entry, cursor: Cursor) -> list[str]:
     paths = []
     kept: Any = cursor
     if isinstance(cursor, pa.Table):
-        content = _encoded(cursor)
+        content = encoded(cursor)
         paths.append(f"{folder}/{entry.number}.parquet")
         _write(place, paths[0], content.to_pybytes())
         kept = {_FILE: paths[0], "sha256": hashlib.sha256(content).hexdigest(), "rows": cursor.num_rows}
@@ -204,16 +205,3 @@ def _write(place: Place, path: str, content: bytes) -> None:
         place.files.create_dir(path.rpartition("/")[0], recursive=True)
     with place.files.open_output_stream(path) as file:
         file.write(content)
-
-
-def _encoded(table: pa.Table) -> pa.Buffer:
-    """Sorted texts such as paths shrink best, and read fastest, as differences to the one before."""
-    texts = [
-        column.name
-        for column in table.schema
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    ]
-    sink = pa.BufferOutputStream()
-    encoding = dict.fromkeys(texts, "DELTA_BYTE_ARRAY")
-    pq.write_table(table, sink, compression="zstd", use_dictionary=False, column_encoding=encoding)
-    return sink.getvalue()

@@ -18,6 +18,7 @@ from ingestion.loaders.delta.log import commits
 from ingestion.loaders.delta.place import Place, translated
 from ingestion.loaders.delta.plan import Plan
 from ingestion.loaders.delta.writer import TableWriter
+from ingestion.loaders.tables.rejected import stamped
 from ingestion.plugins import Load
 from ingestion.secrets import redact
 
@@ -51,13 +52,13 @@ class Quarantine:
 
     def write(self, rejected: pa.RecordBatch) -> None:
         """Take rows of schema REJECTED."""
-        stamped = self._stamped(rejected)
+        rows = stamped(rejected, self._load, self._at)
         if self._plan is None or self._writer is None:
             table = self._place.open()
             self._plan = Plan(self._name, columns_of(table) if table is not None else None, ())
             self._writer = TableWriter(self._place, self._load.load_id, (), _FILE_SIZE)
-        self._plan.take(stamped.schema)
-        self._writer.write(self._plan.shape(stamped))
+        self._plan.take(rows.schema)
+        self._writer.write(self._plan.shape(rows))
         self.rows += rejected.num_rows
 
     def land(self) -> None:
@@ -116,19 +117,6 @@ class Quarantine:
         strays = {load for load, at in self._others.items() if load not in landed and at > known_since}
         if strays:
             self._remove(strays)
-
-    def _stamped(self, rejected: pa.RecordBatch) -> pa.RecordBatch:
-        load, count = self._load, rejected.num_rows
-        for name, value in (
-            ("load_id", load.load_id),
-            ("run_id", load.run_id),
-            ("job", load.job),
-            ("config_hash", load.config_hash),
-        ):
-            rejected = rejected.append_column(name, pa.repeat(pa.scalar(value, pa.string()), count))
-        return rejected.append_column(
-            "quarantined_at", pa.repeat(pa.scalar(self._at, pa.timestamp("us", "UTC")), count)
-        )
 
     def _remove(self, doomed: set[str]) -> None:
         remove_loads(self._place, self._load.job, doomed)

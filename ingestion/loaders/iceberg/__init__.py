@@ -1,12 +1,12 @@
-"""Apache Iceberg: rows, rejected rows and the job's cursor land in one snapshot, exactly once."""
+"""Apache Iceberg: rows and the job's cursor land in one snapshot, exactly once."""
 
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, field_validator, model_validator
 from typing_extensions import Self
 
 from ingestion.errors import ConfigError
@@ -14,6 +14,7 @@ from ingestion.loaders.iceberg.partitions import FieldInput, PartitionField, as_
 from ingestion.loaders.iceberg.sorting import SortField, SortInput, as_sort_field
 from ingestion.loaders.iceberg.upkeep import UpkeepOptions
 from ingestion.loaders.tables import TableLoader
+from ingestion.loaders.tables.values import FileSize, Property
 from ingestion.plugins import Batch, Landed, Load, LoadResult, Model, Part, RolledBack, State
 
 if TYPE_CHECKING:
@@ -22,30 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CatalogOptions", "IcebergLoader", "PartitionField"]
 
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 _NAME = re.compile(r"[^\s/\\.][^/\\.]*")
 _STORES = ("s3.", "adls.", "gcs.", "hdfs.")
 _BREAKS_HISTORY = "write.metadata.delete-after-commit.enabled"
-
-
-def _bytes(value: Any) -> Any:
-    """A number of bytes from ``512 MiB`` and the like."""
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        return value
-    unit = _UNITS.get(match[2].lower())
-    if unit is None:
-        raise ValueError(f"unknown unit {match[2]!r}; write a number of bytes, or KiB, MiB, GiB, kB, MB, GB behind it")
-    return int(float(match[1]) * unit)
-
-
-def _property(value: Any) -> Any:
-    """YAML's numbers and truth values as Iceberg writes them."""
-    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int | float) else value
-
-
-_Property: TypeAlias = str | int | float | bool
 
 
 class CatalogOptions(Model):
@@ -81,11 +61,9 @@ class IcebergLoader(TableLoader):
     sort_by: list[Annotated[SortField, BeforeValidator(as_sort_field, json_schema_input_type=SortInput)]] = []
     """Columns, or {column, direction, nulls}, by which the rows of each file are sorted, nulls first where ascending
     unless it says otherwise. Rows wait in the temporary folder meanwhile where there are many."""
-    target_file_size: Annotated[int, BeforeValidator(_bytes, json_schema_input_type=int | str), Field(ge=1 << 20)] = (
-        512 << 20
-    )
+    target_file_size: FileSize = 512 << 20
     """A data file is closed once it has this many bytes; a number, or text such as 512 MiB."""
-    table_properties: dict[str, Annotated[str, BeforeValidator(_property, json_schema_input_type=_Property)]] = {}
+    table_properties: dict[str, Property] = {}
     """Iceberg table properties, set by the next commit where the table has them otherwise."""
     maintenance: UpkeepOptions = UpkeepOptions()
     """What upkeep does to the table, and how much of its past it keeps."""

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ingestion.errors import DataError
 from ingestion.loaders.iceberg.writer import remove
+from ingestion.loaders.tables.ledger import encoded
 from ingestion.plugins import Cursor
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def stored(cursor: Cursor, folder: str, load_id: str, io: "FileIO") -> Any:
     """The JSON form of *cursor*; a table is on disk under *folder* when this returns, in a file of this load alone."""
     if not isinstance(cursor, pa.Table):
         return cursor
-    content = _encoded(cursor)
+    content = encoded(cursor)
     path = f"{folder}/{load_id}.parquet"
     _write(path, content, io)
     return {_FILE: path, "sha256": hashlib.sha256(content).hexdigest(), "rows": cursor.num_rows}
@@ -64,24 +65,6 @@ def restored(value: Any, io: "FileIO") -> Cursor:
     if hashlib.sha256(content).hexdigest() != value["sha256"]:
         raise DataError(f"the cursor file {value[_FILE]} is not what was written; restore it from a backup")
     return pq.read_table(pa.BufferReader(content))
-
-
-def _encoded(table: pa.Table) -> pa.Buffer:
-    """Sorted texts such as paths shrink best, and read fastest, as differences to the one before."""
-    texts = [
-        column.name
-        for column in table.schema
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    ]
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        use_dictionary=False,
-        column_encoding=dict.fromkeys(texts, "DELTA_BYTE_ARRAY"),
-    )
-    return sink.getvalue()
 
 
 def _write(path: str, content: pa.Buffer, io: "FileIO") -> None:

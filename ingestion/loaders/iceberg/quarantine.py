@@ -16,6 +16,7 @@ from ingestion.loaders.iceberg.catalog import find_table, translated
 from ingestion.loaders.iceberg.commit import Landing, NotSent, staged
 from ingestion.loaders.iceberg.history import CONFIG, JOB, LOAD, RUN, in_summary, known_since, lineage
 from ingestion.loaders.iceberg.target import Target
+from ingestion.loaders.tables.rejected import stamped
 from ingestion.plugins import Load
 from ingestion.secrets import redact
 
@@ -50,7 +51,7 @@ class Quarantine:
             options = IcebergLoader(target_file_size=_FILE_SIZE)
             self._rows = Target(self._catalog, self._identifier, options, self._load.load_id)
         self.rows += rejected.num_rows
-        self._rows.write(self._stamped(rejected))
+        self._rows.write(stamped(rejected, self._load, self._at))
 
     def land(self) -> None:
         """Commit the rows, if there are any."""
@@ -106,19 +107,6 @@ class Quarantine:
 
     def _is_ours(self, snapshot: "Snapshot") -> bool:
         return in_summary(snapshot, JOB) == self._load.job
-
-    def _stamped(self, rejected: pa.RecordBatch) -> pa.RecordBatch:
-        load, count = self._load, rejected.num_rows
-        for name, value in (
-            ("load_id", load.load_id),
-            ("run_id", load.run_id),
-            ("job", load.job),
-            ("config_hash", load.config_hash),
-        ):
-            rejected = rejected.append_column(name, pa.repeat(pa.scalar(value, pa.string()), count))
-        return rejected.append_column(
-            "quarantined_at", pa.repeat(pa.scalar(self._at, pa.timestamp("us", "UTC")), count)
-        )
 
     def _remove(self, doomed: set[str]) -> None:
         """Take out the files of these loads of the job; where that fails, for whatever reason, they stay."""

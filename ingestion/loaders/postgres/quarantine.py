@@ -10,6 +10,7 @@ from ingestion.loaders.postgres.copying import Home, Sender
 from ingestion.loaders.postgres.plan import Plan
 from ingestion.loaders.postgres.session import Session, quoted
 from ingestion.loaders.postgres.table import find
+from ingestion.loaders.tables.rejected import stamped
 from ingestion.plugins import Load
 
 __all__ = ["SUFFIX", "Quarantine"]
@@ -57,12 +58,6 @@ class Quarantine:
         self._session.run(f"INSERT INTO {quoted(*self._table)} ({names}) SELECT {names} FROM {self._home.sql}")  # noqa: S608
 
     def _stamped(self, rejected: pa.RecordBatch) -> pa.Table:
-        texts = {
-            name: pc.replace_substring(column, "\0", "\\0") if pa.types.is_string(column.type) else column
-            for name, column in zip(rejected.schema.names, rejected.columns, strict=True)
-        }
-        load = self._load
-        own = {"load_id": load.load_id, "run_id": load.run_id, "job": load.job, "config_hash": load.config_hash}
-        stamps = {name: pa.scalar(value, pa.string()) for name, value in own.items()}
-        stamps["quarantined_at"] = pa.scalar(self._at, pa.timestamp("us", "UTC"))
-        return pa.table({**texts, **{name: pa.repeat(value, rejected.num_rows) for name, value in stamps.items()}})
+        rows = stamped(rejected, self._load, self._at)
+        texts = [pc.replace_substring(c, "\0", "\\0") if pa.types.is_string(c.type) else c for c in rows.columns]
+        return pa.table(texts, names=rows.schema.names)
