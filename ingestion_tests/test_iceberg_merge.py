@@ -2,6 +2,7 @@
 # ruff: noqa: DTZ001 - times without a zone are a type of their own here
 
 import datetime as dt
+import pickle
 import random
 import uuid
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import pytest
 from ingestion.errors import DataError
 from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.loaders.iceberg.commit import change
-from ingestion.loaders.iceberg.merge import search
+from ingestion.loaders.iceberg.merge import footers, plan, search
 from ingestion.loaders.iceberg.merge import strategy as merge_strategy
 from ingestion.loaders.iceberg.merge.deletes import write_deletes
 from ingestion.loaders.iceberg.merge.live import live_files
@@ -573,3 +574,33 @@ def test_keys_that_are_special_are_found_in_the_partitions_made_of_them(project,
         result = land(loader, [batch(pa.RecordBatch.from_arrays(columns, names=["id", "v"]))])
     assert result.changes.get("unchanged") in (None, len(keys))
     assert project.iceberg("default.t").scan().to_arrow()["v"].to_pylist() == [2] * len(keys)
+
+
+def test_what_a_merge_remembers_of_rows_found_in_several_passes_is_a_bit_for_each(project, monkeypatch):
+    count = 40_000
+    monkeypatch.setattr(keyed, "LIMIT", 200_000)
+    made = []
+    whole = plan.Planner.plan
+    monkeypatch.setattr(plan.Planner, "plan", lambda *args, **options: made.append(whole(*args, **options)) or made[-1])
+    rows = {"id": np.arange(count), "v": np.zeros(count)}
+    land(IcebergLoader(table="t"), [batch(rows)])
+    loader = IcebergLoader(table="t", write_mode="merge", merge_keys="id", merge_strategy="merge_on_read")
+    result = land(loader, [batch({"id": rows["id"], "v": rows["v"] + 1})], job="b")
+    assert result.changes["updated"] == count
+    assert len(made[0].verdicts) > 1
+    assert sum(len(pickle.dumps([item._bits, item._exact])) for item in made[0].gone.values()) < count
+    assert set(project.iceberg("default.t").scan().to_arrow()["v"].to_pylist()) == {1.0}
+
+
+def test_footers_of_many_files_are_read_again_rather_than_all_kept(project, monkeypatch):
+    monkeypatch.setattr(footers, "_MOST_BYTES", 10_000)
+    for number in range(20):
+        land(IcebergLoader(table="t"), [batch({"id": [number, number + 100], "v": [0, 0]})])
+    held = []
+    get = footers.Footers.get
+    monkeypatch.setattr(footers.Footers, "get", lambda self, *args: (get(self, *args), held.append(len(self._held)))[0])
+    loader = IcebergLoader(table="t", write_mode="merge", merge_keys="id")
+    result = land(loader, [batch({"id": list(range(20)), "v": [1] * 20})], job="b")
+    assert result.changes["updated"] == 20
+    assert max(held) <= 3
+    assert sum(project.iceberg("default.t").scan().to_arrow()["v"].to_pylist()) == 20

@@ -1,7 +1,7 @@
 """Position delete files: which rows of a data file are gone."""
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Positions", "dead_rows", "write_deletes"]
 
-Positions = npt.NDArray[np.int64]
+Positions: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 """Rows of a data file by their place in it, from 0, in ascending order."""
 
 _PATH_ID, _POSITION_ID = 2147483546, 2147483545  # reserved by the specification
@@ -46,7 +46,7 @@ def write_deletes(io: "FileIO", path: str, data: "DataFile", positions: Position
     with io.new_output(path).create(overwrite=True) as sink:
         with pq.ParquetWriter(sink, _COLUMNS, compression="zstd", use_dictionary=["file_path"], **_PLAIN) as writer:
             names = pa.repeat(pa.scalar(data.file_path), len(positions))
-            writer.write_table(pa.table([names, pa.array(positions)], schema=_COLUMNS))
+            writer.write_table(pa.table([names, pa.array(positions, pa.int64())], schema=_COLUMNS))
         size = int(sink.tell())
     return _described(path, size, data, positions)
 

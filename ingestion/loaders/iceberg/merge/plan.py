@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 import pyarrow.types as t
 
 from ingestion.errors import DataError
+from ingestion.loaders.iceberg.merge.gone import Gone, note
 from ingestion.loaders.iceberg.merge.judging import Judge, Verdict
 from ingestion.loaders.iceberg.merge.keys import Keys
 from ingestion.loaders.iceberg.merge.live import Survey, survey, survey_since
 from ingestion.loaders.iceberg.merge.pruning import Pruning
 from ingestion.loaders.iceberg.merge.reading import Columns, FileReader
-from ingestion.loaders.iceberg.merge.search import Hits, search
+from ingestion.loaders.iceberg.merge.search import Hits, in_short, none_of_the_pass, search
 from ingestion.loaders.iceberg.merge.source import Mask, Pass
 from ingestion.loaders.iceberg.merge.strategy import Strategy, cheap
 from ingestion.loaders.tables.options import DELETED_AT
@@ -42,13 +43,15 @@ class Plan:
     back: list[Hits] = field(default_factory=list)  # rows that were missing before, and are newer than the load's
     staying: int = 0  # rows of the load that do not delete
 
-    @property
-    def touched(self) -> list[Hits]:
-        """Each file that loses rows, once, with all rows that it loses; a row of the pass is -1 where it has none."""
-        found: dict[str, list[Hits]] = {}
-        for hits in (*(item for verdict in self.verdicts for item in verdict.gone), *self.missing, *self.back):
-            found.setdefault(hits.reader.live.path, []).append(hits)
-        return [_joined(parts) for parts in found.values()]
+    gone: dict[str, Gone] = field(default_factory=dict)  # by the paths of files that lose rows
+
+    def take(self, verdict: Verdict) -> None:
+        """Note what becomes of the rows of one more pass."""
+        note(self.gone, verdict.gone)
+        self.verdicts.append(replace(verdict, gone=(), kept=()))
+        if len(self.verdicts) > 1:  # then no row takes the very place of another
+            for gone in self.gone.values():
+                gone.pack()
 
     @property
     def changes(self) -> dict[str, int]:
@@ -67,14 +70,6 @@ class Plan:
     def idle(self) -> bool:
         """Whether no row changes."""
         return not any(count for name, count in self.changes.items() if name != "unchanged")
-
-
-def _joined(parts: Sequence[Hits]) -> Hits:
-    if len(parts) == 1:
-        return parts[0]
-    positions = np.concatenate([hits.positions for hits in parts])
-    order = np.argsort(positions, kind="stable")
-    return Hits(parts[0].reader, positions[order], np.concatenate([hits.rows for hits in parts])[order])
 
 
 @dataclass(frozen=True)
@@ -102,11 +97,13 @@ class Planner:
             thorough = _thorough(self.options.merge_strategy, hits)
             plan.staying += int((~given.deletes).sum())
             verdict = self._judge(columns).judge(given, hits, thorough=thorough)
-            plan.verdicts.append(verdict)
+            plan.take(verdict)
             if self.options.delete_missing == "soft":
                 plan.back += _marked(verdict.kept)
+            del given, hits, verdict  # the next pass is made while nothing holds this one
         if settles_missing:
             plan.missing = list(self._missing(readers, brought))
+        note(plan.gone, (*plan.missing, *plan.back))
         return plan
 
     def still_holds(self, plan: Plan, table: "Table | None") -> Plan | None:
@@ -161,9 +158,9 @@ class Planner:
             absent[reader.dead] = False
             if self.options.delete_missing == "soft":
                 _leave_marked(reader, absent)
-            positions = np.flatnonzero(absent).astype(np.int64)
+            positions = np.flatnonzero(absent)
             if len(positions):
-                yield Hits(reader, positions, np.full(len(positions), -1, np.int64))
+                yield Hits(reader, in_short(positions, reader), none_of_the_pass(len(positions)))
 
 
 def _thorough(strategy: Strategy, hits: Sequence[Hits]) -> bool:
@@ -185,7 +182,7 @@ def _marked(hits: Sequence[Hits]) -> Iterator[Hits]:
         for part, rows in item.reader.at(item.positions, [DELETED_AT]):
             marked[part] = pc.is_valid(rows.column(0)).to_numpy()
         if marked.any():
-            yield Hits(item.reader, item.positions[marked], np.full(int(marked.sum()), -1, np.int64))
+            yield Hits(item.reader, item.positions[marked], none_of_the_pass(int(marked.sum())))
 
 
 def deleted(rows: pa.Table, at: pa.Scalar) -> pa.Table:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ingestion.errors import DataError
 from ingestion.loaders.iceberg.merge.deletes import Positions, dead_rows
+from ingestion.loaders.iceberg.merge.footers import Footer, Footers, Group
 from ingestion.loaders.iceberg.merge.projection import field_id, project, with_ids
 from ingestion.loaders.iceberg.types import file_schema
 
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Columns", "FileReader", "Group"]
 
 
-class Group(NamedTuple):
-    """A row group: its number, the position of its first row in the file, and how many it has."""
-
-    number: int
-    first: int
-    rows: int
-
-
 class Columns:
     """The table's columns as the load will leave them, and how old files are to be understood."""
 
@@ -39,6 +32,7 @@ class Columns:
         self.specs = planned.specs()
         self.arrow = file_schema(self.schema)
         self.names = planned.name_mapping()
+        self.footers = Footers()
 
     def constant(self, live: "LiveFile", column: pa.Field) -> Any:
         """What a file without *column* has in it: its partition's value, if it is partitioned by that column."""
@@ -64,9 +58,26 @@ class FileReader:
         """The rows that delete files name."""
         return dead_rows(self.live, self._io)
 
-    @cached_property
+    @property
     def footer(self) -> pq.FileMetaData:
         """What the file says of itself."""
+        return self._known.metadata
+
+    @property
+    def held(self) -> pa.Schema:
+        """The file's own columns, with field ids."""
+        return self._known.held
+
+    @property
+    def groups(self) -> list[Group]:
+        """All row groups."""
+        return self._known.groups
+
+    @property
+    def _known(self) -> Footer:
+        return self._columns.footers.get(self.live.path, self._read_footer)
+
+    def _read_footer(self) -> Footer:
         from pyiceberg.manifest import FileFormat
 
         if self.live.file.file_format != FileFormat.PARQUET:
@@ -75,38 +86,32 @@ class FileReader:
                 f"rewrite the table's files as Parquet in the engine that wrote them, then run again"
             )
         with self._io.new_input(self.live.path).open() as source:
-            return pq.read_metadata(source)
-
-    @cached_property
-    def held(self) -> pa.Schema:
-        """The file's own columns, with field ids."""
-        return with_ids(self.footer.schema.to_arrow_schema(), self._columns.names)
-
-    @cached_property
-    def groups(self) -> list[Group]:
-        """All row groups."""
+            metadata = pq.read_metadata(source)
         groups, first = [], 0
-        for number in range(self.footer.num_row_groups):
-            rows = self.footer.row_group(number).num_rows
+        for number in range(metadata.num_row_groups):
+            rows = metadata.row_group(number).num_rows
             groups.append(Group(number, first, rows))
             first += rows
-        return groups
+        return Footer(metadata, with_ids(metadata.schema.to_arrow_schema(), self._columns.names), groups)
 
     def leaf(self, name: str) -> int | None:
         """Where Parquet has the single-valued column *name* in its list of leaves, if it has it in the same type."""
         wanted = self._columns.arrow.field(name)
-        place = self._places.get(field_id(wanted))
-        if place is None or self.held.field(place).type != wanted.type:
+        metadata, held, _ = self._known
+        place = _places(held).get(field_id(wanted))
+        if place is None or held.field(place).type != wanted.type:
             return None
-        path = self.held.field(place).name
-        return next(i for i in range(self.footer.num_columns) if self.footer.schema.column(i).path == path)
+        path = held.field(place).name
+        return next(i for i in range(metadata.num_columns) if metadata.schema.column(i).path == path)
 
     def read(self, groups: Sequence[Group], names: Sequence[str]) -> pa.Table:
         """The columns *names* of all rows of *groups*, dead ones included."""
         wanted = [self._columns.arrow.field(name) for name in names]
-        places = [self._places.get(field_id(column)) for column in wanted]
-        own = [self.held.field(place).name for place in places if place is not None]
-        with self._opened() as file:
+        footer = self._known
+        known = _places(footer.held)
+        places = [known.get(field_id(column)) for column in wanted]
+        own = [footer.held.field(place).name for place in places if place is not None]
+        with self._opened(footer) as file:
             table = file.read_row_groups([group.number for group in groups], columns=own, use_threads=False)
         arrays = []
         for column, place in zip(wanted, places, strict=True):
@@ -114,7 +119,7 @@ class FileReader:
                 value = self._columns.constant(self.live, column)
                 arrays.append(_repeated(value, column.type, sum(group.rows for group in groups)))
             else:
-                held = self.held.field(place)
+                held = footer.held.field(place)
                 arrays.append(project(table.column(held.name), held, column))
         return pa.table(arrays, names=list(names))
 
@@ -126,15 +131,14 @@ class FileReader:
                 rows = self.read([group], names)
                 yield slice(start, stop), rows.take(pa.array(positions[start:stop] - group.first))
 
-    @cached_property
-    def _places(self) -> dict[int, int]:
-        return {field_id(column): place for place, column in enumerate(self.held) if field_id(column) >= 0}
-
     @contextmanager
-    def _opened(self) -> Iterator[pq.ParquetFile]:
-        footer = self.footer
+    def _opened(self, footer: Footer) -> Iterator[pq.ParquetFile]:
         with self._io.new_input(self.live.path).open() as source:
-            yield pq.ParquetFile(source, metadata=footer, pre_buffer=True)
+            yield pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=True)
+
+
+def _places(held: pa.Schema) -> dict[int, int]:
+    return {field_id(column): place for place, column in enumerate(held) if field_id(column) >= 0}
 
 
 def _repeated(value: Any, dtype: pa.DataType, count: int) -> pa.ChunkedArray:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +16,17 @@ from ingestion.loaders.iceberg.merge.keys import Keys
 from ingestion.loaders.iceberg.merge.pruning import Pruning
 from ingestion.loaders.iceberg.merge.reading import FileReader, Group
 
-__all__ = ["Hits", "Rows", "search"]
+__all__ = ["Hits", "Rows", "in_short", "none_of_the_pass", "search"]
 
-Rows = npt.NDArray[np.int64]
+Rows: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 """Rows of a pass by their index."""
 
 _THREADS = 2
 _ROWS_AT_ONCE = 1 << 20  # of the table: each look-up begins with a hash table of the keys
 _AHEAD = 4  # tasks that wait
 _FOOTERS_AHEAD = 8
+_MANY_KEYS = 1 << 21  # so large a hash table is held but once at a time
+_SHORT = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,19 @@ class Hits:
         return Hits(self.reader, self.positions[keep], self.rows[keep])
 
 
+def none_of_the_pass(count: int) -> Rows:
+    """As the rows of a pass for rows of the table that it has none for; takes no room."""
+    return np.broadcast_to(np.int32(-1), (count,))
+
+
+def in_short(positions: Positions, reader: FileReader) -> Positions:
+    """*positions* of a file in the room that they need."""
+    return positions if reader.live.rows > _SHORT else positions.astype(np.int32)
+
+
 def search(keys: Keys, names: Sequence[str], pruning: Pruning, readers: Iterable[FileReader]) -> Iterator[Hits]:
     """The live rows with one of *keys* in the columns *names*, file after file; those without any are left out."""
-    with ThreadPoolExecutor(_THREADS, "iceberg-search") as pool:
+    with ThreadPoolExecutor(1 if keys.rows > _MANY_KEYS else _THREADS, "iceberg-search") as pool:
         waiting: deque[tuple[FileReader, list[Future[tuple[Positions, Rows]]]]] = deque()
         for reader, groups in _pruned(pruning, readers):
             waiting.append((reader, [pool.submit(_find, reader, part, keys, names) for part in _parts(groups, keys)]))
@@ -80,8 +93,9 @@ def _find(reader: FileReader, groups: Sequence[Group], keys: Keys, names: Sequen
     table = reader.read(groups, names)
     found = keys.find(table.columns)
     places = pc.indices_nonzero(found.is_valid()).to_numpy().astype(np.int64)
-    rows = found.take(pa.array(places)).to_numpy().astype(np.int64)
-    return _positions(groups, places), rows
+    rows = found.take(pa.array(places)).to_numpy()
+    positions = _positions(groups, places)
+    return in_short(positions, reader), rows
 
 
 def _positions(groups: Sequence[Group], places: Positions) -> Positions:

@@ -60,10 +60,13 @@ class Source:
             yield self._only
             return
         first: Pass | None = None
-        for number, table in enumerate(self._keyed.passes(lambda batch: self._shaped(batch, shape))):
+        several = False
+        for table in self._keyed.passes(lambda batch: self._shaped(batch, shape)):
             given = Pass(table.drop_columns([_DELETES]), table.column(_DELETES).to_numpy())
-            first = given if not number and self._bytes <= self._keyed.limit else None
+            first = given if not several and self._bytes <= self._keyed.limit else None
+            several = True
             yield given
+            del given, table  # the next pass is made while nothing holds this one
         self._only = first  # rows that came in little room may still make several passes in the table's columns
 
     def forget(self) -> None:

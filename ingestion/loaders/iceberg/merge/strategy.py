@@ -1,9 +1,10 @@
 """Which files are written anew and which get a delete file beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from typing import Literal, TypeAlias
 
 from ingestion.errors import ConfigError
+from ingestion.loaders.iceberg.merge.gone import Gone
 from ingestion.loaders.iceberg.merge.search import Hits
 
 __all__ = ["Strategy", "cheap", "possible", "rewritten"]
@@ -26,18 +27,17 @@ def possible(strategy: Strategy, format_version: int) -> Strategy:
     return "copy_on_write"
 
 
-def cheap(touched: Sequence[Hits]) -> bool:
+def cheap(touched: Iterable[Hits | Gone]) -> bool:
     """Whether to rewrite all of these files costs next to nothing."""
     return sum(int(hits.reader.live.file.file_size_in_bytes) for hits in touched) <= _CHEAP
 
 
-def rewritten(touched: Sequence[Hits], strategy: Strategy) -> set[str]:
+def rewritten(touched: Collection[Gone], strategy: Strategy) -> set[str]:
     """The paths of those files that are to be written anew without the rows that are gone."""
     if strategy == "auto" and not cheap(touched):
-        return {hits.reader.live.path for hits in touched if _is_worn(hits)}
-    return set() if strategy == "merge_on_read" else {hits.reader.live.path for hits in touched}
+        return {gone.reader.live.path for gone in touched if _is_worn(gone)}
+    return set() if strategy == "merge_on_read" else {gone.reader.live.path for gone in touched}
 
 
-def _is_worn(hits: Hits) -> bool:
-    gone = len(hits.positions) + len(hits.reader.dead)
-    return gone >= _SHARE * hits.reader.live.rows
+def _is_worn(gone: Gone) -> bool:
+    return gone.count + len(gone.reader.dead) >= _SHARE * gone.reader.live.rows

@@ -46,17 +46,17 @@ class Writing:
 
     def run(self, passes: Iterator[Pass], only: Pass | None) -> Changes:
         """Write all files; *only* is the one pass where there is no other, whose rows go where they were."""
-        touched = self.plan.touched
+        touched = self.plan.gone.values()
         anew = rewritten(touched, possible(self.strategy, self.table.metadata.format_version))
         self._write_missing()
         left = self.plan.verdicts[0].write.copy() if only is not None else None
-        for hits in touched:
-            if hits.reader.live.path in anew:
-                self._rewrite(hits, only, left)
+        for gone in touched:
+            if gone.reader.live.path in anew:
+                self._rewrite(gone.hits(), only, left)
             else:
-                self._mark(hits)
-        for verdict, given in zip(self.plan.verdicts, passes, strict=True):
-            self._write_new(given.rows, verdict.write if left is None else left)
+                self._mark(gone.hits())
+        for verdict in self.plan.verdicts:
+            self._write_new(next(passes).rows, verdict.write if left is None else left)
         return self.changes
 
     def _write_new(self, rows: pa.Table, chosen: Mask) -> None:
