@@ -9,12 +9,14 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyiceberg.manifest import ManifestFile
 
-from ingestion.errors import DataError
+from ingestion.errors import DataError, IngestionError
 from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.loaders.iceberg.catalog import opened
-from ingestion.loaders.iceberg.upkeep import UpkeepOptions
+from ingestion.loaders.iceberg.upkeep import UpkeepOptions, manifests
 from ingestion.loaders.iceberg.upkeep.expiry import Expiry
 from ingestion_tests.iceberg_readers import agreed_rows
 from ingestion_tests.iceberg_support import FaultyCatalog, batch, faulty, land
@@ -488,3 +490,61 @@ def test_after_a_kill_the_table_reads_and_the_next_upkeep_finishes_the_work(proj
 def test_a_snapshot_that_stays_is_the_least():
     with pytest.raises(ValueError, match="keep_snapshots"):
         UpkeepOptions(keep_snapshots=0)
+
+
+def test_a_table_with_columns_that_differ_only_in_case_is_looked_after_too(project, loader):
+    foreign = pa.schema([("a", pa.int64()), ("A", pa.int64())])
+    loader.state("a")
+    with opened({}) as catalog:
+        catalog.create_namespace_if_not_exists("default")
+        table = catalog.create_table("default.t", foreign)
+        for number in range(6):
+            table.append(pa.table({"a": [number], "A": [-number]}, foreign))
+        done = loader.upkeep("a")
+        assert (done["files_compacted"], done["files_written"]) == (6, 1)
+        rows = catalog.load_table("default.t").scan().to_arrow().sort_by("a").to_pylist()
+    assert rows == [{"a": number, "A": -number} for number in range(6)]
+
+
+def test_a_step_that_fails_keeps_no_other_from_its_work(project, loader):
+    load(loader, 0, 6)
+    path = Path(project.iceberg("default.t").inspect.data_files()["file_path"][0].as_py().removeprefix("file://"))
+    path.unlink()
+    with pytest.raises(IngestionError):
+        loader.upkeep("a")
+    assert len(project.iceberg("default.t").snapshots()) == 3
+
+
+def test_a_file_that_lost_rows_is_told_though_others_of_its_rows_are_deleted(project):
+    land(IcebergLoader(table="t"), [batch({"n": list(range(100))})])
+    merge = {"write_mode": "merge", "merge_keys": "n", "merge_strategy": "merge_on_read", "delete_column": "gone"}
+    land(IcebergLoader(table="t", **merge), [batch({"n": list(range(20)), "gone": [True] * 20})], job="b")
+    task = next(iter(project.iceberg("default.t").scan().plan_files()))
+    path = task.file.file_path.removeprefix("file://")
+    whole = pq.read_table(path)
+    pq.write_table(whole.slice(0, 90), path)
+    with pytest.raises(DataError, match="holds 70 rows and its table says 80"):
+        IcebergLoader(table="t").upkeep("a")
+
+
+def test_merging_manifests_reads_none_that_stay(project, monkeypatch):
+    monkeypatch.setattr(manifests, "_MANY", 3)
+    read = []
+    fetch = ManifestFile.fetch_manifest_entry
+    monkeypatch.setattr(
+        ManifestFile,
+        "fetch_manifest_entry",
+        lambda self, *args, **options: (read.append(self), fetch(self, *args, **options))[1],
+    )
+    wide = {f"column_{number}": [number] for number in range(60)}
+    land(IcebergLoader(table="t"), [batch({"n": [0], **wide})])
+    load(IcebergLoader(table="t"), 1, 5)
+    table = project.iceberg("default.t")
+    sizes = {item.manifest_path: item.manifest_length for item in table.current_snapshot().manifests(table.io)}
+    monkeypatch.setattr(manifests, "_SMALL", max(sizes.values()))
+    large = {path for path, size in sizes.items() if size == max(sizes.values())}
+    assert len(large) == 1
+    read.clear()
+    with opened({}) as catalog:
+        manifests.merge_manifests(catalog, ("default", "t"), table, 100)
+    assert not large & {item.manifest_path for item in read}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ingestion.errors import DataError
+from ingestion.loaders.iceberg.merge.deletes import dead_rows
 from ingestion.loaders.iceberg.merge.live import LiveFile, live_files
 from ingestion.loaders.iceberg.target import Target
 from ingestion.loaders.iceberg.upkeep.choice import chosen, dead_deletes
@@ -82,9 +83,10 @@ class Compaction:
             for batch in self._rows_of(live):
                 rows += batch.num_rows
                 yield batch
-            if not live.marks and rows != live.rows:
+            alive = live.rows - (len(dead_rows(live, self._table.io)) if live.marks else 0)
+            if rows != alive:
                 raise DataError(
-                    f"data file {live.path} holds {rows} rows and its table says {live.rows}; nothing was changed: "
+                    f"data file {live.path} holds {rows} rows and its table says {alive}; nothing was changed: "
                     f"restore the file from a backup, or take back the run that wrote it"
                 )
 

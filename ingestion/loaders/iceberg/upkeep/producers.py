@@ -39,6 +39,9 @@ class MergedManifests(Rewritten):
 
     merged: Collection[str] = ()  # paths of manifests
 
+    def _concerns(self, manifest: ManifestFile) -> bool:
+        return manifest.manifest_path in self.merged
+
     def _existing_manifests(self) -> list[ManifestFile]:
         kept: list[ManifestFile] = []
         loose: dict[tuple[ManifestContent, int], list[ManifestEntry]] = defaultdict(list)

@@ -1,6 +1,9 @@
 """The steps of upkeep, in the order in which each makes the next worth more."""
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ingestion.loaders.iceberg.catalog import find_table
@@ -25,28 +28,40 @@ _PATIENCE = 3  # plans that a load may spoil; a table that changes faster is com
 
 
 def look_after(catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader") -> dict[str, int]:
-    """Look after a table and its quarantine; says what was done, by name, and nothing of what was not due."""
+    """Look after a table and its quarantine; says what was done, by name, and nothing of what was not due.
+
+    A step that fails keeps no other one from its work; the first failure is raised once all were tried.
+    """
     quarantine = (*identifier[:-1], f"{identifier[-1]}__quarantine")
-    done = _all_steps(catalog, identifier, options, compact=options.maintenance.compact)
     # The rows of a run that came to nothing are taken out of the quarantine by file: files stay as they are.
-    done.update(_all_steps(catalog, quarantine, options, compact=False))
+    steps = chain(
+        _steps(catalog, identifier, options, compact=options.maintenance.compact),
+        _steps(catalog, quarantine, options, compact=False),
+    )
+    done, failures = Counter[str](), list[Exception]()
+    for step in steps:
+        try:
+            done.update(step())
+        except Exception as error:  # noqa: BLE001, PERF203 - whatever it was is raised below, steps are few
+            failures.append(error)
+    if failures:
+        raise failures[0]
     return {name: count for name, count in done.items() if count}
 
 
-def _all_steps(
+def _steps(
     catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader", *, compact: bool
-) -> Counter[str]:
+) -> "Iterator[Callable[[], Counter[str]]]":
     table = find_table(catalog, identifier)
     if table is None:
-        return Counter()
-    care, done = options.maintenance, Counter[str]()
+        return
+    care = options.maintenance
     if compact and not _has_equality_deletes(table):
-        done.update(_compact(catalog, identifier, options, table))
-    done.update(merge_manifests(catalog, identifier, catalog.load_table(identifier), care.keep_snapshots))
+        yield partial(_compact, catalog, identifier, options, table)
+    yield lambda: merge_manifests(catalog, identifier, catalog.load_table(identifier), care.keep_snapshots)
     if table.metadata.properties.get("gc.enabled", "true").lower() != "false":  # its files may be another table's too
-        done.update(Expiry(catalog, identifier, care).run())
-        done.update(remove_orphans(catalog, identifier, care.orphans_older_than_hours))
-    return done
+        yield Expiry(catalog, identifier, care).run
+        yield partial(remove_orphans, catalog, identifier, care.orphans_older_than_hours)
 
 
 def _compact(catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader", table: "Table") -> Counter[str]:
