@@ -12,6 +12,8 @@ from ingestion.plugins import Cursor
 
 __all__ = ["RunReport", "describe_cursor"]
 
+_LEFT_OUT = ": schema_contract"  # behind the name of a column in `RunReport.emptied`
+
 Status = Literal["success", "partial", "failed"]
 
 
@@ -97,12 +99,19 @@ class RunReport:
         self.removed.update(removed)
         self.rows_loaded -= sum(removed.values())
         self.rows_filtered += sum(removed.values())
-        self.changes, self.notes = dict(changes), list(notes)
+        self.changes, self.notes = dict(changes), [*self.notes, *notes]
 
     def warn_of_emptied(self) -> None:
-        """Say in a warning how many values did not fit and became null, if any did."""
-        if self.emptied:
-            places = ", ".join(f"{count:,} x {place}" for place, count in self.emptied.most_common())
+        """Say in a warning how many values did not fit and became null, and note which columns were left out."""
+        left_out = {place: count for place, count in self.emptied.items() if place.endswith(_LEFT_OUT)}
+        if left_out:
+            columns = ", ".join(f"{place.removesuffix(_LEFT_OUT)} ({count:,})" for place, count in left_out.items())
+            self.notes.append(
+                f"values of columns that the table lacks were left out, as schema_contract says: {columns}"
+            )
+        if len(left_out) < len(self.emptied):
+            found = [(place, count) for place, count in self.emptied.most_common() if place not in left_out]
+            places = ", ".join(f"{count:,} x {place}" for place, count in found)
             self.warnings.append(f"values that could not be converted became null: {places}")
 
     def sentence(self) -> str:
@@ -111,17 +120,21 @@ class RunReport:
             return f"{self.job}: failed: {str(self.error).removeprefix(f'{self.job}: ')}"
         if not self.rows_read:
             return f"{self.job}: nothing new, 0 rows{f' ({self.waiting})' if self.waiting else ''}"
-        extra = "".join(
-            f", {count:,} {word}"
-            for count, word in ((self.rows_filtered, "filtered"), (self.rows_quarantined, "quarantined"))
-            if count
-        )
-        told = "".join(f"; {sentence}" for sentence in (*self.notes, *self.warnings))
-        loaded = f"{self.rows_loaded:,} rows loaded into {self.table}"
+        told = "".join(f"; {sentence}" for sentence in (*self._of_columns(), *self.notes, *self.warnings))
+        loaded = f"{self.rows_loaded:,} rows {'merged' if self.changes else 'loaded'} into {self.table}"
         did = ", ".join(f"{count:,} {word}" for word, count in self.changes.items() if count)
         loaded = f"{loaded} ({did})" if did else loaded
         loaded = f"partial: {loaded}" if self.status == "partial" else loaded
-        return f"{self.job}: {loaded}{extra} in {self.duration_seconds:.1f} s{told}"
+        return f"{self.job}: {loaded}{self._left_out()} in {self.duration_seconds:.1f} s{told}"
+
+    def _left_out(self) -> str:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.removed.most_common() if count)
+        filtered = f", {self.rows_filtered:,} filtered ({reasons})" if self.rows_filtered else ""
+        return filtered + (f", {self.rows_quarantined:,} quarantined" if self.rows_quarantined else "")
+
+    def _of_columns(self) -> list[str]:
+        told = self.columns_absent or not self.columns_added  # `compare` has a warning then
+        return [] if told else [f"new columns: {', '.join(self.columns_added)}"]
 
 
 def describe_cursor(cursor: Cursor) -> Any:

@@ -62,7 +62,8 @@ class FileConnector(Connector):
     encoding_errors: Literal["strict", "replace"] = "strict"
     """What bytes of another encoding do: fail the run, or become U+FFFD."""
     on_bad_row: Literal["quarantine", "fail", "drop"] = "quarantine"
-    """What a row does that does not fit: go to quarantine, fail the run, or be left out and counted."""
+    """What a row does that does not fit the file's columns or types: go to quarantine, fail the run, or be left out
+    and counted."""
     max_decompressed_bytes: int | None = Field(default=None, ge=1)
     """The most bytes that one file, with all its members, may decompress to."""
     include_metadata: bool = Field(
