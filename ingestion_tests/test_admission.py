@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ingestion.config import load_job
 from ingestion.errors import ConfigError, DataError
 from ingestion.loaders.tables import TableLoader
+from ingestion.loaders.tables.admission import deletes
 from ingestion.loaders.tables.fitting import fitted
 from ingestion.plugins import Batch, Load, LoadResult, Origin, State
 from ingestion.testing.contract import check_batch, rows_of
@@ -227,6 +228,45 @@ def test_a_row_that_deletes_is_judged_by_its_key_alone() -> None:
     assert [row["column"] for row in rejected(taken)] == ["id", "n"]
     dated = of({"id": [1, 2], "n": ["x", "x"], "gone": [date(2024, 1, 1), None]})
     assert [row["id"] for row in admitted(loader, dated)[0].records.to_pylist()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("values", "gone"),
+    [
+        (pa.array([True, False, None]), [True, False, False]),
+        (pa.array([1, 0, -2, None]), [True, False, True, False]),
+        (pa.array([1, 0, None], pa.uint8()), [True, False, False]),
+        (pa.array([Decimal(1), Decimal(0), None], pa.decimal128(1, 0)), [True, False, False]),
+        (pa.array([0, None]).dictionary_encode(), [False, False]),
+        (pa.array([0, None], pa.date32()), [True, False]),
+        (pa.array([0, None], pa.timestamp("us")), [True, False]),
+        (pa.array([0, None], pa.time64("us")), [True, False]),
+        (pa.nulls(2), [False, False]),
+        (pa.nulls(2, pa.string()), [False, False]),
+        (pa.nulls(2, pa.float64()), [False, False]),
+    ],
+)
+def test_what_deletes_is_true_or_a_number_but_0_or_any_time(values: pa.Array, gone: list[bool]) -> None:
+    assert deletes(values).to_pylist() == gone
+    admitted(merging(delete_column="gone"), of({"id": list(range(len(gone))), "gone": values}))
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        (pa.array(["N", None]), "string"),
+        (pa.array(["N"]).dictionary_encode(), "string"),
+        (pa.array([0.0]), "double"),
+        (pa.array([Decimal("0.0")]), r"decimal\(1,1\)"),
+        (pa.array([[1]]), "list<item: int64>"),
+    ],
+)
+def test_a_delete_column_of_which_nobody_knows_what_it_says_fails_the_run(values: pa.Array, name: str) -> None:
+    said = rf"orders\.csv: .*'gone', which holds {name}, .*boolean_columns: \[gone\], or by date_columns"
+    with pytest.raises(DataError, match=said):
+        admitted(merging(delete_column="gone"), of({"id": list(range(len(values))), "gone": values}))
+    with pytest.raises(DataError, match=f"a column of {name}"):
+        deletes(values)
 
 
 UTC = timezone.utc

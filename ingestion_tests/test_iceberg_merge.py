@@ -338,7 +338,7 @@ def test_an_older_row_loses_to_the_tables_and_is_counted(project, strategy):
 def test_a_late_delete_loses_to_a_newer_row(project, strategy):
     land(appending(), [batch({"id": [1, 2], "at": [5, 5]})])
     loader = merging(order_by="at", delete_column="gone", merge_strategy=strategy)
-    result = land(loader, [batch({"id": [1, 2, 3], "at": [4, 6, 1], "gone": ["yes", "yes", "yes"]})])
+    result = land(loader, [batch({"id": [1, 2, 3], "at": [4, 6, 1], "gone": [1, 2, -1]})])
     assert (result.changes["deleted"], result.removed) == (1, {"older row of the same key": 1})
     assert [row["id"] for row in rows_of(project)] == [1]
     assert "gone" not in project.table("default.t").column_names

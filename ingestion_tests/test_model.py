@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -35,6 +35,11 @@ TYPES = {
     "x": pa.float64(),
     "y": pa.struct([("a", pa.int64()), ("b", pa.string())]),
 }
+FLAGS: dict[str, tuple[pa.DataType, list[Any]]] = {
+    "flag": (pa.bool_(), [None, False, True]),
+    "number": (pa.int64(), [None, 0, 1]),
+    "date": (pa.date32(), [None, None, date(1970, 1, 1)]),
+}
 
 
 class Refused(Exception):
@@ -48,7 +53,7 @@ class Step:
     mode: str
     keys: tuple[str, ...]  # () = the mode does without
     ranked: bool
-    deletes: str | None  # a boolean, or a text
+    deletes: str | None  # the kind of column: flag, number or date
     missing: str
     strict: bool  # a load without rows may not empty the table
     spilled: bool
@@ -93,8 +98,7 @@ class Step:
     def _schema(self, columns: tuple[str, ...]) -> pa.Schema:
         names = [name for name in TYPES if name in ("id", "part", "at", "v", "n") or name in columns]
         fields = [(name, pa.int64() if name == "n" and self.wide else TYPES[name]) for name in names]
-        gone = pa.bool_() if self.deletes == "flag" else pa.string()
-        return pa.schema([*fields, ("gone", gone)] if self.deletes else fields)
+        return pa.schema([*fields, ("gone", FLAGS[self.deletes][0])] if self.deletes else fields)
 
 
 @dataclass
@@ -114,17 +118,20 @@ class Model:
             for row in rows
             if all(row[key] is not None for key in step.keys)
         ]
-        if step.replaces_all and step.strict and not given_rows:
-            raise Refused
+        rejected = sum(len(rows) for _, rows in step.sources) - len(given_rows)
+        spares = step.mode == "merge" and rejected  # what was rejected is not gone at the source
         self.older, self.changes, self.brought = 0, {}, len(given_rows)
+        chosen = self._chosen(step, given_rows) if step.keys else {}
+        staying = [row for row in chosen.values() if not step.gone(row)] if step.keys else given_rows
+        if step.replaces_all and step.strict and not staying and not spares:
+            raise Refused
         if step.mode == "append" or not step.keys:
             self._put(step, [row for _, row in given_rows])
             return
-        chosen = self._chosen(step, given_rows)
         if step.mode == "overwrite":
             self._put(step, [row for row in chosen.values() if not step.gone(row)])
         else:
-            self._merge(step, chosen, number)
+            self._merge(step, chosen, number, "none" if spares else step.missing)
 
     def _put(self, step: Step, rows: list[Row]) -> None:
         if step.mode == "overwrite":
@@ -145,7 +152,7 @@ class Model:
             chosen[key] = source, row
         return {key: row for key, (_, row) in chosen.items()}
 
-    def _merge(self, step: Step, chosen: dict[Key, Row], number: int) -> None:
+    def _merge(self, step: Step, chosen: dict[Key, Row], number: int, missing: str) -> None:
         found = {tuple(row[name] for name in step.keys): key for key, row in self.rows.items()}
         counts = dict.fromkeys(("inserted", "updated", "unchanged", "deleted", "missing"), 0)
         for key, row in chosen.items():
@@ -162,8 +169,8 @@ class Model:
                     del self.rows[found[key]]
                 self.rows[_key(row)] = step.stored(row)
         for key, place in found.items():
-            if key not in chosen and step.missing != "none":
-                self._lose(place, step.missing, number, counts)
+            if key not in chosen and missing != "none":
+                self._lose(place, missing, number, counts)
         self.changes = counts
 
     def _lose(self, place: Key, how: str, number: int, counts: Row) -> None:
@@ -206,7 +213,7 @@ def _rows(draw: st.DrawFn, columns: tuple[str, ...], *, flagged: str | None, wid
     if "y" in columns:
         row["y"] = draw(st.none() | st.sampled_from([{"a": 1, "b": None}, {"a": None, "b": "z"}]))
     if flagged:
-        row["gone"] = draw(st.sampled_from([None, False, True] if flagged == "flag" else [None, None, "2024"]))
+        row["gone"] = draw(st.sampled_from(FLAGS[flagged][1]))
     return row
 
 
@@ -215,7 +222,7 @@ def _steps(draw: st.DrawFn, keys: tuple[str, ...]) -> Step:
     mode = draw(st.sampled_from(["append", "merge", "merge", "merge", "overwrite"]))
     keyed_by = keys if mode == "merge" or (mode == "overwrite" and draw(st.booleans())) else ()
     missing = draw(st.sampled_from(["none", "none", "soft", "hard"])) if mode == "merge" else "none"
-    flagged = draw(st.sampled_from([None, "flag", "text"])) if keyed_by else None
+    flagged = draw(st.sampled_from([None, *FLAGS])) if keyed_by else None
     wide = draw(st.integers(0, 4)) == 0
     sources = []
     for _ in range(draw(st.integers(1, 3))):

@@ -11,6 +11,7 @@ from ingestion import quarantine
 from ingestion.errors import DataError
 from ingestion.loaders.tables.fitting import fitted
 from ingestion.loaders.tables.options import DELETED_AT, TableLoader
+from ingestion.parsing import type_name
 from ingestion.plugins import INGESTED_AT, RUN_ID, Batch
 
 __all__ = ["Admission", "deletes"]
@@ -71,6 +72,9 @@ class Admission:
             for column in columns:
                 if column in names or batch.records.num_rows:
                     self._check_usable(batch, column, option)
+        for column in deleting:
+            if column in names:
+                _check_deletes(batch, column)
 
     def _check_usable(self, batch: Batch, column: str, option: str) -> None:
         schema = batch.records.schema
@@ -79,7 +83,7 @@ class Admission:
                 f"{batch.origin.source}: loader.{option} names the column {column!r}, which the data lacks; it has: "
                 f"{', '.join(schema.names)}"
             )
-        if pa.types.is_nested(schema.field(column).type) and option != "delete_column":
+        if option != "delete_column" and pa.types.is_nested(schema.field(column).type):
             raise DataError(
                 f"{batch.origin.source}: loader.{option} names the column {column!r}, which holds "
                 f"{schema.field(column).type}; only plain values can be compared, name a column of those"
@@ -169,10 +173,33 @@ class Admission:
 
 
 def deletes(values: pa.Array) -> pa.BooleanArray:
-    """For each value of a delete_column whether its row deletes: true does, and any value where it is no boolean."""
+    """For each value of a delete_column whether its row deletes: true does, a number but 0, and any date or time.
+
+    Raises DataError for values of another type, of which nobody can tell what they say.
+    """
+    values = _plain(values)
     if pa.types.is_boolean(values.type):
         return pc.fill_null(values, fill_value=False)
+    if _is_whole(values.type):
+        return pc.fill_null(pc.not_equal(values, pa.scalar(0, values.type)), fill_value=False)
+    if not pa.types.is_temporal(values.type) and values.null_count < len(values):
+        raise DataError(f"loader.delete_column names a column of {type_name(values.type)}; make it boolean")
     return pc.is_valid(values)
+
+
+def _is_whole(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(dtype) or (pa.types.is_decimal(dtype) and dtype.scale <= 0))
+
+
+def _check_deletes(batch: Batch, column: str) -> None:
+    values = _plain(batch.records[column])
+    known = pa.types.is_boolean(values.type) or pa.types.is_temporal(values.type) or _is_whole(values.type)
+    if not known and values.null_count < len(values):
+        raise DataError(
+            f"{batch.origin.source}: loader.delete_column names the column {column!r}, which holds "
+            f"{type_name(values.type)}, and it is true, a number other than 0 or a date that deletes; convert it by "
+            f"transformer.boolean_columns: [{column}], or by date_columns"
+        )
 
 
 def _plain(values: pa.Array) -> pa.Array:

@@ -69,7 +69,9 @@ class TableLoader(Loader, ABC):
     value here stays, null being the least; the later of equal ones. Without it the row from the later file, page or
     query stays, and the same key twice in one of them fails the run unless the rows are equal."""
     delete_column: str | None = None
-    """Rows with true here, or with any value where it is no boolean, delete the table's row; it is not stored."""
+    """Rows with true here, with a whole number other than 0, or with any date or time delete the table's row; the
+    column is not stored. One of another type with values in it fails the run: convert it in the transformer, by
+    boolean_columns or date_columns."""
     delete_missing: Literal["none", "soft", "hard"] = "none"
     """What becomes of the table's rows that a full load no longer brings: nothing, a time in _deleted_at, or hard
     deletion. A load of which rows were rejected leaves them as they are."""
