@@ -317,6 +317,16 @@ def test_upkeep_tells_of_each_table_what_was_done(loaded: Project, capsys: pytes
     assert "name the jobs whose tables are meant, or give --all" in capsys.readouterr().err
 
 
+def test_upkeep_of_all_tells_of_job_files_that_do_not_load(loaded: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded.job("broken", {**CSV_JOB, "loader": {"nonsense": 1}})
+    capsys.readouterr()
+    assert main(["upkeep", "--all"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "orders: nothing was due\n"
+    assert err.startswith("broken: ")
+    assert "nonsense" in err
+
+
 def test_upkeep_of_a_table_out_of_reach_fails_and_does_the_others(
     loaded: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

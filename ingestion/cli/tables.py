@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ingestion.cli.commands import DONE, FAILED, require_jobs, say, show, show_json
-from ingestion.config import load_all, load_job, one_per_table
+from ingestion.cli.commands import DONE, FAILED, WRONG_CALL, require_jobs, say, show, show_json
+from ingestion.config import LoadedJob, load_all, load_job, one_per_table
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.plugins import Landed
 from ingestion.secrets import redact
@@ -65,20 +65,27 @@ def upkeep(options: argparse.Namespace) -> int:
     """Look after the tables of jobs; one that fails does not keep the others from it."""
     if bool(options.jobs) == options.all:
         raise ConfigError("name the jobs whose tables are meant, or give --all")
-    answers = [_upkeep(ids[0], jobs=ids) for ids in _tables(options.jobs)]
+    tables, broken = _tables(options.jobs)
+    answers = [_upkeep(ids[0], jobs=ids) for ids in tables]
+    answers += [{"jobs": [item.id], "done": {}, "error": redact(str(item.error))} for item in broken]
     if options.json:
         show_json({"tables": answers})
     else:
         for answer in answers:
             (say if answer["error"] else show)(_sentence(answer))
+    if broken:
+        return WRONG_CALL
     return FAILED if any(answer["error"] for answer in answers) else DONE
 
 
-def _tables(names: Sequence[str]) -> list[list[str]]:
+def _tables(names: Sequence[str]) -> tuple[list[list[str]], list[LoadedJob]]:
+    """The jobs of each table, and those whose files do not say which it is."""
     if names:
-        return one_per_table([load_job(name) for name in names])
+        return one_per_table([load_job(name) for name in names]), []
     require_jobs()
-    return one_per_table([item.job for item in load_all() if item.job is not None])
+    loaded = load_all()
+    tables = one_per_table([item.job for item in loaded if item.job is not None])
+    return tables, [item for item in loaded if item.job is None]
 
 
 def _upkeep(job_id: str, jobs: Sequence[str]) -> dict[str, Any]:
