@@ -47,8 +47,8 @@ benchmerge: ## Measure merges into Iceberg, Delta and PostgreSQL; ARGS="--rows 5
 docs: ## Write the reference and the JSON Schemas anew from the options themselves
 	@PYTHONS="$(PYTHONS)" scripts/install dev
 	@mkdir -p config/schema
-	@$(BIN)/ingestion schema job > config/schema/job.json
-	@$(BIN)/ingestion schema source > config/schema/source.json
+	@$(BIN)/ingestion schema job > config/schema/job.json.new && mv config/schema/job.json.new config/schema/job.json
+	@$(BIN)/ingestion schema source > config/schema/source.json.new && mv config/schema/source.json.new config/schema/source.json
 	@$(BIN)/python scripts/write_reference.py
 
 LOCK = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.10 --generate-hashes \
