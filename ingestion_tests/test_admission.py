@@ -86,8 +86,17 @@ def test_rows_that_a_stage_before_rejected_stay_rejected() -> None:
 
 @pytest.mark.parametrize("option", ["merge_keys", "order_by", "delete_column"])
 def test_an_option_that_names_a_column_which_the_data_lacks_is_an_error_that_lists_those_there_are(option: str) -> None:
-    with pytest.raises(DataError, match=rf"orders\.csv: loader\.{option} names the column 'nope', .* it has: id, name"):
+    with pytest.raises(
+        DataError, match=rf"orders\.csv: loader\.{option} names the column 'nope', .*has: id, name; .*_mapping"
+    ):
         admitted(merging(**{option: "nope"}), of({"id": [1], "name": ["x"]}))
+
+
+@pytest.mark.parametrize("option", ["merge_keys", "order_by", "delete_column"])
+def test_a_column_that_differs_in_case_alone_is_offered(option: str) -> None:
+    said = rf"loader\.{option} names .* 'at', .*did you mean 'AT'\? .*transformer\.column_mapping: \{{AT: at\}}"
+    with pytest.raises(DataError, match=said):
+        admitted(merging(**{option: "at"}), of({"id": [1], "AT": [1]}))
 
 
 def test_a_batch_without_rows_or_without_columns_needs_no_key() -> None:
@@ -100,7 +109,9 @@ def test_a_batch_without_rows_or_without_columns_needs_no_key() -> None:
 @pytest.mark.parametrize("columns", ["discard_value", "quarantine"])
 def test_a_column_that_rows_are_told_apart_by_is_not_left_out_in_silence(columns: str, option: str) -> None:
     loader = merging(**{option: "new"}, schema_contract={"columns": columns})
-    with pytest.raises(DataError, match=rf"{option} names the column 'new', which table orders lacks, .* evolve"):
+    with pytest.raises(
+        DataError, match=rf"{option} names the column 'new', which table default.orders lacks, .* evolve"
+    ):
         admitted(loader, of({"id": [1], "new": [1]}))
 
 
@@ -147,7 +158,7 @@ def test_new_columns_pass_unless_the_contract_says_otherwise() -> None:
 
 
 def test_under_freeze_a_new_column_fails_the_run() -> None:
-    with pytest.raises(DataError, match=r"table orders lacks the columns new, more and .*columns is freeze"):
+    with pytest.raises(DataError, match=r"table default.orders lacks the columns new, more and .*columns is freeze"):
         admitted(held_to(columns="freeze"), of({"id": [1], "new": [2], "more": [3]}))
 
 
@@ -202,7 +213,7 @@ def test_under_quarantine_values_that_do_not_fit_leave_and_the_others_get_the_ty
         (4, "n", "2.5"),
         (5, "price", "1.555"),
     ]
-    assert rejected(taken)[1]["reason"] == "the value is double and does not fit the column's type, int32"
+    assert rejected(taken)[1]["reason"] == "the value is double and does not fit the column's type, int"
 
 
 def test_text_never_becomes_a_number_in_silence() -> None:
@@ -215,7 +226,9 @@ def test_under_freeze_a_value_that_does_not_fit_fails_the_run_and_one_that_fits_
     loader = held_to(data_type="freeze")
     (taken,) = admitted(loader, of({"id": pa.array([1, 2], pa.int64())}))
     assert taken.records.schema.field("id").type == pa.int32()
-    with pytest.raises(DataError, match=r"orders\.csv:3: column 'id' of table orders: 1099511627776: .* is freeze;"):
+    with pytest.raises(
+        DataError, match=r"orders\.csv:3: column 'id' of table default.orders: 1099511627776: .* is freeze;"
+    ):
         admitted(loader, of({"id": [1, 2**40]}))
 
 

@@ -11,6 +11,7 @@ from ingestion import quarantine
 from ingestion.errors import DataError
 from ingestion.loaders.tables.fitting import fitted
 from ingestion.loaders.tables.options import DELETED_AT, TableLoader
+from ingestion.loaders.tables.usable import check_usable, deletes, plain
 from ingestion.parsing import type_name
 from ingestion.plugins import INGESTED_AT, RUN_ID, Batch
 
@@ -42,7 +43,7 @@ class Admission:
             self._steps.append(self._in_known_columns)
         if known is not None and contract.data_type != "widen":
             self._steps.append(self._in_known_types)
-        self._table = f"table {loader.table}" if loader.table else "the table"
+        self._table = f"table {loader.database}.{loader.table}" if loader.table else "the table"
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the batches without the rows that the table refuses; raises DataError where no row can mend it."""
@@ -71,23 +72,7 @@ class Admission:
         ):
             for column in columns:
                 if column in names or batch.records.num_rows:
-                    self._check_usable(batch, column, option)
-        for column in deleting:
-            if column in names:
-                _check_deletes(batch, column)
-
-    def _check_usable(self, batch: Batch, column: str, option: str) -> None:
-        schema = batch.records.schema
-        if column not in schema.names:
-            raise DataError(
-                f"{batch.origin.source}: loader.{option} names the column {column!r}, which the data lacks; it has: "
-                f"{', '.join(schema.names)}"
-            )
-        if option != "delete_column" and pa.types.is_nested(schema.field(column).type):
-            raise DataError(
-                f"{batch.origin.source}: loader.{option} names the column {column!r}, which holds "
-                f"{schema.field(column).type}; only plain values can be compared, name a column of those"
-            )
+                    check_usable(batch, column, option)
 
     def _keyed(self, batch: Batch) -> Batch:
         for key in self._loader.merge_keys:
@@ -144,7 +129,7 @@ class Admission:
         return batch
 
     def _in_type(self, batch: Batch, name: str, wanted: pa.DataType) -> Batch:
-        values = _plain(batch.records[name])
+        values = plain(batch.records[name])
         found = fitted(values, wanted)
         records = batch.records.set_column(
             batch.records.schema.get_field_index(name), pa.field(name, wanted), found.values
@@ -152,7 +137,7 @@ class Admission:
         misfits = None if found.misfits is None else self._but_deletes(batch, found.misfits)
         if misfits is None or not pc.any(misfits).as_py():
             return batch._replace(records=records)
-        reason = f"the value is {values.type} and does not fit the column's type, {wanted}"
+        reason = f"the value is {type_name(values.type)} and does not fit the column's type, {type_name(wanted)}"
         if self._loader.schema_contract.data_type == "freeze":
             raise self._frozen(batch, name, misfits, reason)
         return _without(batch, misfits, _Cause(name, _CONTRACT, reason), records)
@@ -170,40 +155,6 @@ class Admission:
         """A row that deletes is judged by its key alone: nothing else of it is stored."""
         column = self._loader.delete_column
         return misfits if column is None else pc.and_not(misfits, deletes(batch.records[column]))
-
-
-def deletes(values: pa.Array) -> pa.BooleanArray:
-    """For each value of a delete_column whether its row deletes: true does, a number but 0, and any date or time.
-
-    Raises DataError for values of another type, of which nobody can tell what they say.
-    """
-    values = _plain(values)
-    if pa.types.is_boolean(values.type):
-        return pc.fill_null(values, fill_value=False)
-    if _is_whole(values.type):
-        return pc.fill_null(pc.not_equal(values, pa.scalar(0, values.type)), fill_value=False)
-    if not pa.types.is_temporal(values.type) and values.null_count < len(values):
-        raise DataError(f"loader.delete_column names a column of {type_name(values.type)}; make it boolean")
-    return pc.is_valid(values)
-
-
-def _is_whole(dtype: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(dtype) or (pa.types.is_decimal(dtype) and dtype.scale <= 0))
-
-
-def _check_deletes(batch: Batch, column: str) -> None:
-    values = _plain(batch.records[column])
-    known = pa.types.is_boolean(values.type) or pa.types.is_temporal(values.type) or _is_whole(values.type)
-    if not known and values.null_count < len(values):
-        raise DataError(
-            f"{batch.origin.source}: loader.delete_column names the column {column!r}, which holds "
-            f"{type_name(values.type)}, and it is true, a number other than 0 or a date that deletes; convert it by "
-            f"transformer.boolean_columns: [{column}], or by date_columns"
-        )
-
-
-def _plain(values: pa.Array) -> pa.Array:
-    return pc.cast(values, values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
 def _without(batch: Batch, refused: pa.BooleanArray, cause: _Cause, records: pa.RecordBatch | None = None) -> Batch:
@@ -232,6 +183,6 @@ def _without(batch: Batch, refused: pa.BooleanArray, cause: _Cause, records: pa.
 def _texts(values: pa.Array) -> pa.Array | None:
     """The values as people read them; None for those that have no short form, the payload shows them."""
     try:
-        return pc.cast(_plain(values), pa.string())
+        return pc.cast(plain(values), pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # nested, or bytes that are no text
         return None
