@@ -80,6 +80,15 @@ def test_without_names_all_tables_are_looked_after(orders, instance):
     }
 
 
+def test_a_job_file_that_does_not_load_is_told_and_keeps_no_table_from_being_looked_after(orders, instance):
+    orders.job("broken", {**JOB, "loader": {"nonsense": 1}})
+    result = looked_after(instance)
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "nonsense" in failure.step_failure_data.error.message
+    assert observed(result)["orders"] == {"files_compacted": 6, "files_written": 1}
+
+
 def test_the_schedule_asks_for_a_run_per_table_behind_all_loads(orders, instance):
     requests = strike(instance)
     assert [request.run_config for request in requests] == [

@@ -35,7 +35,7 @@ class UpkeepParameters(dg.Config):
 @dg.op(name=UPKEEP_OP, pool=UPKEEP_JOB, out=dg.Out(dg.Nothing))
 def _look_after(context: dg.OpExecutionContext, config: UpkeepParameters) -> Iterator[Any]:
     """Look after one table after the other; one that fails does not keep the others from it."""
-    run_id, failures = context.run.run_id, []
+    run_id, failures = context.run.run_id, [] if config.jobs else _broken()
     hold(run_id)
     try:
         for ids in _tables(config.jobs):
@@ -98,6 +98,11 @@ def _tables(names: Sequence[str]) -> list[list[str]]:
     if names:
         return one_per_table([load_job(name) for name in names])
     return one_per_table([item.job for item in load_all() if item.job is not None])
+
+
+def _broken() -> list[str]:
+    """Why job files do not load, which so do not say what their tables are."""
+    return [redact(str(item.error)) for item in load_all() if item.error is not None]
 
 
 def _one_table(context: dg.OpExecutionContext, ids: Sequence[str]) -> Iterator[dg.AssetObservation]:
