@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +12,9 @@ import pyarrow.types as t
 from ingestion.loaders.delta.stats import partition_text, statistics
 
 if TYPE_CHECKING:
-    import pyarrow.fs as pafs
     from deltalake.transaction import AddAction, RemoveAction
+
+    from ingestion.loaders.delta.place import Place
 
 __all__ = ["DataFile", "FileWriter"]
 
@@ -26,7 +26,7 @@ _SAMPLE = 20_000  # rows
 class DataFile:
     """A file as the log has it, or will have it."""
 
-    path: str  # as the log spells it
+    path: str  # within the table's folder; the log has it url-encoded, which is the driver's work
     size: int
     rows: int
     partition: Mapping[str, Any]  # values of the partition columns
@@ -59,7 +59,7 @@ class DataFile:
 
         texts = {name: partition_text(value) for name, value in self.partition.items()}
         return RemoveAction(
-            unquote(self.path),  # the driver spells it for the log, and what it spells twice removes nothing
+            self.path,  # what is url-encoded twice removes nothing
             data_change=True,
             deletion_timestamp=int(time.time() * 1000),
             size=self.size,
@@ -70,12 +70,12 @@ class DataFile:
 class FileWriter:
     """A file being written: whole tables in, one row group each."""
 
-    def __init__(self, files: "pafs.FileSystem", path: str, sample: pa.Table, partition: Mapping[str, Any]) -> None:
+    def __init__(self, place: "Place", path: str, sample: pa.Table, partition: Mapping[str, Any]) -> None:
         self.path = path
         self.partition = partition
         self.rows = 0
         self._schema = sample.schema
-        self._sink = files.open_output_stream(path)
+        self._sink = place.begin(path)
         texts, numbers = _encodings(sample)
         self._writer = pq.ParquetWriter(
             self._sink,

@@ -29,7 +29,8 @@ def _file(row: dict[str, Any]) -> DataFile:
         return {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
 
     partition = under("partition.")
-    return DataFile(row["path"], row["size_bytes"], row["num_records"] or 0, partition, under("min."), under("max."))
+    path = unquote(row["path"])
+    return DataFile(path, row["size_bytes"], row["num_records"] or 0, partition, under("min."), under("max."))
 
 
 def read(table: "DeltaTable", columns: pa.Schema, what: str) -> Iterator[pa.RecordBatch]:
@@ -70,6 +71,6 @@ class RowGroup:
 
 def row_groups(place: Place, file: DataFile, columns: pa.Schema) -> Iterator[RowGroup]:
     """The parts of *file*, in order; each is read only when it is asked for its rows."""
-    with place.files.open_input_file(unquote(file.path)) as source, pq.ParquetFile(source) as parquet:
+    with place.files.open_input_file(file.path) as source, pq.ParquetFile(source) as parquet:
         for number in range(parquet.num_row_groups):
             yield RowGroup(file, columns, parquet, number)

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from ingestion.errors import ConfigError, IngestionError, TransientError
@@ -64,6 +65,12 @@ class Place:
             return stored_files(self.uri, self.storage_options)
         Path(self.uri).mkdir(parents=True, exist_ok=True)
         return pafs.SubTreeFileSystem(self.uri, pafs.LocalFileSystem())
+
+    def begin(self, path: str) -> pa.NativeFile:
+        """A new file, and the folders that it is in."""
+        if not self.remote and "/" in path:
+            self.files.create_dir(path.rpartition("/")[0])
+        return self.files.open_output_stream(path)
 
     def remove(self, paths: list[str]) -> None:
         """Delete files as far as that is possible; what stays is found by the upkeep."""

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from ingestion.loaders.delta.datafile import DataFile, FileWriter
 from ingestion.loaders.delta.files import RowGroup, row_groups
+from ingestion.loaders.delta.partitions import folder_of, is_name
 from ingestion.loaders.delta.place import Place
 
 __all__ = ["Edit", "WorkingSet"]
@@ -21,7 +22,14 @@ _THREADS = 2
 class WorkingSet:
     """The files of a table as a commit will leave them."""
 
-    def __init__(self, place: Place, prefix: str, columns: pa.Schema, files: Iterable[DataFile]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        prefix: str,
+        columns: pa.Schema,
+        partition_by: Sequence[str],
+        files: Iterable[DataFile],
+    ) -> None:
         self.columns = columns
         self.base = list(files)
         self.paths: list[str] = []  # of all files that were written
@@ -29,6 +37,7 @@ class WorkingSet:
         self._fresh: list[DataFile] = []
         self._place = place
         self._prefix = prefix
+        self._partition_by = list(partition_by)
         self._numbers = count()
 
     @property
@@ -93,9 +102,14 @@ class WorkingSet:
             raise
 
     def _open(self, rows: pa.Table, file: DataFile) -> FileWriter:
-        path = f"{self._prefix}-r{next(self._numbers):05d}.zstd.parquet"
+        path = f"{self._folder(file)}{self._prefix}-r{next(self._numbers):05d}.zstd.parquet"
         self.paths.append(path)
-        return FileWriter(self._place.files, path, rows, file.partition)
+        return FileWriter(self._place, path, rows, file.partition)
+
+    def _folder(self, file: DataFile) -> str:
+        """Where what replaces *file* lies: in the folder of its partition, or where it lay if that has no name."""
+        folder = folder_of({name: file.partition[name] for name in self._partition_by})
+        return folder if is_name(folder) else file.path[: file.path.rfind("/") + 1]
 
 
 class _Rewriting:

@@ -118,7 +118,9 @@ class Rows:
     def _working_set(self, table: "DeltaTable | None", columns: pa.Schema) -> WorkingSet:
         there = files_of(table) if table is not None else []
         self._attempts += 1
-        self._sets.append(WorkingSet(self._place, f"{self._load.load_id}-{self._attempts}", columns, there))
+        self._sets.append(
+            WorkingSet(self._place, f"{self._load.load_id}-{self._attempts}", columns, self.plan.partition_by, there)
+        )
         return self._sets[-1]
 
     def tidy(self, kept: Iterable[DataFile]) -> None:
@@ -203,7 +205,7 @@ class Rows:
         self._writer = None
 
     def _widened(self, number: int, columns: pa.Schema, files: list[DataFile]) -> list[DataFile]:
-        again = WorkingSet(self._place, f"{self._load.load_id}-w{number}", columns, files)
+        again = WorkingSet(self._place, f"{self._load.load_id}-w{number}", columns, self.plan.partition_by, files)
         self._sets.append(again)
         again.widen()
         return again.adds

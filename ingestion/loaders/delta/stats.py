@@ -3,6 +3,7 @@
 import json
 import math
 from datetime import date, datetime, timezone
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -76,6 +77,9 @@ def partition_text(value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
-        shown = value.astimezone(timezone.utc) if value.tzinfo else value
-        return shown.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if value.tzinfo else "%Y-%m-%d %H:%M:%S.%f")
+        shown = value.astimezone(timezone.utc).replace(tzinfo=None) if value.tzinfo else value
+        text = shown.isoformat("T" if value.tzinfo else " ", "microseconds")
+        return f"{text}Z" if value.tzinfo else text
+    if isinstance(value, Decimal):
+        return f"{value:f}"  # not all readers know exponents
     return value.isoformat() if isinstance(value, date) else str(value)

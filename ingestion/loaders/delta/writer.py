@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ingestion.errors import DataError
 from ingestion.loaders.delta.datafile import DataFile, FileWriter
+from ingestion.loaders.delta.partitions import check_folder, folder_of
 from ingestion.loaders.delta.place import Place
 
 __all__ = ["TableWriter"]
@@ -122,15 +123,17 @@ class TableWriter:
             self._close(old)
 
     def _file(self, key: Key, rows: pa.Table) -> FileWriter:
+        partition: Mapping[str, Any] = dict(zip(self._partition_by, key, strict=True))
+        folder = folder_of(partition)
+        check_folder(folder, self._place.uri)
         with self._lock:
             found = next((file for file, of in self._open.items() if of == key), None)
             if found is not None:
                 del self._open[found]
                 return found
-            path = f"{self._prefix}-{next(self._numbers):05d}.zstd.parquet"
+            path = f"{folder}{self._prefix}-{next(self._numbers):05d}.zstd.parquet"
             self.paths.append(path)
-        partition: Mapping[str, Any] = dict(zip(self._partition_by, key, strict=True))
-        return FileWriter(self._place.files, path, rows, partition)
+        return FileWriter(self._place, path, rows, partition)
 
     def _close(self, file: FileWriter) -> None:
         done = file.finish()
