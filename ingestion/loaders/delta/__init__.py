@@ -77,6 +77,16 @@ class DeltaLoader(TableLoader):
             raise ValueError("overwrite_scope is about write_mode overwrite; set that, or leave overwrite_scope out")
         return self
 
+    @model_validator(mode="after")
+    def _columns_keep_their_names(self) -> Self:
+        for new, old in self.rename_from.items():
+            raise ValueError(
+                f"rename_from: column {old!r} cannot become {new!r}, as the files of a Delta table without column "
+                f"mapping know their columns by name; name it {old!r} by transformer.column_mapping, or load into "
+                f"another table"
+            )
+        return self
+
     @property
     def replaces_all(self) -> bool:
         """Where the whole table is overwritten, or missing rows are deleted."""

@@ -53,7 +53,6 @@ def check_layout(place: Place, table: "DeltaTable | None", options: "DeltaLoader
     if options.write_mode != "append":
         doing = f"write_mode {options.write_mode} takes rows out"
         check_editable(table, name, doing, "set write_mode: append")
-    _check_names(table, options.rename_from, name)
     there = list(table.metadata().partition_columns)
     if options.partition_by and there != list(options.partition_by):
         raise ConfigError(
@@ -113,21 +112,6 @@ def check_editable(table: "DeltaTable", name: str, doing: str, instead: str) -> 
         if configuration.get(key, "false").lower() == "true":
             raise ConfigError(
                 f"table {name} has {key}, so that {why}, and {doing}; {instead}, unset the property, or load into "
-                f"another table"
-            )
-
-
-def _check_names(table: "DeltaTable", renamed: Mapping[str, str], name: str) -> None:
-    there = {item.name for item in table.schema().fields}
-    for new, old in renamed.items():
-        if old in there and new in there:
-            raise ConfigError(
-                f"table {name} has both {old!r} and {new!r}; drop one of them, or take {new!r} out of rename_from"
-            )
-        if old in there:
-            raise ConfigError(
-                f"table {name}: column {old!r} cannot become {new!r}, as the files of a Delta table without column "
-                f"mapping know their columns by name; name it {old!r} by transformer.column_mapping, or load into "
                 f"another table"
             )
 
