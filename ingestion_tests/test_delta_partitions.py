@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from ingestion.errors import DataError
+from ingestion.errors import ConfigError, DataError
 from ingestion.loaders.delta import DeltaLoader, rewrite, writer
 from ingestion_tests.targets import batch, land
 
@@ -183,6 +183,14 @@ def test_leftovers_of_a_killed_first_run_keep_no_table_from_being_made(tmp_path)
     loader = loader_of({"location": str(tmp_path)})
     land(loader, [numbered(["a"])])
     assert seen(loader) == {0: ("a", 0)}
+
+
+def test_folders_of_partitions_that_are_no_table_are_left_to_who_made_them(tmp_path):
+    stranger = tmp_path / "d/t/p=a/q=b/part-0.parquet"
+    stranger.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"k": [1]}), stranger)
+    with pytest.raises(ConfigError, match=r"holds files such as part-0\.parquet and is no Delta table"):
+        land(loader_of({"location": str(tmp_path)}), [numbered(["a"])])
 
 
 @pytest.mark.parametrize("options", [{}, MERGE], ids=["append", "merge"])

@@ -74,6 +74,9 @@ def _check_scope(partitions: Sequence[str], options: "DeltaLoader", name: str) -
 def _check_empty(place: Place, name: str) -> None:
     """A folder of files without a log is not ours to make a table of; leftovers of a run that was killed are."""
     found = place.files.get_file_info(pafs.FileSelector("", allow_not_found=True))
+    partitions = [info.path for info in found if info.type == pafs.FileType.Directory and "=" in info.base_name]
+    for folder in partitions:
+        found += place.files.get_file_info(pafs.FileSelector(folder, recursive=True))
     strangers = [info.base_name for info in found if info.extension == "parquet" and not _OWN.match(info.base_name)]
     if strangers:
         raise ConfigError(
