@@ -208,6 +208,16 @@ def test_a_column_is_not_renamed_without_column_mapping(loader):
     assert with_options(loader, rename_from={}).rename_from == {}
 
 
+@pytest.mark.parametrize("name", ["_change_type", "_commit_version", "_COMMIT_TIMESTAMP"])
+def test_columns_of_the_change_data_feed_are_refused(loader, name):
+    land(loader, [batch({"n": [1]})])
+    with pytest.raises(DataError, match=f"{name}' is the name of a column of Delta's change data feed"):
+        land(loader, [batch({"n": [2], name: ["insert"]})])
+    leaving_out = with_options(loader, write_mode="merge", merge_keys="n", delete_column=name)
+    land(leaving_out, [batch({"n": [1, 2], name: [True, None]})])
+    assert rows(loader) == [{"n": 2}]
+
+
 # partitions
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan"]
 
+_RESERVED = frozenset({"_change_type", "_commit_version", "_commit_timestamp"})
+
 
 @dataclass
 class Plan:
@@ -190,6 +192,11 @@ class Plan:
                 raise DataError(
                     f"table {self.name}: the data has a column without a name; "
                     f"name it in the source or by transformer.column_mapping"
+                )
+            if name.lower() in _RESERVED and name not in self.columns:
+                raise DataError(
+                    f"table {self.name}: {name!r} is the name of a column of Delta's change data feed, which a table "
+                    f"that has one cannot turn on; rename it with transformer.column_mapping"
                 )
             other = seen.setdefault(name.lower(), name)
             if other != name or names.count(name) > 1:
