@@ -574,9 +574,34 @@ def test_a_rollback_that_would_lose_what_others_did_is_refused(loader):
     write_deltalake(opened(loader), pa.table({"n": [3]}), mode="append")
     with pytest.raises(ConfigError, match="another program"):
         loader.rollback("b", "r2")
-    with pytest.raises(ConfigError, match="no load of job a by run r9"):
-        loader.rollback("a", "r9")
     assert [row["n"] for row in rows(loader)] == [1, 2, 3]
+
+
+def test_a_rollback_of_a_run_that_is_not_there_says_which_are(loader):
+    with pytest.raises(ConfigError, match="does not exist yet"):
+        loader.rollback("a", "r0")
+    for number in range(8):
+        land(loader, [batch({"n": [number]}, cursor=number)], run_id=f"r{number}")
+    land(loader, [batch({"n": [8]}, cursor=8)], job="b", run_id="other")
+    with pytest.raises(ConfigError, match=r"remembers no run r9 of job a; its newest runs: r7 \(\d{4}-.*, r3 \([^,]*$"):
+        loader.rollback("a", "r9")
+    with pytest.raises(ConfigError, match="run other is one of job b"):
+        loader.rollback("a", "other")
+    with pytest.raises(ConfigError, match="run r7 is one of job a"):
+        loader.rollback("c", "r7")
+    with pytest.raises(ConfigError, match="no run r9 of job c; none of job c"):
+        loader.rollback("c", "r9")
+
+
+@pytest.mark.parametrize("first", ["r0", "r1"])
+def test_a_rollback_of_a_run_that_was_taken_back_says_so(loader, first):
+    for number in range(3):
+        land(loader, [batch({"n": [number]}, cursor=number)], run_id=f"r{number}")
+    loader.rollback("a", first)
+    with pytest.raises(ConfigError, match="run r2 is not in its rows any more; it was taken back before"):
+        loader.rollback("a", "r2")
+    with pytest.raises(ConfigError, match="remembers no run r9"):
+        loader.rollback("a", "r9")
 
 
 @pytest.mark.parametrize("options", [{}, {"write_mode": "merge", "merge_keys": ["n"]}], ids=["append", "merge"])

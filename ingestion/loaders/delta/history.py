@@ -1,7 +1,7 @@
 """The loads that a table's log tells of, and the way back to before one of them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["landed", "rolled_back", "tried"]
 
+_SHOWN = 5
+_JOB, _RUN = "ingestion.job", "ingestion.run-id"
 _HARMLESS = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "RESTORE", "SET TBLPROPERTIES", "ADD COLUMN"})
 """Operations that change no row, and restores, whose work is undone along with the rest."""
 
@@ -53,7 +55,9 @@ def rolled_back(place: Place, table: "DeltaTable", job: str, run_id: str, name: 
     Raises ConfigError where that would lose what others did, or where files are gone.
     """
     present = list(_present(place, table))
-    first = _first_of(present, job, run_id, name)
+    first = _first_of(present, job, run_id)
+    if first is None:
+        raise _unknown(commits(place, int(table.version())), present, job, run_id, f"table {name}")
     since = [item for item in present if item["version"] >= first["version"]]
     _refuse_losing_others(since, job, name)
     before = int(first["version"]) - 1
@@ -85,23 +89,33 @@ def _present(place: Place, table: "DeltaTable") -> Iterator[Mapping[str, Any]]:
             return  # to before the first version
 
 
-def _first_of(present: list[Mapping[str, Any]], job: str, run_id: str, name: str) -> Mapping[str, Any]:
+def _first_of(present: Sequence[Mapping[str, Any]], job: str, run_id: str) -> Mapping[str, Any] | None:
     """The run's oldest load."""
-    runs = [item for item in present if item.get("ingestion.run-id") == run_id and item.get("ingestion.job") == job]
-    if not runs:
-        raise ConfigError(
-            f"table {name}: its log has no load of job {job} by run {run_id} that its rows still hold; "
-            f"see `ingestion history {job}` for those that it has"
-        )
-    return runs[-1]
+    runs = [item for item in present if item.get(_RUN) == run_id and item.get(_JOB) == job]
+    return runs[-1] if runs else None
+
+
+def _unknown(
+    log: Iterator[Mapping[str, Any]], present: Sequence[Mapping[str, Any]], job: str, run_id: str, where: str
+) -> ConfigError:
+    """Why there is no such run of the job to be taken back."""
+    loads = [_landed(item) for item in present if LOAD in item]
+    owner = next((item.job for item in loads if item.run_id == run_id), None)
+    if owner is not None:
+        return ConfigError(f"{where}: run {run_id} is one of job {owner}; take it back as that job's")
+    if any(item.get(_RUN) == run_id and item.get(_JOB) == job for item in log):
+        return ConfigError(f"{where}: run {run_id} is not in its rows any more; it was taken back before")
+    newest = [f"{item.run_id} ({item.at:%Y-%m-%d %H:%M})" for item in loads if item.job == job][:_SHOWN]
+    known = f"its newest runs: {', '.join(newest)}" if newest else f"none of job {job}"
+    return ConfigError(f"{where} remembers no run {run_id} of job {job}; {known}")
 
 
 def _refuse_losing_others(since: list[Mapping[str, Any]], job: str, name: str) -> None:
     for item in since:
-        other = item.get("ingestion.job")
+        other = item.get(_JOB)
         if other is not None and other != job:
             raise ConfigError(
-                f"table {name}: job {other} has loaded into it since (run {item.get('ingestion.run-id')}), which "
+                f"table {name}: job {other} has loaded into it since (run {item.get(_RUN)}), which "
                 f"would be lost; roll that one back first"
             )
         if other is None and item.get("operation") not in _HARMLESS and COLUMNS_FOR not in item:
@@ -136,8 +150,8 @@ def _restore(place: Place, table: "DeltaTable", job: str, before: int, notes: Ma
 def _landed(item: Mapping[str, Any]) -> Landed:
     cursor = item.get(CURSOR)
     return Landed(
-        job=str(item.get("ingestion.job", "")),
-        run_id=str(item.get("ingestion.run-id", "")),
+        job=str(item.get(_JOB, "")),
+        run_id=str(item.get(_RUN, "")),
         load_id=str(item[LOAD]),
         at=datetime.fromtimestamp(int(item["timestamp"]) / 1000, timezone.utc),
         mode=str(item.get("ingestion.mode", "append")),
