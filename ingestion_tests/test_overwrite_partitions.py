@@ -77,6 +77,17 @@ def test_deleting_rows_alone_replace_nothing_and_the_position_moves_on(target: T
     assert loader.state("a").cursor == 7
 
 
+def test_a_load_without_rows_replaces_nothing_and_is_no_error(target: Target) -> None:
+    loader = scoped(target)
+    first = land(loader, [rows(*BEFORE)])
+    again = land(loader, [batch({}, 1)])
+    assert (again.rows, again.snapshot) == (0, None)
+    moved = land(loader, [batch({}, 2)])
+    assert moved.snapshot not in (None, first.snapshot)
+    assert loader.state("a").cursor == 2
+    assert there(target) == {row[:3] for row in BEFORE}
+
+
 def test_without_an_order_the_later_source_wins_and_one_source_may_not_contradict_itself(target: Target) -> None:
     loader = scoped(target, order_by=[])
     land(loader, [rows(*BEFORE)])

@@ -70,7 +70,7 @@ class Intake:
     def refuse_to_empty(self, rows: int) -> None:
         """Raise DataError where *rows*, those of the load that do not delete, are none and all others would go."""
         options = self._options
-        replaces = options.write_mode == "overwrite" and not self._load.replaces
+        replaces = options.write_mode == "overwrite" and options.replaces_all and not self._load.replaces
         if rows or options.allow_empty or not (replaces or self.settles_missing):
             return
         what = "write_mode overwrite" if replaces else f"delete_missing: {options.delete_missing}"
