@@ -303,7 +303,9 @@ def test_upkeep_says_what_it_did_and_keeps_the_newest_ledgers(database, monkeypa
     assert loader.upkeep("a") == {}
     for number in range(4):
         land(loader, [batch({"n": [number] * 10}, cursor=pa.table({"path": [str(number)]}))])
+    assert [item.cursor for item in loader.history("a")] == [{"entries": 1}] * 4
     done = loader.upkeep("a")
+    assert [item.cursor for item in loader.history("a")] == [{"entries": 1}] * 2 + [None] * 2
     assert (done["cursors dropped"], done["dead rows removed"] >= 30) == (2, True)
     assert loader.state("a").cursor.to_pylist() == [{"path": "3"}]
     assert "cursors dropped" not in loader.upkeep("a")

@@ -25,11 +25,11 @@ _COLUMNS = """
   rows bigint NOT NULL,
   quarantined bigint NOT NULL,
   config_hash text NOT NULL,
-  cursor json,
+  cursor json,  -- of a ledger what people are shown of it
   ledger bytea,
   current boolean NOT NULL DEFAULT true"""
 _LISTED = """
-job, run_id, load_id, (extract(epoch FROM at) * 1000000)::bigint, mode, rows, id, cursor::text, ledger IS NOT NULL"""
+job, run_id, load_id, (extract(epoch FROM at) * 1000000)::bigint, mode, rows, id, cursor::text"""
 
 
 class History:
@@ -96,6 +96,7 @@ class History:
     def record(self, load: Load, mode: str, rows: int, quarantined: int, cursor: Cursor) -> int:
         """Note the load; its number. Without a cursor the one before stays."""
         is_ledger = isinstance(cursor, pa.Table)
+        shown = {"entries": cursor.num_rows} if isinstance(cursor, pa.Table) else cursor
         values = [
             self._table,
             load.job,
@@ -105,7 +106,7 @@ class History:
             rows,
             quarantined,
             load.config_hash,
-            None if is_ledger or cursor is None else json.dumps(cursor),
+            None if shown is None else json.dumps(shown),
             _encoded(cursor) if is_ledger else None,
         ]
         self._session.run(
@@ -129,7 +130,7 @@ class History:
     def drop_ledgers(self, keep: int) -> int:
         """Drop the cursors that are tables but for each job's newest *keep*; how many went."""
         dropped = self._session.one(
-            f"WITH u AS (UPDATE {self.sql} SET ledger = NULL "  # noqa: S608 - quoted
+            f"WITH u AS (UPDATE {self.sql} SET ledger = NULL, cursor = NULL "  # noqa: S608 - quoted
             f"WHERE ledger IS NOT NULL AND table_name = $1 AND id NOT IN (SELECT id FROM "
             f"(SELECT id, row_number() OVER (PARTITION BY job ORDER BY current DESC, id DESC) AS place "
             f"FROM {self.sql} WHERE table_name = $1 AND ledger IS NOT NULL) q WHERE place <= $2) RETURNING 1) "
@@ -146,9 +147,9 @@ _OF_JOB = "table_name = $1 AND job = $2 AND current"
 def _landed(row: Sequence[Any]) -> Landed:
     from datetime import datetime, timedelta, timezone
 
-    job, run_id, load_id, at, mode, rows, number, cursor, is_ledger = row
+    job, run_id, load_id, at, mode, rows, number, cursor = row
     moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=at)
-    shown = "a ledger" if is_ledger else json.loads(cursor) if cursor is not None else None
+    shown = json.loads(cursor) if cursor is not None else None
     return Landed(job, run_id, load_id, moment, mode, rows, snapshot=str(number), cursor=shown)
 
 
