@@ -236,7 +236,8 @@ def test_a_row_of_another_partition_is_refused_and_nothing_lands(manager):
     put(manager, daily(), partition_key="2024-01-01")
     stray = daily(lambda _: pa.table({"id": [1], "day": [date(2024, 1, 4)]}))
     told = failure(put(manager, stray, partition_key="2024-01-01", ok=False))
-    assert "'day' has datetime.date(2024, 1, 4), which is not in the partition" in told
+    assert "'day' has 2024-01-04, which is not in the partition" in told
+    assert "(2024-01-01 up to, but not with, 2024-01-02)" in told
     assert ids(get(manager, daily())) == [10, 11]
 
 

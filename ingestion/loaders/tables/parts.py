@@ -65,12 +65,17 @@ def _refuse_stray(limit: Bound, column: pa.Array) -> None:
     stray = pc.index(_within(limit, column), value=False).as_py()
     if stray >= 0:
         held = " or ".join(
-            [f"{low} to {high}" for low, high in limit.spans] or [str(value) for value in limit.values[:3]]
+            [f"{low} up to, but not with, {high}" for low, high in limit.spans]
+            or [str(value) for value in limit.values[:3]]
         )
         raise DataError(
-            f"column {limit.column!r} has {column[stray].as_py()!r}, which is not in the partition that was to be "
+            f"column {limit.column!r} has {_told(column[stray])}, which is not in the partition that was to be "
             f"written ({held}); return only that partition's rows, nothing was loaded"
         )
+
+
+def _told(value: pa.Scalar) -> str:
+    return str(value) if value.is_valid else "null"
 
 
 def _within(limit: Bound, column: pa.Array) -> pa.BooleanArray:
