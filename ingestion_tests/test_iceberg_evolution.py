@@ -190,6 +190,20 @@ def test_required_parts_of_columns_become_optional_too(project):
     assert found["l"].to_pylist().count([None]) == 1
 
 
+def test_the_report_tells_of_columns_that_became_wider_or_are_called_otherwise(project):
+    narrow = pa.struct([("x", pa.int32())])
+    land(loader(), [batch({"id": [1], "n": pa.array([1], pa.int32()), "s": pa.array([{"x": 1}], narrow)})])
+    job = loader(rename_from={"key": "id"})
+    result = land(job, [batch({"key": [2], "n": [2], "s": [{"x": 2}], "new": [1]})])
+    assert result.notes == (
+        "column id is called key now",
+        "column n became long, it was int",
+        "column s.x became long, it was int",
+    )
+    assert land(job, [batch({"key": [3], "n": [2]})]).notes == ()
+    assert project.table("default.t").num_rows == 3
+
+
 def test_widening_a_required_column_leaves_it_required(project):
     from pyiceberg.types import IntegerType
 

@@ -11,7 +11,6 @@ from ingestion.loaders.iceberg.columns import needs
 from ingestion.loaders.iceberg.fit import Fit, Fits
 from ingestion.loaders.iceberg.names import check_names, stage_renames
 from ingestion.loaders.iceberg.required import check_may_loosen, has_required, lacking, unfilled
-from ingestion.loaders.iceberg.specs import described
 from ingestion.loaders.iceberg.staging import (
     SchemaMoved,
     check_contract,
@@ -23,6 +22,7 @@ from ingestion.loaders.iceberg.staging import (
     stage_columns,
     staged_table,
 )
+from ingestion.loaders.iceberg.told import changes_told
 from ingestion.loaders.iceberg.types import file_schema, plain
 
 if TYPE_CHECKING:
@@ -98,11 +98,7 @@ class Evolution:
         """What the commit changes beside columns and rows, in sentences."""
         if self.table is None or self._plan is None:
             return ()
-        said = [f"column {path!r} of table {self.name} is optional from now on" for path in self._optional]
-        if self._plan.default_spec_id != self.table.metadata.default_spec_id:
-            fields = described(self._plan.spec(), self._plan.schema())
-            said.append(f"table {self.name} is partitioned by {fields} from now on")
-        return tuple(said)
+        return changes_told(self.table.metadata, self._plan, self._optional, self.name)
 
     @property
     def brought(self) -> set[str]:
