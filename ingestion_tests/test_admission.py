@@ -1,5 +1,6 @@
 """What a table takes: rows with a key, in the columns and types that its contract allows."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,8 +16,10 @@ from pydantic import ValidationError
 
 from ingestion.config import load_job
 from ingestion.errors import ConfigError, DataError
+from ingestion.loaders import LoaderFactory
 from ingestion.loaders.tables import TableLoader
 from ingestion.loaders.tables.admission import deletes
+from ingestion.loaders.tables.elsewhere import OPTIONS
 from ingestion.loaders.tables.fitting import fitted
 from ingestion.plugins import Batch, Load, LoadResult, Origin, State
 from ingestion.testing.contract import check_batch, rows_of
@@ -126,6 +129,29 @@ def test_rows_cannot_be_told_apart_by_the_column_that_deletes(mode: str, option:
 def test_rows_cannot_be_told_apart_by_a_list(option: str) -> None:
     with pytest.raises(DataError, match=rf"{option} names the column 'n', which holds list<item: int64>; only plain"):
         admitted(merging(**{option: "n"}), of({"id": [1], "n": [[1]]}))
+
+
+# options
+
+
+def test_each_loader_knows_the_options_of_the_others() -> None:
+    own = {name: set(LoaderFactory.get(name).model_fields) - set(TableLoader.model_fields) for name in OPTIONS}
+    assert own == OPTIONS
+    assert {LoaderFactory.get(name) for name in LoaderFactory.names()} == set(map(LoaderFactory.get, OPTIONS))
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "said"),
+    [
+        ("postgres", "overwrite_scope", "'overwrite_scope' is an option of iceberg and delta, not of postgres"),
+        ("delta", "sort_by", "'sort_by' is an option of iceberg, not of delta"),
+        ("iceberg", "on_conflict", "'on_conflict' is an option of postgres, not of iceberg"),
+        ("iceberg", "overwrite_scop", "unknown key 'overwrite_scop'; did you mean 'overwrite_scope'?"),
+    ],
+)
+def test_an_option_of_another_loader_is_said_to_be_one(kind: str, option: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(said)):
+        LoaderFactory.create({"type": kind, option: "table"})
 
 
 # names

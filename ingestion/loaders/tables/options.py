@@ -9,6 +9,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 from typing_extensions import Self
 
 from ingestion.errors import ConfigError
+from ingestion.loaders.tables.elsewhere import about_option
 from ingestion.loaders.tables.types import Storage
 from ingestion.plugins import Batch, Loader, Model, Part
 
@@ -101,6 +102,11 @@ class TableLoader(Loader, ABC):
                     f"name another column in one of them"
                 )
         return self
+
+    @classmethod
+    def _about_unknown(cls, key: str) -> str:
+        kind = cls.model_fields["type"].default
+        return about_option(key, str(kind)) or super()._about_unknown(key)
 
     @property
     def replaces_all(self) -> bool:
