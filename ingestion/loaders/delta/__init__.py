@@ -52,8 +52,8 @@ class DeltaLoader(TableLoader):
     storage_options: dict[str, Property] = {}
     """Address and credentials of the object store, as delta-rs names them: AWS_ENDPOINT_URL, AWS_REGION, ..."""
     partition_by: list[Annotated[str, BeforeValidator(_column, json_schema_input_type=str | dict[str, str])]] = []
-    """Columns by whose values a new table's files are kept apart, other than bytes; an empty text is null there, and no
-    key for a merge."""
+    """Columns by whose values a new table's files are kept apart, in folders such as day=2024-05-01; none of bytes, and
+    an empty text is null there, and no key for a merge."""
     overwrite_scope: Literal["table", "partitions"] = "table"
     """What write_mode overwrite replaces: the whole table, or the partitions that the rows are in. A row that
     delete_column deletes is in none: a partition with no other row in the load stays as it is."""
