@@ -46,6 +46,15 @@ def test_each_mistake_is_a_message(stubs: Project, capsys: pytest.CaptureFixture
     ]
 
 
+@pytest.mark.parametrize("command", [("validate",), ("run", "orders", "--bare")])
+def test_a_catalog_of_no_known_type_is_a_mistake_in_the_file(
+    stubs: Project, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    stubs.job("orders", f"{SOURCE}loader: {{type: iceberg, catalog: {{type: nope}}}}\n")
+    assert main([*command]) == 2
+    assert "loader.catalog: unknown catalog type 'nope'; known types: bigquery, dynamodb" in capsys.readouterr().err
+
+
 def test_jobs_and_files_can_be_named(stubs: Project, capsys: pytest.CaptureFixture[str]) -> None:
     stubs.job("orders", SOURCE)
     stubs.job("broken", "x: 1\n")

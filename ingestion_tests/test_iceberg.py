@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from pydantic import ValidationError
+from pyiceberg.catalog import CatalogType
 
 from ingestion.errors import ConfigError, DataError, TransientError
 from ingestion.loaders import LoaderFactory
-from ingestion.loaders.iceberg import IcebergLoader
+from ingestion.loaders.iceberg import CATALOG_TYPES, IcebergLoader
 from ingestion.loaders.iceberg.catalog import catalog_properties, opened, translated
 from ingestion.loaders.iceberg.history import LOAD
 from ingestion.loaders.iceberg.target import Target
@@ -557,7 +558,34 @@ def test_the_settings_name_the_catalog_of_jobs_that_name_none(project, monkeypat
     assert catalog_properties({}) == ("default", {"type": "rest", "uri": "http://h", "warehouse": "prod"})
 
 
-@pytest.mark.parametrize("catalog", [{"type": "nosuch"}, {"type": "sql", "uri": "what is this"}, {"type": "rest"}])
+def test_an_unknown_type_of_catalog_is_refused_before_any_run():
+    with pytest.raises(ValidationError, match=r"unknown catalog type 'nosuch'; known types: bigquery, .*, rest, sql"):
+        IcebergLoader(table="t", catalog={"type": "nosuch"})
+    for given in ({"type": "${KIND}"}, {"type": "REST"}, {"type": "nosuch", "py-catalog-impl": "a.B"}, {}):
+        assert IcebergLoader(table="t", catalog=given).catalog.type == given.get("type")
+    assert set(CATALOG_TYPES) == {kind.value for kind in CatalogType}
+
+
+def test_an_unknown_type_in_the_settings_is_a_config_error(project, monkeypatch):
+    monkeypatch.setenv("ICEBERG_CATALOG_TYPE", "nosuch")
+    with pytest.raises(ConfigError, match=r"unknown catalog type 'nosuch', not one of rest, .*ICEBERG_"):
+        IcebergLoader(table="t").state("a")
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "said"),
+    [
+        ("glue", "glue", r"type glue needs pip install 'ingestion\[aws\]'"),
+        ("hive", "hive", r"pip install 'pyiceberg\[hive\]'"),
+    ],
+)
+def test_a_catalog_without_its_driver_says_what_to_install(project, monkeypatch, kind, module, said):
+    monkeypatch.setitem(sys.modules, f"pyiceberg.catalog.{module}", None)
+    with pytest.raises(ConfigError, match=f"its driver is not installed; .*{said}"):
+        IcebergLoader(table="t", catalog={"type": kind, "uri": "thrift://127.0.0.1:1"}).state("a")
+
+
+@pytest.mark.parametrize("catalog", [{"type": "sql", "uri": "what is this"}, {"type": "rest"}])
 def test_a_catalog_that_cannot_be_is_a_config_error(project, catalog):
     with pytest.raises(ConfigError, match=r"catalog 'default'.*check loader\.catalog"):
         IcebergLoader(table="t", catalog=catalog).state("a")

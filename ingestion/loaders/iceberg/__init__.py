@@ -16,15 +16,18 @@ from ingestion.loaders.iceberg.upkeep import UpkeepOptions
 from ingestion.loaders.tables import TableLoader
 from ingestion.loaders.tables.values import FileSize, Property
 from ingestion.plugins import Batch, Landed, Load, LoadResult, Model, Part, RolledBack, State
+from ingestion.secrets import has_placeholder
 
 if TYPE_CHECKING:
     import polars as pl
     from pyiceberg.table import Table
 
-__all__ = ["CatalogOptions", "IcebergLoader", "PartitionField"]
+__all__ = ["CATALOG_TYPES", "CatalogOptions", "IcebergLoader", "PartitionField"]
 
 _NAME = re.compile(r"[^\s/\\.][^/\\.]*")
 _STORES = ("s3.", "adls.", "gcs.", "hdfs.")
+CATALOG_TYPES = ("bigquery", "dynamodb", "glue", "hive", "in-memory", "rest", "sql")
+"""What pyiceberg opens by name."""
 _BREAKS_HISTORY = "write.metadata.delete-after-commit.enabled"
 
 
@@ -41,6 +44,16 @@ class CatalogOptions(Model):
     """Where tables are created; ICEBERG_WAREHOUSE_LOCATION for a SQL catalog that names none."""
     name: str | None = None
     """The catalog's name, by which a SQL catalog keeps tables apart; ICEBERG_CATALOG_NAME where it is not given."""
+
+    @model_validator(mode="after")
+    def _type_is_known(self) -> Self:
+        own = "py-catalog-impl" in (self.model_extra or {})
+        if self.type is None or own or has_placeholder(self.type) or self.type.lower() in CATALOG_TYPES:
+            return self
+        raise ValueError(
+            f"unknown catalog type {self.type!r}; known types: {', '.join(CATALOG_TYPES)}. A class of your own goes "
+            f"into py-catalog-impl, without a type"
+        )
 
 
 class IcebergLoader(TableLoader):

@@ -19,6 +19,7 @@ __all__ = ["catalog_properties", "find_table", "make_namespace", "opened", "tran
 _LOCK_WAIT_SECONDS = 30  # how long SQLite waits for another writer
 _CONNECT_SECONDS = "30"  # how long a PostgreSQL server may keep a new connection waiting
 _GLUE_TRIES = 3  # by request; a commit is looked up and tried again, so ten of them each would take hours
+_EXTRAS = {"glue": "ingestion[aws]", "dynamodb": "ingestion[aws]"}  # of others pyiceberg names its own
 _REGION_OF_OTHERS = "us-east-1"
 
 
@@ -55,10 +56,16 @@ def _text(value: Any) -> str:
 @contextmanager
 def opened(given: Mapping[str, Any]) -> "Iterator[Catalog]":
     """The catalog, closed again at the end; raises ConfigError or TransientError if it cannot be opened."""
+    from pyiceberg.exceptions import NotInstalledError
+
     name, options = catalog_properties(given)
     with translated(f"catalog {name!r}"):
         try:
             catalog = _open(name, options)
+        except NotInstalledError as error:
+            extra = _EXTRAS.get(options.get("type", "").lower())
+            cure = f"type {options['type']} needs pip install '{extra}'" if extra else first_line(error)
+            raise ConfigError(f"catalog {name!r}: its driver is not installed; {cure}") from error
         except ValueError as error:
             raise ConfigError(
                 f"catalog {name!r}: {first_line(error)}; check loader.catalog or the ICEBERG_* settings"
