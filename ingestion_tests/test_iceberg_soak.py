@@ -52,7 +52,9 @@ class World:
         within = rng.choice(["stream", "commit"]) if others and rng.random() < 0.7 else None
         self.done.append((job, kind, within, options))
         if kind == "upkeep":
-            self._loader(within, maintenance={"keep_snapshots": 3, "min_age_hours": 0}).upkeep(job)
+            # What expires must be older than all that is under way, as its options say.
+            care = {"keep_snapshots": 3, "min_age_hours": 0} if others else {}
+            self._loader(within, maintenance=care).upkeep(job)
         elif kind == "rename":
             self._rename(job)
         else:
