@@ -10,9 +10,12 @@ import pytest
 
 from ingestion.cli import main, parser
 from ingestion.cli.overrides import parse_overrides
+from ingestion.config import load_job
 from ingestion.errors import ConfigError
+from ingestion.plugins import Load
 from ingestion_tests.config_project import SOURCE, stubs
 from ingestion_tests.conftest import Project
+from ingestion_tests.iceberg_support import batch
 
 __all__ = ["stubs"]
 
@@ -304,6 +307,29 @@ def test_a_run_that_was_taken_back_is_loaded_again(loaded: Project, capsys: pyte
     capsys.readouterr()
     assert main(["rollback", "orders", "--run", first["run_id"], "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["undone"]) == 2
+
+
+def test_a_run_is_taken_back_by_how_its_id_begins(loaded: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    main(["history", "orders", "--json"])
+    newest = json.loads(capsys.readouterr().out)["loads"][0]["run_id"]
+    for unknown in (newest[:7], f"{newest[:8]}~"):
+        assert main(["rollback", "orders", "--run", unknown]) == 2
+    assert main(["rollback", "orders", "--run", newest[:8]]) == 0
+    assert f"took back run {newest} (" in capsys.readouterr().out
+
+
+def test_a_beginning_that_several_runs_share_takes_none_back(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.job("orders", CSV_JOB)
+    loader = load_job("orders").resolved().loader
+    for name in ("same-start-1", "same-start-2", "same-start"):
+        loader.load(Load("orders", name, name, loader.state("orders")), iter([batch({"n": [1]})]))
+    assert main(["rollback", "orders", "--run", "same-sta"]) == 2
+    assert "begins the ids of several runs: same-start, same-start-1, same-start-2;" in capsys.readouterr().err
+    assert main(["rollback", "orders", "--run", "same-start"]) == 0
+    assert project.table("default.orders").num_rows == 2
 
 
 def test_a_table_that_was_never_loaded_has_no_history(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

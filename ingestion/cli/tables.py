@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ingestion.cli.commands import DONE, FAILED, WRONG_CALL, require_jobs, say, show, show_json
-from ingestion.config import LoadedJob, load_all, load_job, one_per_table
+from ingestion.config import JobConfig, LoadedJob, load_all, load_job, one_per_table
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.plugins import Landed
 from ingestion.secrets import redact
@@ -14,6 +14,7 @@ from ingestion.secrets import redact
 __all__ = ["add_to", "history", "rollback", "upkeep"]
 
 _WIDEST = 40  # of what is printed of a cursor
+_SHORTEST_START, _WHOLE = 8, 32  # characters of a run's id
 _COLUMNS = ("run", "time (UTC)", "mode", "rows", "files", "snapshot", "cursor")
 
 
@@ -24,7 +25,12 @@ def add_to(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="show the newest N, 0 for all (default 20)")
     back = add("rollback", rollback, "take a run back, so that table and position are what they were before")
     back.add_argument("job", metavar="JOB", help="the job's id")
-    back.add_argument("--run", required=True, metavar="RUN", help="the run's id, as `ingestion history` shows it")
+    back.add_argument(
+        "--run",
+        required=True,
+        metavar="RUN",
+        help="the run's id, as `ingestion history` shows it, or how it begins, by 8 characters or more",
+    )
     care = add("upkeep", upkeep, "compact and clean up tables; no row changes")
     care.add_argument("jobs", nargs="*", metavar="JOB", help="job ids")
     care.add_argument("--all", action="store_true", help="the tables of all jobs")
@@ -48,7 +54,7 @@ def history(options: argparse.Namespace) -> int:
 def rollback(options: argparse.Namespace) -> int:
     """Take a run of a job back."""
     job = load_job(options.job).resolved()
-    done = job.loader.rollback(job.id, options.run)
+    done = job.loader.rollback(job.id, _whole_id(options.run, job))
     if options.json:
         show_json({"job": job.id, "undone": [item._asdict() for item in done.undone], "snapshot": done.snapshot})
         return DONE
@@ -59,6 +65,17 @@ def rollback(options: argparse.Namespace) -> int:
     now = f"the table shows snapshot {done.snapshot}; " if done.snapshot is not None else ""
     show(f"{job.id}: {now}its next run loads the same again")
     return DONE
+
+
+def _whole_id(run: str, job: JobConfig) -> str:
+    """The id that *run* begins, if one run alone has such an id; raises ConfigError where several do."""
+    if not _SHORTEST_START <= len(run) < _WHOLE:
+        return run
+    ids = {item.run_id for item in job.loader.history(job.id) if item.job == job.id}
+    meant = sorted({run} & ids or {run_id for run_id in ids if run_id.startswith(run)})
+    if len(meant) > 1:
+        raise ConfigError(f"{job.id}: --run {run} begins the ids of several runs: {', '.join(meant)}; write out one")
+    return meant[0] if meant else run
 
 
 def upkeep(options: argparse.Namespace) -> int:
