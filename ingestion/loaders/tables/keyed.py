@@ -18,6 +18,7 @@ LIMIT = 192 << 20
 
 Shape: TypeAlias = Callable[[pa.RecordBatch], pa.Table]
 
+_PER_ROW = 48  # bytes that finding a row's place among others takes for a while, however narrow it is
 _MOST_BUCKETS = 64  # files open at once
 _MOST_SPLITS = 3  # of a bucket; what is too large even then is one row, or a limit that no row fits into
 
@@ -81,10 +82,10 @@ class KeyedRows:
         size = 0
         for table in rows:
             held.append(table)
-            size += table.nbytes
+            size += _weight(table)
             if size > self.limit:
                 held = [self._one_per_key(held)]
-                size = held[0].nbytes
+                size = _weight(held[0])
                 if size > self.limit // 2 and held[0].num_rows > 1 and splits < _MOST_SPLITS:
                     yield from self._split(_emptying(held, rows), splits)
                     return
@@ -93,7 +94,7 @@ class KeyedRows:
             yield held.pop()
 
     def _split(self, rows: Iterator[pa.Table], splits: int) -> Iterator[pa.Table]:
-        fits = 2 * self._arrivals.bytes // max(self.limit, 1) + 2
+        fits = 2 * (self._arrivals.bytes + self.rows * _PER_ROW) // max(self.limit, 1) + 2
         buckets = Buckets(self._choice.keys, _MOST_BUCKETS if splits else min(fits, _MOST_BUCKETS), splits)
         with closing(buckets):
             for table in joined(rows, self.limit // 8):
@@ -103,6 +104,10 @@ class KeyedRows:
 
     def _one_per_key(self, tables: list[pa.Table]) -> pa.Table:
         return self._choice.apply(pa.concat_tables(tables), list(self._sources))
+
+
+def _weight(table: pa.Table) -> int:
+    return int(table.nbytes) + table.num_rows * _PER_ROW
 
 
 def _column_of(runs: Runs) -> pa.ChunkedArray:
