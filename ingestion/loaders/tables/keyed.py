@@ -107,7 +107,7 @@ class KeyedRows:
 
 
 def _weight(table: pa.Table) -> int:
-    return int(table.nbytes) + table.num_rows * _PER_ROW
+    return int(table.nbytes + table.num_rows * _PER_ROW)
 
 
 def _column_of(runs: Runs) -> pa.ChunkedArray:
