@@ -1,5 +1,6 @@
 """A project of its own for every test: config, metadata and warehouse in a temporary folder."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,11 @@ SETTINGS = [
     "ICEBERG_CATALOG_URI",
     "ICEBERG_CATALOG_PROPERTIES",
 ]
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts background jobs so. Dagster gives SIGTERM the handler of SIGINT, so that children would not end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
