@@ -638,11 +638,12 @@ def test_a_full_disk_leaves_no_file_open(project, rows, columns):
         for number in range(20):
             (data / f"p={part}" / f"full-{number:05d}.parquet").symlink_to("/dev/full")
     noise = pa.array(int.from_bytes(os.urandom(8), "big") / 2**64 for _ in range(rows))
+    before = full_descriptors()  # of other tests
     parts = [{"p": pa.repeat(part, rows), "n": noise} for part in range(4)]
     more = [{**part, "late": noise} for part in parts] if columns == "changing" else parts
     with pytest.raises(TransientError, match="no space left") as error:
         land(loader, [batch(part) for part in [*parts, *more]], load_id="full")
-    assert full_descriptors() == 0, error
+    assert full_descriptors() <= before, error
 
 
 def test_a_warehouse_that_must_not_be_written_is_a_config_error(project, loader):
