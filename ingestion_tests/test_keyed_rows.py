@@ -236,7 +236,9 @@ def test_no_rows_make_no_pass() -> None:
 
 def test_a_full_disk_is_an_oserror_that_says_so() -> None:
     spool = Spool()
-    os.dup2(os.open("/dev/full", os.O_RDWR), spool._file.fileno())
+    full = os.open("/dev/full", os.O_RDWR)
+    os.dup2(full, spool._file.fileno())
+    os.close(full)
     with pytest.raises(OSError, match="No space left") as raised:
         spool.write(pa.RecordBatch.from_pydict({"x": list(range(100_000))}))
     assert raised.value.errno == errno.ENOSPC

@@ -94,7 +94,7 @@ class Landing:
         try:
             table = self.place.open()
             found = self._found(table)
-        except Exception as error:
+        except Exception as error:  # while a request may have landed nothing but another look may end the run
             if not self.in_doubt:
                 raise
             return error
@@ -127,7 +127,7 @@ class Landing:
             raise
         except DeltaError as error:
             return self._passing(error)
-        except Exception as error:
+        except Exception as error:  # whatever it is, an earlier request may have landed: that is what is to be told
             if not self.in_doubt:
                 raise
             raise self._unknown(error) from error
