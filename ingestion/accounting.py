@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.errors import BudgetSpent, DataError
-from ingestion.plugins import BAD_ROW, Batch
+from ingestion.plugins import BAD_ROW, Batch, bad_rows
 from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact
 
@@ -72,7 +72,7 @@ def _rows(batch: Batch) -> int:
 
 
 def _bad(report: RunReport) -> int:
-    return report.rows_quarantined + report.removed[BAD_ROW]
+    return report.rows_quarantined + bad_rows(report.removed)
 
 
 def _count(batch: Batch, report: RunReport, examples: dict[str, str]) -> None:
@@ -80,6 +80,7 @@ def _count(batch: Batch, report: RunReport, examples: dict[str, str]) -> None:
     report.removed.update(batch.removed)
     report.rows_filtered = sum(report.removed.values())
     report.emptied.update(batch.emptied)
+    report.noted.update(batch.noted)
     if batch.rejected is not None and batch.rejected.num_rows:
         _count_rejected(batch.rejected, report, examples)
 
@@ -110,8 +111,16 @@ def _prove_balance(report: RunReport) -> None:
         )
 
 
+def _left_out(reason: str) -> str:
+    if reason == BAD_ROW:
+        return "left out by source.on_bad_row: drop"
+    return f"left out by {reason.removeprefix(f'{BAD_ROW}: ')}, on_fail: drop"
+
+
 def _budget_sentence(report: RunReport, examples: dict[str, str], limit: str) -> str:
-    left_out = Counter({"left out by source.on_bad_row: drop": report.removed[BAD_ROW]})
+    left_out = Counter(
+        {_left_out(reason): report.removed[reason] for reason in report.removed if bad_rows({reason: 1})}
+    )
     worst = (report.rejected + left_out).most_common(_CAUSES_SHOWN)
     causes = "; ".join(
         f"{count} x {label} ({examples[label]})" if label in examples else f"{count} x {label}"

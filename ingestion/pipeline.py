@@ -11,7 +11,7 @@ import pyarrow as pa
 from ingestion.accounting import counted_in, counted_out
 from ingestion.config import JobConfig
 from ingestion.errors import DataError
-from ingestion.plugins import INGESTED_AT, RUN_ID, Batch, Load, LoadResult, Restart
+from ingestion.plugins import INGESTED_AT, RUN_ID, Batch, Load, LoadResult, Restart, remembering
 from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact_error
 
@@ -66,7 +66,7 @@ class Stream:
     def _stages(self, job: JobConfig, source: Iterator[Batch | Restart], known: pa.Schema | None) -> Iterator[Batch]:
         report = self.report
         read = _Tap(_until_restart(source))
-        changed = job.transformer.apply(counted_in(read, report))
+        changed = job.transformer.apply(remembering(counted_in(read, report)))
         transformed = _Tap(job.loader.admit(changed, known))
         ready = self._previewed(counted_out(transformed, report, job))
         yield from stamped(ready, report) if job.loader.add_ingestion_metadata else ready

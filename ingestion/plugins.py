@@ -16,14 +16,28 @@ from typing_extensions import Self
 
 from ingestion.errors import ConfigError
 from ingestion.model import Model
-from ingestion.stream import BAD_ROW, INGESTED_AT, REJECTED, RUN_ID, Batch, Cursor, Origin, Restart
+from ingestion.stream import (
+    BAD_ROW,
+    INGESTED_AT,
+    REJECTED,
+    RUN_ID,
+    AsRead,
+    Batch,
+    Cursor,
+    Origin,
+    Restart,
+    bad_rows,
+    remembering,
+)
 
 __all__ = [
     "BAD_ROW",
     "INGESTED_AT",
     "REJECTED",
     "RUN_ID",
+    "AsRead",
     "Batch",
+    "Check",
     "Connector",
     "Cursor",
     "Landed",
@@ -39,6 +53,8 @@ __all__ = [
     "State",
     "Transformer",
     "Watched",
+    "bad_rows",
+    "remembering",
 ]
 
 
@@ -69,6 +85,7 @@ class Load(NamedTuple):
     replaces: tuple[Part, ...] = ()  # where given, the rows in all of these go, and no others, whatever the mode
     alone: bool = False  # no cursor is kept, so that nothing supersedes it and `since` is not looked at
     once: str = ""  # load_id begins with it: of loads whose ids do so only one lands, the others answer with that one
+    replays: pa.Array | None = None  # ids of quarantined rows that this load brings anew: where it lands, they are gone
 
 
 class LoadResult(NamedTuple):
@@ -110,6 +127,15 @@ class RolledBack(NamedTuple):
 
     undone: Sequence[Landed]  # newest first; the last of them is the run that was named
     snapshot: str | None  # what the target shows now
+
+
+class Check(NamedTuple):
+    """A rule that a transformer holds every row to, as people are told of it."""
+
+    name: str  # unlike all others of the job: letters, digits and _
+    label: str  # "column: rule", by which rejected rows, `Batch.removed` behind BAD_ROW and `Batch.noted` are counted
+    on_fail: str  # quarantine, drop, warn or fail
+    description: str
 
 
 class Watched(NamedTuple):
@@ -158,6 +184,15 @@ class Connector(Plugin):
         Raises ConfigError, DataError or TransientError.
         """
 
+    def reread(self, places: Mapping[str, pa.Array], known: pa.Schema | None) -> Iterator[Batch | Restart]:
+        """Yield the rows that stand at these positions of these sources, as `read` would; no cursor is carried.
+
+        A place where nothing is found yields nothing. Raises ConfigError where the source cannot be read at a place,
+        DataError where it has changed since.
+        """
+        del places, known
+        raise ConfigError(f"{self.type} sources cannot be read again at a place")
+
     def watch(self, cursor: Cursor) -> Watched:  # noqa: ARG002 - named for those who implement it
         """What `read` would find; called only where `watchable`."""
         raise TypeError(f"{self.type} sources cannot be watched")
@@ -170,11 +205,16 @@ class Transformer(Plugin):
         """The columns as they should arrive so that what leaves fits *known*; columns left out may have any type."""
         return known
 
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The rules that rows are held to."""
+        return ()
+
     @abstractmethod
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the changed batches; every row taken out is rejected or counted as removed, with its reason.
 
-        Rejected rows, removals, emptied values, bytes and cursors of the incoming batches are passed on.
+        Rejected rows, removals, emptied and noted values, bytes and cursors of the incoming batches are passed on.
         """
 
 
@@ -230,6 +270,18 @@ class Loader(Plugin):
         Raises ConfigError where the target keeps none.
         """
         raise ConfigError(f"{job}: loader type {self.type!r} keeps no history of its loads")
+
+    def quarantined(self, job: str) -> Iterator[pa.RecordBatch]:
+        """The rejected rows of *job* whose loads landed, less those that were replayed since.
+
+        Columns: id, those of REJECTED, load_id, run_id, job, config_hash, quarantined_at (UTC, microseconds). Nothing
+        where there is no quarantine yet. Raises ConfigError where the target keeps none.
+        """
+        raise ConfigError(f"{job}: loader type {self.type!r} keeps no quarantine that could be read")
+
+    def adding(self) -> Self:
+        """The same target for rows that come late: they are merged where it merges, else added, and nothing goes."""
+        return self
 
     def rollback(self, job: str, run_id: str) -> RolledBack:
         """Make the table what it was before that run of *job*, cursor included, so that its range is loaded again.

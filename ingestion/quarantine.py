@@ -79,11 +79,18 @@ def reject(
 ) -> pa.RecordBatch:
     """The rows of *records* with these indices as a batch of schema `REJECTED`.
 
-    *reasons*, *columns* and *values* have one entry per rejected row, or are one text for all.
+    The payload is what was read where *origin* knows that, else the rows as they are in *records*. *reasons*,
+    *columns* and *values* have one entry per rejected row, or are one text for all.
     """
     rows = pc.cast(rows, pa.int64())  # an empty list of indices has the type null
-    texts = [_column(text, len(rows)) for text in (stage, rule, columns, values, reasons, origin.source)]
-    places = [pc.cast(origin.at(rows), pa.int64()), as_payload(records.take(rows))]
+    count = len(rows)
+    texts = [_column(text, count) for text in (stage, rule, columns, values, reasons, origin.source)]
+    read = records.take(rows) if origin.read is None else origin.read.at(rows)
+    parts = pa.nulls(count, pa.int64()) if origin.parts is None else origin.parts.take(rows)
+    positions = pc.cast(origin.at(rows), pa.int64())
+    schema = pa.scalar(read.schema.remove_metadata().serialize().to_pybytes(), pa.binary())
+    schemas = pc.if_else(pc.is_valid(positions), schema, pa.scalar(None, pa.binary()))  # made of several: not as read
+    places = [positions, as_payload(read), parts, schemas]
     return pa.RecordBatch.from_arrays([*texts, *places], schema=REJECTED)
 
 

@@ -12,6 +12,7 @@ from ingestion.plugins import Cursor
 
 __all__ = ["RunReport", "describe_cursor"]
 
+_COUNTERS = ("removed", "rejected", "emptied", "noted")
 _LEFT_OUT = ": schema_contract"  # behind the name of a column in `RunReport.emptied`
 
 Status = Literal["success", "partial", "failed"]
@@ -38,6 +39,7 @@ class RunReport:
     removed: Counter[str] = field(default_factory=Counter)  # filtered rows by reason
     rejected: Counter[str] = field(default_factory=Counter)  # quarantined rows by "column: rule"
     emptied: Counter[str] = field(default_factory=Counter)  # values that became null by "column: rule"
+    noted: Counter[str] = field(default_factory=Counter)  # values that break a rule and stay by "column: rule"
     sources: list[str] = field(default_factory=list)  # the first of the files, pages or tables that were read
     waiting: str | None = None  # where nothing was read: what the source says of that
     restarts: list[str] = field(default_factory=list)  # why reading began anew
@@ -58,7 +60,7 @@ class RunReport:
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values; times in ISO 8601 with zone."""
         # asdict would count the pairs of a Counter anew.
-        values = asdict(self) | {name: dict(getattr(self, name)) for name in ("removed", "rejected", "emptied")}
+        values = asdict(self) | {name: dict(getattr(self, name)) for name in _COUNTERS}
         for name in ("start_time", "end_time"):
             values[name] = values[name] and values[name].isoformat()
         values["stages"] = {stage: round(seconds, 3) for stage, seconds in self.stages.items()}

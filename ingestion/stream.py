@@ -4,15 +4,27 @@ The stream is an iterator of `Batch`. One that holds no rows still counts: it ca
 or a cursor.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["BAD_ROW", "INGESTED_AT", "REJECTED", "RUN_ID", "Batch", "Cursor", "Origin", "Restart"]
+__all__ = [
+    "BAD_ROW",
+    "INGESTED_AT",
+    "REJECTED",
+    "RUN_ID",
+    "AsRead",
+    "Batch",
+    "Cursor",
+    "Origin",
+    "Restart",
+    "bad_rows",
+    "remembering",
+]
 
 Cursor: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | pa.Table | None
 """Opaque to all but the connector that made it; None = from the start. Small state is JSON; a ledger of
@@ -28,6 +40,10 @@ REJECTED = pa.schema(
         pa.field("source", pa.string(), nullable=False),  # file, URL or table
         pa.field("position", pa.int64()),  # physical line, item of the page, row of the query
         pa.field("payload", pa.string(), nullable=False),  # the row as read: JSON object, or the raw line
+        pa.field("part", pa.int64()),  # which of the rows made of that one, from 1; null = all there is of it
+        pa.field(
+            "payload_schema", pa.binary()
+        ),  # of the JSON object: an Arrow schema in IPC form; null = none is known
     ]
 )
 """Schema of `Batch.rejected`, one row per rejected row."""
@@ -39,7 +55,28 @@ INGESTED_AT = "_ingested_at"
 """The column of the time at which that run began."""
 
 BAD_ROW = "bad_row"
-"""The reason in `Batch.removed` of rows left out because they are bad; they spend the error budget as rejected ones."""
+"""The reason in `Batch.removed` of rows left out because they are bad, alone or before a colon and the rule that they
+break; they spend the error budget as rejected ones."""
+
+
+def bad_rows(removed: Mapping[str, int]) -> int:
+    """How many of the *removed* rows are bad ones."""
+    return sum(count for reason, count in removed.items() if reason == BAD_ROW or reason.startswith(f"{BAD_ROW}: "))
+
+
+class AsRead(NamedTuple):
+    """Rows as a connector gave them, and which of them each row of a batch was made of."""
+
+    records: pa.RecordBatch
+    rows: pa.Array | None = None  # int64 indices, one for each row of the batch; None = row for row
+
+    def take(self, rows: pa.Array) -> "AsRead":
+        """The same for a batch that keeps only the rows with these indices; one may come several times."""
+        return AsRead(self.records, pc.cast(rows, pa.int64()) if self.rows is None else self.rows.take(rows))
+
+    def at(self, rows: pa.Array) -> pa.RecordBatch:
+        """What the rows with these indices were made of."""
+        return self.records.take(rows if self.rows is None else self.rows.take(rows))
 
 
 @dataclass(frozen=True)
@@ -47,13 +84,15 @@ class Origin:
     """Where the rows of a batch come from: a source, and the position of each row in it.
 
     Positions count from 1: physical lines of a file, items of a page, rows of a query. Without
-    *positions* row i stands at ``first + i``.
+    *positions* row i stands at ``first + i``. A row that was made of several has none: its position is null.
     """
 
     source: str
     first: int = 1
     positions: pa.Array | None = None
     modified_at: datetime | None = None
+    parts: pa.Array | None = None  # int64: which of the rows made of the one at its position each is, from 1
+    read: AsRead | None = field(default=None, compare=False, repr=False)  # None = nobody has kept what was read
 
     def at(self, rows: pa.Array) -> pa.Array:
         """The int64 positions of the rows with these indices."""
@@ -61,7 +100,20 @@ class Origin:
 
     def take(self, rows: pa.Array) -> "Origin":
         """The origin of a batch that keeps only the rows with these indices."""
-        return replace(self, positions=self.at(rows))
+        return replace(
+            self,
+            positions=self.at(rows),
+            parts=None if self.parts is None else self.parts.take(rows),
+            read=None if self.read is None else self.read.take(rows),
+        )
+
+    def divided(self, rows: pa.Array, parts: pa.Array) -> "Origin":
+        """The origin of a batch whose rows were made of those with these indices, which come once for each part."""
+        return replace(self.take(rows), parts=pc.cast(parts, pa.int64()))
+
+    def blurred(self, count: int) -> "Origin":
+        """The origin of *count* rows of which nobody knows what rows they were made of."""
+        return Origin(self.source, positions=pa.nulls(count, pa.int64()), modified_at=self.modified_at)
 
 
 class Batch(NamedTuple):
@@ -74,6 +126,14 @@ class Batch(NamedTuple):
     cursor: Cursor = None  # where to resume once everything up to here is committed; None = as before
     bytes_read: int = 0  # bytes taken from the source for this batch, as stored there
     emptied: Mapping[str, int] = {}  # values this far made null because they did not fit, by "column: rule"
+    noted: Mapping[str, int] = {}  # values this far that break a rule and stay all the same, by "column: rule"
+
+
+def remembering(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; whatever becomes of their rows, the origin knows them as they are now, or were before."""
+    for batch in batches:
+        origin = batch.origin
+        yield batch if origin.read else batch._replace(origin=replace(origin, read=AsRead(batch.records)))
 
 
 class Restart(NamedTuple):

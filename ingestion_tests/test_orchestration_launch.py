@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,11 +164,20 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(project, monkeypatc
     assert not (project.path / "metadata").exists()
 
 
+def _below_those_given_out() -> int:
+    """A port that is free on every address, and that no other test gets by chance meanwhile."""
+    for port in range(21_000 + os.getpid() % 5_000, 32_000):
+        with socket.socket(socket.AF_INET6) as both, suppress(OSError):
+            both.bind(("::", port))
+            return port
+    raise AssertionError("no port below the ephemeral ones is free")
+
+
 def test_a_port_is_looked_at_where_the_server_will_listen(project, monkeypatch):
     with socket.socket(socket.AF_INET6) as taken:
-        taken.bind(("::1", 0))
+        port = _below_those_given_out()
+        taken.bind(("::1", port))
         taken.listen()
-        port = taken.getsockname()[1]
         serve._require_free("API_PORT", "127.0.0.1", port)
         with pytest.raises(ConfigError, match=rf"API_PORT: \[::1\]:{port} cannot be used \(Address already in use\)"):
             serve._require_free("API_PORT", "::1", port)

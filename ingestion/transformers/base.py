@@ -1,64 +1,22 @@
-"""The transformer that every job has unless it names another: new names, and text that becomes types."""
+"""The transformer that every job has unless it names another: its options are those of its parts, in order."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Annotated, Literal, TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from collections.abc import Iterator
+from typing import Literal
 
 import pyarrow as pa
-from pydantic import AfterValidator, AliasChoices, Discriminator, Field, Tag, model_validator
+from pydantic import model_validator
 from typing_extensions import Self
 
-from ingestion.errors import ConfigError
-from ingestion.parsing import DateFormat, parse_type, type_name
-from ingestion.plugins import Batch, Transformer
+from ingestion.plugins import Batch, Transformer, remembering
 from ingestion.secrets import placeholders
-from ingestion.transformers.casting import Casting
-from ingestion.transformers.conversions import Conversion
-from ingestion.transformers.numbers import NumberReader
-from ingestion.transformers.readers import BooleanReader, DateReader, PlainReader, TextReader
+from ingestion.transformers.converting import Converting
+from ingestion.transformers.naming import Naming
+from ingestion.transformers.steps import Step
 
 __all__ = ["BaseTransformer"]
 
 
-def _checked(parse: Callable[[str], object]) -> AfterValidator:
-    """A text that *parse* accepts; its ConfigError becomes an error of the field."""
-
-    def check(value: str) -> str:
-        try:
-            parse(value)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-        return value
-
-    return AfterValidator(check)
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"time zone {name!r} is not known; use a name such as Europe/Stockholm") from error
-    return name
-
-
-ColumnType: TypeAlias = Annotated[str, _checked(parse_type)]
-Format: TypeAlias = Annotated[str, _checked(DateFormat.parse)]
-Formats: TypeAlias = Annotated[
-    Annotated[Format, Tag("format")] | Annotated[list[Format], Tag("formats")],
-    Discriminator(lambda value: "formats" if isinstance(value, list) else "format"),
-]
-DateColumns: TypeAlias = Annotated[
-    Annotated[dict[str, Formats | None], Tag("formats")] | Annotated[list[str], Tag("names")],
-    Discriminator(
-        lambda value: "formats" if isinstance(value, dict) else "names" if isinstance(value, list | tuple) else None,
-        custom_error_type="list_or_map",
-        custom_error_message="should be a list, or a map of column and format",
-    ),
-]
-
-
-class BaseTransformer(Transformer):
+class BaseTransformer(Converting, Naming, Transformer):
     """Renames columns, then makes dates, numbers and booleans of text; a value that does not fit is never lost.
 
     All options but column_mapping use the new names. Rows with such a value go to quarantine, unless
@@ -66,96 +24,27 @@ class BaseTransformer(Transformer):
     """
 
     type: Literal["base"] = "base"
-    column_mapping: dict[str, str] = Field(
-        default={}, validation_alias=AliasChoices("column_mapping", "rename_columns")
-    )
-    """New names of columns, as {old: new}; the other options use the new names."""
-    types: dict[str, ColumnType] = {}
-    """Types of columns: int, long, float, double, decimal(p,s), string, boolean, date, time, timestamp, timestamptz or
-    binary."""
-    date_columns: DateColumns = []
-    """Columns to convert to dates: a list (ISO 8601, or date_format), or {column: strptime format or list of formats};
-    a format with a time of day makes timestamps."""
-    date_format: Formats | None = None
-    """The strptime format, or several to be tried in turn, of all date_columns that have none of their own."""
-    timezone: Annotated[str, AfterValidator(_zone)] | None = None
-    """The zone of times that are written without an offset: columns of type timestamptz, and date_columns whose format
-    has a time of day, which are then timestamptz too."""
-    numeric_columns: list[str] = []
-    """Columns to convert to numbers: double, unless types says otherwise; what the source gives as numbers stays as
-    it is."""
-    decimal_separator: Literal["auto", ".", ","] = "auto"
-    """What separates decimals in numeric_columns; auto reads 1.5, 1,5, 1.234,56 and 1,234.56 but refuses 1,234."""
-    thousands_separator: Annotated[str, Field(pattern=r"^(auto|[^0-9+-]?)$")] = "auto"
-    """What may separate thousands in numeric_columns: auto (comma or point, blank, apostrophe), one character, or ''
-    for nothing."""
-    boolean_columns: list[str] = []
-    """Columns to convert to booleans, from yes/no, true/false, y/n, 1/0, ja/nej, on/off in any case."""
-    on_conversion_error: Literal["quarantine", "null", "fail"] = "quarantine"
-    """What becomes of a row with a value that cannot be converted: quarantine it, empty the value, or fail the run."""
 
     def wants(self, known: pa.Schema | None) -> pa.Schema | None:
         """Columns to convert as text, all others as *known* has them; under the names that the source gives them."""
         old_names = {new: old for old, new in self.column_mapping.items()}
         wanted = {field.name: field.type for field in known or ()}
-        wanted |= dict.fromkeys(self._converted(), pa.string())
+        wanted |= dict.fromkeys(self.converted(), pa.string())
         moved = self.column_mapping.keys() - old_names.keys()
         fields = [(old_names.get(name, name), dtype) for name, dtype in wanted.items() if name not in moved]
         return pa.schema(fields) if fields else None
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Yield the batches with new names and types; misfits are rejected, nulled or an error, as configured."""
-        casting = Casting(self.column_mapping, self.conversions(), self.on_conversion_error)
-        for batch in batches:
-            yield casting.apply(batch)
-        casting.finish()
+        """Yield the batches after every step."""
+        batches = remembering(batches)
+        for step in self.steps():
+            batches = step.apply(batches)
+        return batches
 
-    def conversions(self) -> list[Conversion]:
-        """What happens to which column, in order; made anew for each run, because readers remember what they saw."""
-        conversions = [
-            Conversion(column, "types", self._plain_reader(parse_type(name)))
-            for column, name in self.types.items()
-            if column not in self._read_specially()
-        ]
-        dates = self._date_formats()
-        conversions += [
-            Conversion(column, "date_columns", self._date_reader(column, dates[column])) for column in dates
-        ]
-        conversions += [
-            Conversion(column, "numeric_columns", self._number_reader(column)) for column in self.numeric_columns
-        ]
-        boolean = BooleanReader(pa.bool_())
-        return conversions + [Conversion(column, "boolean_columns", boolean) for column in self.boolean_columns]
-
-    def _converted(self) -> Iterable[str]:
-        return dict.fromkeys([*self.types, *self._read_specially()])
-
-    def _read_specially(self) -> list[str]:
-        return [*self.date_columns, *self.numeric_columns, *self.boolean_columns]
-
-    def _plain_reader(self, dtype: pa.DataType) -> TextReader:
-        decimal = "." if self.decimal_separator == "auto" else self.decimal_separator
-        thousands = None if self.thousands_separator == "auto" else self.thousands_separator
-        return PlainReader(dtype, decimal, thousands, self.timezone)
-
-    def _number_reader(self, column: str) -> TextReader:
-        dtype = parse_type(self.types.get(column, "double"))
-        exact = column not in self.types
-        return NumberReader(column, dtype, self.decimal_separator, self.thousands_separator, exact=exact)
-
-    def _date_formats(self) -> Mapping[str, tuple[str, ...]]:
-        formats = self.date_columns if isinstance(self.date_columns, dict) else dict.fromkeys(self.date_columns)
-        return {column: _as_tuple(own or self.date_format) for column, own in formats.items()}
-
-    def _date_reader(self, column: str, formats: tuple[str, ...]) -> TextReader:
-        parsed = [DateFormat.parse(spelled) for spelled in formats]
-        if any(spelled.has_offset for spelled in parsed):
-            natural = "timestamptz"
-        elif any(spelled.has_clock for spelled in parsed):
-            natural = "timestamptz" if self.timezone else "timestamp"
-        else:
-            natural = "date"
-        return DateReader(parse_type(self.types.get(column, natural)), formats, self.timezone, column)
+    def steps(self) -> Iterator[Step]:
+        """What happens to the rows, in order; made anew for each run."""
+        yield from self.naming_steps()
+        yield from self.conversion_steps()
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:
@@ -167,46 +56,5 @@ class BaseTransformer(Transformer):
 
     def _contradictions(self) -> Iterator[str]:
         """Sentences on options that cannot all hold."""
-        for name, count in Counter(self.column_mapping.values()).items():
-            if count > 1:
-                yield f"column_mapping: {count} columns would become {name!r}; keep one of them"
-        for name, count in Counter(self._read_specially()).items():
-            if count > 1:
-                yield f"column {name!r} stands {count} times in date_, numeric_ and boolean_columns; keep one"
-        if self.decimal_separator == self.thousands_separator != "auto":
-            yield f"decimal_separator and thousands_separator are both {self.decimal_separator!r}; change one"
-        if self.date_format and not self.date_columns:
-            yield "date_format: there are no date_columns for it; name them, or take it out"
-        yield from self._wrong_types()
-
-    def _wrong_types(self) -> Iterator[str]:
-        for column, name in self.types.items():
-            if self.timezone and type_name(parse_type(name)) == "timestamp":
-                yield (
-                    f"types: column {column!r} is a timestamp, which has no zone, but timezone is set; "
-                    f"make it timestamptz, or take timezone out"
-                )
-        kinds = {
-            "date_columns": (self.date_columns, ("date", "timestamp", "timestamptz")),
-            "numeric_columns": (self.numeric_columns, ("int", "long", "float", "double", "decimal")),
-            "boolean_columns": (self.boolean_columns, ("boolean",)),
-        }
-        for option, (columns, fitting) in kinds.items():
-            for column in columns:
-                name = type_name(parse_type(self.types.get(column, fitting[0])))
-                if name.partition("(")[0] not in fitting:
-                    yield f"column {column!r} is in {option}, but types says {name}; take it out of one of them"
-        for column, formats in self._date_formats().items():
-            yield from _unreadable(column, self._date_reader(column, formats).dtype, formats, self.timezone)
-
-
-def _as_tuple(formats: str | list[str] | None) -> tuple[str, ...]:
-    return (formats,) if isinstance(formats, str) else tuple(formats or ())
-
-
-def _unreadable(column: str, dtype: pa.DataType, formats: Iterable[str], timezone: str | None) -> Iterator[str]:
-    for spelled in map(DateFormat.parse, formats):
-        if type_name(dtype) == "timestamptz" and not spelled.has_offset and not timezone:
-            yield f"date_columns: {column}: format {spelled.text!r} has no offset (%z); set timezone"
-        if type_name(dtype) != "timestamptz" and spelled.has_offset:
-            yield f"date_columns: {column}: format {spelled.text!r} has an offset (%z); only type timestamptz keeps it"
+        yield from self.naming_contradictions()
+        yield from self.conversion_contradictions()

@@ -1,42 +1,33 @@
-"""Renaming and conversion of one run's batches: columns that do not fit leave their rows behind as rejected."""
+"""Conversion of one run's columns: values that do not fit leave their rows behind as rejected."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion import quarantine
-from ingestion.errors import ConfigError, DataError
+from ingestion.errors import DataError
 from ingestion.plugins import Batch
 from ingestion.transformers.conversions import Conversion, Converted
+from ingestion.transformers.steps import BatchStep, require_column
 
 __all__ = ["Casting"]
 
 
-class Casting:
+class Casting(BatchStep):
     """Applies *conversions* to every batch of one run; untouched columns are not copied."""
 
-    def __init__(
-        self,
-        mapping: Mapping[str, str],
-        conversions: Sequence[Conversion],
-        on_error: Literal["quarantine", "null", "fail"],
-    ) -> None:
-        self._mapping = mapping
+    def __init__(self, conversions: Sequence[Conversion], on_error: Literal["quarantine", "null", "fail"]) -> None:
         self._conversions = conversions
         self._on_error = on_error
-        self._names: Sequence[str] = ()  # of the batch before
-        self._seen: dict[str, None] = {}  # every column that the source had so far
+        self._seen: dict[str, None] = {}  # every column so far
 
-    def apply(self, batch: Batch) -> Batch:
-        """The batch with new names and types; its schema does not depend on which values fit."""
-        if not batch.records.num_columns:  # nothing was there to be read
-            return batch
-        self._note_names(batch.records.schema.names)
-        columns = dict(zip(self._renamed(batch.records.schema.names), batch.records.columns, strict=True))
+    def change(self, batch: Batch) -> Batch:
+        """The batch with new types; its schema does not depend on which values fit."""
+        columns = dict(zip(batch.records.schema.names, batch.records.columns, strict=True))
+        self._seen |= dict.fromkeys(columns)
         misfits: list[tuple[Conversion, Converted]] = []
         for conversion in self._conversions:
             if conversion.column not in columns:
@@ -50,25 +41,8 @@ class Casting:
 
     def finish(self) -> None:
         """Raise ConfigError for a column that an option names and no batch had; files may differ in their columns."""
-        if not self._seen:
-            return
-        for old in self._mapping:
-            _require(old, "column_mapping", list(self._seen))
-        for conversion in self._conversions:
-            _require(conversion.column, conversion.rule, self._renamed(list(self._seen)))
-
-    def _note_names(self, names: Sequence[str]) -> None:
-        """Remember columns that are new, and raise ConfigError where a new name is taken."""
-        if names == self._names:
-            return
-        self._names = names
-        self._seen |= dict.fromkeys(names)
-        for name, count in Counter(self._renamed(names)).items():
-            if count > 1:
-                raise ConfigError(f"column_mapping: the source has a column {name!r} already; choose another new name")
-
-    def _renamed(self, names: Sequence[str]) -> list[str]:
-        return [self._mapping.get(name, name) for name in names]
+        for conversion in self._conversions if self._seen else ():
+            require_column(conversion.column, conversion.rule, list(self._seen))
 
     def _settle(self, batch: Batch, records: pa.RecordBatch, misfits: Sequence[tuple[Conversion, Converted]]) -> Batch:
         if self._on_error == "null":
@@ -112,22 +86,6 @@ def _fail(rejected: Sequence[pa.RecordBatch]) -> None:
         f"{row['source']} line {row['position']}: {row['rule']}: {row['column']}: {row['reason']}; "
         "nothing was loaded. Mend the value, or set transformer.on_conversion_error: quarantine"
     )
-
-
-def _require(column: str, option: str, names: Sequence[str]) -> None:
-    if column in names:
-        return
-    near = get_close_matches(column, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ConfigError(
-        f"transformer.{option}: the source has no column {column!r}; {hint}it has: {', '.join(names)}{_doubt(names)}"
-    )
-
-
-def _doubt(names: Sequence[str]) -> str:
-    """A question where a single name looks like a whole line of a file that was not cut into columns."""
-    uncut = len(names) == 1 and any(character in names[0] for character in ";,\t|")
-    return "; is source.delimiter right? auto finds it" if uncut else ""
 
 
 def _schema(records: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.Schema:

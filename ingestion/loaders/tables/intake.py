@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from ingestion.errors import DataError, Superseded
 from ingestion.loaders.tables.options import TableLoader
-from ingestion.plugins import BAD_ROW, Batch, Cursor, Load
+from ingestion.plugins import Batch, Cursor, Load, bad_rows
 
 __all__ = ["OLDER", "Intake"]
 
@@ -32,7 +32,7 @@ class Intake:
         self.rows += batch.records.num_rows
         if batch.cursor is not None:
             self.cursor = batch.cursor
-        self.bad += batch.removed.get(BAD_ROW, 0) + (batch.rejected.num_rows if batch.rejected is not None else 0)
+        self.bad += bad_rows(batch.removed) + (batch.rejected.num_rows if batch.rejected is not None else 0)
 
     @property
     def merges(self) -> bool:

@@ -1,0 +1,60 @@
+"""The options that give columns other names."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import AliasChoices, Field
+
+from ingestion.errors import ConfigError
+from ingestion.plugins import Batch, Model
+from ingestion.transformers.steps import BatchStep, Step, require_column
+
+__all__ = ["Naming"]
+
+
+class Naming(Model):
+    """Gives columns other names."""
+
+    column_mapping: dict[str, str] = Field(
+        default={}, validation_alias=AliasChoices("column_mapping", "rename_columns")
+    )
+    """New names of columns, as {old: new}; the other options use the new names."""
+
+    def naming_steps(self) -> Iterator[Step]:
+        """The renaming, where there is any."""
+        if self.column_mapping:
+            yield _Renaming(self.column_mapping)
+
+    def naming_contradictions(self) -> Iterator[str]:
+        """Sentences on options that cannot all hold."""
+        for name, count in Counter(self.column_mapping.values()).items():
+            if count > 1:
+                yield f"column_mapping: {count} columns would become {name!r}; keep one of them"
+
+
+class _Renaming(BatchStep):
+    """Renames the columns that are there; files may differ in what they have."""
+
+    def __init__(self, mapping: Mapping[str, str]) -> None:
+        self._mapping = mapping
+        self._names: Sequence[str] = ()  # of the batch before
+        self._seen: dict[str, None] = {}  # every column that the source had so far
+
+    def change(self, batch: Batch) -> Batch:
+        """The batch with new names; raises ConfigError where a new name is taken."""
+        names = batch.records.schema.names
+        renamed = [self._mapping.get(name, name) for name in names]
+        if names != self._names:
+            self._names = names
+            self._seen |= dict.fromkeys(names)
+            for name, count in Counter(renamed).items():
+                if count > 1:
+                    raise ConfigError(
+                        f"column_mapping: the source has a column {name!r} already; choose another new name"
+                    )
+        return batch._replace(records=batch.records.rename_columns(renamed))
+
+    def finish(self) -> None:
+        """Raise ConfigError for a column that no batch had."""
+        for old in self._mapping if self._seen else ():
+            require_column(old, "column_mapping", list(self._seen))

@@ -1,0 +1,67 @@
+"""What a transformer is made of: steps, each of which takes a stream and gives a stream."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.errors import ConfigError
+from ingestion.plugins import Batch
+
+__all__ = ["BatchStep", "Step", "kept", "require_column"]
+
+
+class Step(ABC):
+    """One thing that happens to the rows of one run; made anew for each run, it may remember what it saw."""
+
+    @abstractmethod
+    def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield the changed batches; all that a batch says beside its rows is passed on."""
+
+
+class BatchStep(Step):
+    """A step that looks at one batch at a time; what it does to a row does not depend on how rows are cut."""
+
+    def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield each batch changed; one without columns, where nothing was there to be read, as it is."""
+        for batch in batches:
+            yield self.change(batch) if batch.records.num_columns else batch
+        self.finish()
+
+    @abstractmethod
+    def change(self, batch: Batch) -> Batch:
+        """The changed batch; its schema does not depend on the values."""
+
+    def finish(self) -> None:
+        """Called after the last batch; raises ConfigError for what no batch had."""
+
+
+def kept(batch: Batch, rows: pa.BooleanArray, reason: str) -> Batch:
+    """The batch with only the *rows* where the mask is true; the others are counted as removed for that *reason*."""
+    indices = pc.indices_nonzero(rows.fill_null(fill_value=False))
+    gone = batch.records.num_rows - len(indices)
+    if not gone:
+        return batch
+    removed = Counter(batch.removed)
+    removed[reason] += gone  # not by +, which drops the negative counts of rows that were added
+    return batch._replace(records=batch.records.take(indices), origin=batch.origin.take(indices), removed=removed)
+
+
+def require_column(column: str, option: str, names: Sequence[str]) -> None:
+    """Raises ConfigError, with the nearest name, where *names* lacks the *column* that transformer.*option* names."""
+    if column in names:
+        return
+    near = get_close_matches(column, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ConfigError(
+        f"transformer.{option}: the source has no column {column!r}; {hint}it has: {', '.join(names)}{_doubt(names)}"
+    )
+
+
+def _doubt(names: Sequence[str]) -> str:
+    """A question where a single name looks like a whole line of a file that was not cut into columns."""
+    uncut = len(names) == 1 and any(character in names[0] for character in ";,\t|")
+    return "; is source.delimiter right? auto finds it" if uncut else ""
