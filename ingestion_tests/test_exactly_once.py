@@ -86,6 +86,13 @@ def test_an_outcome_that_stays_unknown_deletes_nothing(project, loader, monkeypa
     assert loader.state("a").load_id == "l1"
 
 
+def test_a_reply_that_is_lost_at_the_last_try_is_looked_up_too(project, loader, monkeypatch):
+    monkeypatch.setattr(commits, "_TRIES", 1)
+    land(faulty(project.path, "lost_reply", 0), [batch({"n": [1]}, cursor=1)], load_id="l1")
+    assert rows(project) == [1]
+    assert loader.state("a").load_id == "l1"
+
+
 def test_a_catalog_that_never_answers_is_transient_and_leaves_no_files(project, loader, monkeypatch):
     monkeypatch.setattr(commits, "_TRIES", 3)  # sixty take a quarter of a minute
     land(loader, [batch({"n": [0]})])

@@ -61,7 +61,7 @@ class Landing:
     def land(self) -> "tuple[Table, Snapshot]":
         """The table and the snapshot that holds the load; raises NotSent, or OutcomeUnknown after many tries."""
         last: Exception | None = None
-        for attempt in range(_TRIES):
+        for attempt in range(_TRIES + 1):  # the last one only looks what became of the request before
             if attempt:
                 time.sleep(random.uniform(0, min(_FIRST_WAIT_SECONDS * 2**attempt, _LONGEST_WAIT_SECONDS)))  # noqa: S311 - jitter
             try:
@@ -73,7 +73,8 @@ class Landing:
             if table is not None and won is not None:
                 self._tidy(table, keep=won.snapshot_id)
                 return table, won
-            last = self._attempt(table)
+            if attempt < _TRIES:
+                last = self._attempt(table)
         raise self._unknown(last)
 
     def _found(self, metadata: "TableMetadata") -> "Snapshot | None":
