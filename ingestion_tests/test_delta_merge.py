@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion.errors import ConfigError, DataError, Superseded
+from ingestion.keyed.keyed import KeyedRows
 from ingestion.loaders.delta import DeltaLoader
-from ingestion.loaders.tables.keyed import KeyedRows
 from ingestion_tests.targets import batch, land
 
 

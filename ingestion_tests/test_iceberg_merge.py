@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingestion.errors import DataError
+from ingestion.keyed import keyed
 from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.loaders.iceberg.commit import change
 from ingestion.loaders.iceberg.merge import footers, plan, search
 from ingestion.loaders.iceberg.merge import strategy as merge_strategy
 from ingestion.loaders.iceberg.merge.deletes import write_deletes
 from ingestion.loaders.iceberg.merge.live import live_files
-from ingestion.loaders.tables import keyed
 from ingestion.plugins import Batch, Load, Origin, Part
 from ingestion_tests.iceberg_readers import agreed_rows
 from ingestion_tests.iceberg_support import batch, land

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pytest
 
 from ingestion.errors import DataError
-from ingestion.loaders.tables.keyed import KeyedRows
-from ingestion.loaders.tables.spool import Spool
+from ingestion.keyed.keyed import KeyedRows
+from ingestion.keyed.spool import Spool
 
 SMALL = 4096  # bytes: everything but a handful of rows goes to disk
 
@@ -248,7 +248,7 @@ def test_a_full_disk_is_an_oserror_that_says_so() -> None:
 _HUGE = """
 import resource, sys
 import pyarrow as pa
-from ingestion.loaders.tables.keyed import KeyedRows
+from ingestion.keyed.keyed import KeyedRows
 
 def batch(number):
     ids = pa.array(range(number * 50_000, (number + 1) * 50_000))

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from ingestion.errors import ConfigError, DataError
+from ingestion.keyed import keyed
 from ingestion.loaders import LoaderFactory
-from ingestion.loaders.tables import TableLoader, keyed
+from ingestion.loaders.tables import TableLoader
 from ingestion.loaders.tables.options import DELETED_AT
 from ingestion.plugins import Batch, Load, LoadResult, Origin
 

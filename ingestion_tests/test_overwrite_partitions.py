@@ -98,7 +98,7 @@ def test_without_an_order_the_later_source_wins_and_one_source_may_not_contradic
 
 
 def test_many_rows_pass_through_the_disk_to_their_partitions(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingestion.loaders.tables.keyed.LIMIT", 4096)
+    monkeypatch.setattr("ingestion.keyed.keyed.LIMIT", 4096)
 
     def stream(at: int, last: int) -> Iterator[Batch]:
         for first in range(0, last, 100):

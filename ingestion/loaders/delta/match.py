@@ -10,9 +10,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.keyed.choice import frame_of
 from ingestion.loaders.delta.datafile import DataFile
 from ingestion.loaders.delta.files import RowGroup
-from ingestion.loaders.tables.choice import frame_of
 from ingestion.loaders.tables.options import DELETED_AT
 from ingestion.plugins import INGESTED_AT, RUN_ID
 

@@ -8,13 +8,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.keyed.choice import frame_of
 from ingestion.loaders.delta.datafile import DataFile
 from ingestion.loaders.delta.files import RowGroup, row_groups
 from ingestion.loaders.delta.match import Counts, Match
 from ingestion.loaders.delta.place import Place
 from ingestion.loaders.delta.rewrite import WorkingSet
 from ingestion.loaders.delta.writer import TableWriter
-from ingestion.loaders.tables.choice import frame_of
 from ingestion.loaders.tables.options import DELETED_AT
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.errors import DataError
+from ingestion.keyed.keyed import KeyedRows
 from ingestion.loaders.delta.commit import Change
 from ingestion.loaders.delta.datafile import DataFile
 from ingestion.loaders.delta.files import RowGroup, files_of
@@ -20,7 +21,6 @@ from ingestion.loaders.delta.rewrite import WorkingSet
 from ingestion.loaders.delta.stats import partition_text
 from ingestion.loaders.delta.writer import TableWriter
 from ingestion.loaders.tables.admission import deletes
-from ingestion.loaders.tables.keyed import KeyedRows
 from ingestion.loaders.tables.parts import bounds, inside
 from ingestion.plugins import Load
 

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ingestion.keyed.keyed import KeyedRows
 from ingestion.loaders.tables.admission import deletes
-from ingestion.loaders.tables.keyed import KeyedRows
 
 __all__ = ["Mask", "Pass", "Source"]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 import pyarrow as pa
 
-from ingestion.loaders.tables.choice import frame_of
-from ingestion.loaders.tables.spool import Spool
+from ingestion.keyed.choice import frame_of
+from ingestion.keyed.spool import Spool
 
 __all__ = ["Buckets", "joined"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from ingestion.loaders.tables.spool import Spool
+from ingestion.keyed.spool import Spool
 
 __all__ = ["Arrivals", "Runs"]
 

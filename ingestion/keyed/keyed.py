@@ -7,9 +7,9 @@ from typing import TypeAlias
 import pyarrow as pa
 from typing_extensions import Self
 
-from ingestion.loaders.tables.arrivals import Arrivals, Runs
-from ingestion.loaders.tables.buckets import Buckets, joined
-from ingestion.loaders.tables.choice import SOURCE, Choice
+from ingestion.keyed.arrivals import Arrivals, Runs
+from ingestion.keyed.buckets import Buckets, joined
+from ingestion.keyed.choice import SOURCE, Choice
 
 __all__ = ["LIMIT", "KeyedRows"]
 
