@@ -22,6 +22,7 @@ __all__ = ["FALSE_VALUES", "TRUE_VALUES", "cast_text"]
 TRUE_VALUES = ("true", "1")
 FALSE_VALUES = ("false", "0")
 _PROBE = 64
+_PROBED = 4096  # values that tell whether a column's texts recur
 _UNREAD = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 _FLOAT = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:nan|inf|infinity))$"
 _LEAP_YEAR = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
@@ -204,11 +205,12 @@ def _booleans(text: pa.Array, true_values: Sequence[str], false_values: Sequence
 
 
 def _by_formats(text: pa.Array, dtype: pa.DataType, formats: Sequence[str], timezone: str | None) -> pa.Array:
-    """Read by the first format that matches; each distinct text is read once."""
-    encoded = text.dictionary_encode()
-    distinct = encoded.dictionary
+    """Read by the first format that matches; each distinct text is read once where texts recur."""
+    recurs = len(text[:_PROBED].unique()) * 2 < len(text[:_PROBED])
+    encoded = text.dictionary_encode() if recurs else None
+    distinct = text if encoded is None else encoded.dictionary
     typed = pc.coalesce(*(_by_format(distinct, dtype, DateFormat.parse(spelled), timezone) for spelled in formats))
-    return _in_calendar(typed).take(encoded.indices)
+    return _in_calendar(typed) if encoded is None else _in_calendar(typed).take(encoded.indices)
 
 
 def _by_format(text: pa.Array, dtype: pa.DataType, spelled: DateFormat, timezone: str | None) -> pa.Array:
