@@ -12,11 +12,13 @@ from ingestion.secrets import placeholders
 from ingestion.transformers.converting import Converting
 from ingestion.transformers.naming import Naming
 from ingestion.transformers.steps import Step
+from ingestion.transformers.transformations.shape import Place
+from ingestion.transformers.transforming import Transforming
 
 __all__ = ["BaseTransformer"]
 
 
-class BaseTransformer(Converting, Naming, Transformer):
+class BaseTransformer(Transforming, Converting, Naming, Transformer):
     """Renames columns, then makes dates, numbers and booleans of text; a value that does not fit is never lost.
 
     All options but column_mapping use the new names. Rows with such a value go to quarantine, unless
@@ -26,13 +28,20 @@ class BaseTransformer(Converting, Naming, Transformer):
     type: Literal["base"] = "base"
 
     def wants(self, known: pa.Schema | None) -> pa.Schema | None:
-        """Columns to convert as text, all others as *known* has them; under the names that the source gives them."""
+        """Columns to convert as text, those that pass as they are as *known* has them; all as the source names them."""
         old_names = {new: old for old, new in self.column_mapping.items()}
-        wanted = {field.name: field.type for field in known or ()}
+        written = self.written()
+        passing = () if known is None or written is None else (field for field in known if field.name not in written)
+        wanted = {field.name: field.type for field in passing}
         wanted |= dict.fromkeys(self.converted(), pa.string())
         moved = self.column_mapping.keys() - old_names.keys()
         fields = [(old_names.get(name, name), dtype) for name, dtype in wanted.items() if name not in moved]
         return pa.schema(fields) if fields else None
+
+    def written(self) -> frozenset[str] | None:
+        """The columns that steps other than conversions create or change; None = any."""
+        parts = [self.transforming_written()]
+        return None if None in parts else frozenset().union(*(part for part in parts if part))
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the batches after every step."""
@@ -45,6 +54,11 @@ class BaseTransformer(Converting, Naming, Transformer):
         """What happens to the rows, in order; made anew for each run."""
         yield from self.naming_steps()
         yield from self.conversion_steps()
+        yield from self.transforming_steps(self._place)
+
+    @property
+    def _place(self) -> Place:
+        return Place("transformer", self.on_conversion_error)
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:

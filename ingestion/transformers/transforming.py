@@ -1,0 +1,33 @@
+"""The option that changes rows and columns step by step, in the order of a list."""
+
+from collections.abc import Iterator
+
+from ingestion.plugins import Model
+from ingestion.transformers.steps import Step
+from ingestion.transformers.transformations.kinds import AnyTransformation
+from ingestion.transformers.transformations.shape import Place
+
+__all__ = ["Transforming"]
+
+
+class Transforming(Model):
+    """Changes rows and columns, one transformation after the other."""
+
+    transformations: list[AnyTransformation] = []
+    """Changes in order, each {type: ...} with its options: add_column, rename_columns, filter, drop_columns, select;
+    also written as {add_column: {...}}."""
+
+    def transforming_steps(self, place: Place) -> Iterator[Step]:
+        """What the transformations do, in order."""
+        for index, transformation in enumerate(self.transformations):
+            yield from transformation.steps(place._replace(key=f"{place}.transformations[{index}]"))
+
+    def transforming_written(self) -> frozenset[str] | None:
+        """The columns that they create or change; None = any."""
+        written: frozenset[str] = frozenset()
+        for transformation in self.transformations:
+            columns = transformation.written()
+            if columns is None:
+                return None
+            written |= columns
+        return written
