@@ -1,5 +1,6 @@
 """Job and source files: finding, reading, merging, checking and writing them."""
 
+from ingestion.config.examples import InlineTest
 from ingestion.config.job import JobConfig, check_id
 from ingestion.config.load import (
     LoadedJob,
@@ -24,6 +25,7 @@ from ingestion.config.yaml_text import yaml_scalar
 __all__ = [
     "Channel",
     "EmailChannel",
+    "InlineTest",
     "InvalidConfig",
     "JobConfig",
     "LoadedJob",

@@ -13,6 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from typing_extensions import Self
 
 from ingestion.config.cron import check_cron
+from ingestion.config.examples import InlineTest
 from ingestion.config.merging import canonical, deep_merge
 from ingestion.config.monitoring import Metadata, Monitoring, RetryPolicy
 from ingestion.config.problems import InvalidConfig, explain
@@ -111,6 +112,8 @@ class JobConfig(Model):
     """More bad rows than this, quarantined or dropped, fail the run before its commit."""
     max_bad_ratio: float = Field(0.05, ge=0, le=1)
     """A greater share of bad rows fails the run before its commit; judged beyond 100 bad rows."""
+    tests: list[InlineTest] = []
+    """Examples of rows and of what becomes of them, checked by `ingestion test`; a run does not look at them."""
 
     @field_validator("cron_expression")
     @classmethod
@@ -136,8 +139,9 @@ class JobConfig(Model):
 
     @property
     def config_hash(self) -> str:
-        """Changes when, and only when, an option changes."""
-        text = json.dumps(self.as_written(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """Changes when, and only when, an option changes; tests are none."""
+        options = {name: value for name, value in self.as_written().items() if name != "tests"}
+        text = json.dumps(options, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def resolved(self, where: str = "") -> Self:
