@@ -2,16 +2,22 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
+from ingestion.errors import DataError
 from ingestion.plugins import REJECTED, Origin
 
-__all__ = ["as_payload", "concat", "reject"]
+if TYPE_CHECKING:
+    import polars as pl
 
+__all__ = ["as_payload", "concat", "from_payload", "reject"]
+
+_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}  # of a second
 _LISTS = (t.is_list, t.is_large_list, t.is_fixed_size_list, t.is_list_view, t.is_large_list_view)
 
 
@@ -64,6 +70,96 @@ def _text(value: Any) -> str | None:
     if value is None:
         return None
     return b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def from_payload(texts: pa.Array, schema: pa.Schema) -> pa.RecordBatch:
+    """The rows, of this *schema*, that `as_payload` made *texts* of; raises DataError for texts of others."""
+    if not len(schema):
+        return pa.record_batch({"": pa.nulls(len(texts))}).select([])
+    import polars as pl
+
+    shape = pl.Struct({field.name: _shape(field.type) for field in schema})
+    try:
+        rows = pl.Series(pl.from_arrow(texts)).str.json_decode(shape).to_arrow()
+        columns = [_typed(values, field.type) for values, field in zip(rows.flatten(), schema, strict=True)]
+    except (pl.exceptions.PolarsError, pa.ArrowException) as error:
+        raise DataError(f"the payload of a quarantined row cannot be read back: {error}") from error
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _shape(dtype: pa.DataType) -> "pl.DataType | type[pl.DataType]":
+    """How values of *dtype* stand in JSON, all single ones as text, of which none is bent."""
+    import polars as pl
+
+    if t.is_dictionary(dtype):
+        return _shape(dtype.value_type)
+    if isinstance(dtype, pa.BaseExtensionType) and dtype != pa.uuid():
+        return _shape(dtype.storage_type)
+    if t.is_map(dtype):
+        return pl.List(pl.Struct({"key": _shape(dtype.key_type), "value": _shape(dtype.item_type)}))
+    if t.is_struct(dtype) and dtype.num_fields:
+        return pl.Struct({field.name: _shape(field.type) for field in dtype})
+    return pl.List(_shape(dtype.value_type)) if any(check(dtype) for check in _LISTS) else pl.String
+
+
+def _typed(values: pa.Array, dtype: pa.DataType) -> pa.Array:
+    """The values that stood in JSON as `_shape` says."""
+    if t.is_dictionary(dtype):
+        return pc.cast(_typed(values, dtype.value_type).dictionary_encode(), dtype)
+    if dtype == pa.uuid():
+        return pa.ExtensionArray.from_storage(
+            dtype, _decoded(pc.replace_substring(values, "-", ""), "hex", pa.binary(16))
+        )
+    if isinstance(dtype, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(dtype, _typed(values, dtype.storage_type))
+    if t.is_struct(dtype) and dtype.num_fields:
+        inner = [_typed(child, field.type) for child, field in zip(values.flatten(), dtype, strict=True)]
+        return pa.StructArray.from_arrays(inner, fields=list(dtype), mask=values.is_null())
+    if t.is_map(dtype) or any(check(dtype) for check in _LISTS):
+        return _gathered(values, dtype)
+    return _single(values, dtype)
+
+
+def _gathered(values: pa.Array, dtype: pa.DataType) -> pa.Array:
+    sizes = pc.fill_null(pc.cast(pc.list_value_length(values), pa.int32()), 0)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cast(pc.cumulative_sum(sizes), pa.int32())])
+    if t.is_map(dtype):
+        keys, items = values.flatten().flatten()
+        parts = (_typed(keys, dtype.key_type), _typed(items, dtype.item_type))
+        return pa.MapArray.from_arrays(offsets, *parts, mask=values.is_null()).cast(dtype)
+    inner = _typed(values.flatten(), dtype.value_type)
+    if t.is_list_view(dtype) or t.is_large_list_view(dtype):
+        views = pa.ListViewArray if t.is_list_view(dtype) else pa.LargeListViewArray
+        return views.from_arrays(offsets[:-1], sizes, inner, mask=values.is_null())
+    return pc.cast(pa.ListArray.from_arrays(offsets, inner, mask=values.is_null()), dtype)
+
+
+def _single(text: pa.Array, dtype: pa.DataType) -> pa.Array:
+    if t.is_null(dtype):
+        return pa.nulls(len(text))
+    if t.is_binary(dtype) or t.is_large_binary(dtype) or t.is_fixed_size_binary(dtype) or t.is_binary_view(dtype):
+        return _decoded(text, "base64", dtype)
+    if t.is_time(dtype):  # a cast from text there is for some units alone
+        return pc.cast(
+            pc.cast(
+                pc.binary_join_element_wise("1970-01-01", pc.cast(text, pa.string()), " "), pa.timestamp(dtype.unit)
+            ),
+            dtype,
+        )
+    if t.is_date64(dtype):
+        return pc.cast(pc.cast(text, pa.timestamp("ms")), dtype)
+    if t.is_duration(dtype):
+        seconds = pc.replace_substring_regex(pc.replace_substring(text, "P0D", "PT0S"), "^(-?)PT(.*)S$", r"\1\2")
+        digits = _DIGITS[dtype.unit]
+        exact = pc.cast(seconds, pa.decimal128(20 if digits == 9 else 28, 9))
+        return pc.cast(pc.cast(pc.multiply(exact, pa.scalar(Decimal(10**digits))), pa.int64()), dtype)
+    return pc.cast(text, dtype)
+
+
+def _decoded(text: pa.Array, encoding: Literal["hex", "base64"], dtype: pa.DataType) -> pa.Array:
+    import polars as pl
+
+    return pc.cast(pl.Series(pl.from_arrow(text)).str.decode(encoding).to_arrow(), dtype)
 
 
 def reject(

@@ -6,10 +6,14 @@ from decimal import Decimal
 from uuid import UUID
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ingestion.errors import DataError
 from ingestion.plugins import REJECTED, Origin
-from ingestion.quarantine import as_payload, concat, reject
+from ingestion.quarantine import as_payload, concat, from_payload, reject
 
 VALUES = [
     (pa.array(["a", ""]), ["a", ""]),
@@ -50,6 +54,99 @@ def test_a_payload_holds_every_type_and_its_nulls(column, expected):
     records = pa.record_batch({"v": pa.concat_arrays([column, pa.nulls(1, column.type)])})
     assert [json.loads(row)["v"] for row in as_payload(records).to_pylist()] == [*expected, None]
     assert [json.loads(row)["v"] for row in as_payload(records.slice(1)).to_pylist()] == [expected[1], None]
+
+
+READ_BACK = [
+    *(column for column, _ in VALUES if not pa.types.is_interval(column.type)),
+    pa.array([0, 86_399_999_999], pa.time64("us")),
+    pa.array([1, 2], pa.time64("ns")),
+    pa.array([1, 2], pa.time32("s")),
+    pa.array([90_061_500_000, -1], pa.duration("us")),
+    pa.array([0, -(2**63) + 1], pa.duration("ns")),
+    pa.array([86_400_000, 0], pa.date64()),
+    pa.array([1, -1], pa.timestamp("ns", "Europe/Stockholm")),
+    pa.array([1, -1], pa.timestamp("ms")),
+    pa.array([1, -1], pa.timestamp("s")),
+    pa.array([0.1, 1e300, -0.0, 5e-324, 2.0**53 + 2]),
+    pa.array([0.1, 3e38], pa.float32()),
+    pa.array([2**64 - 1, 0], pa.uint64()),
+    pa.array([True, False]),
+    pa.array(['é"\n\x00', " null "], pa.large_string()),
+    pa.array([[[1.5, None], None], []], pa.large_list(pa.list_(pa.float64()))),
+    pa.array([[("a", [1]), ("b", None)], []], pa.map_(pa.string(), pa.list_(pa.int32()))),
+]
+
+
+def _shown(values: pa.Array) -> str:
+    """By which NaN is NaN, and nanoseconds count."""
+    dtype = values.type
+    if pa.types.is_nested(dtype):  # what stands below a null is shown, too
+        return repr(values.to_pylist())
+    return (pc.cast(values, dtype.value_type) if pa.types.is_dictionary(dtype) else values).to_string(window=9)
+
+
+@pytest.mark.parametrize("column", READ_BACK, ids=[str(column.type) for column in READ_BACK])
+def test_a_payload_becomes_the_row_that_it_was(column):
+    records = pa.record_batch({"v": pa.concat_arrays([column, pa.nulls(1, column.type)])})
+    for part in (records, records.slice(1), records.slice(2), records.slice(0, 0)):
+        back = from_payload(as_payload(part), part.schema)
+        back.validate(full=True)
+        assert back.schema == part.schema
+        assert _shown(back["v"]) == _shown(part["v"])
+
+
+def test_rows_of_one_schema_are_read_back_together_whatever_their_payloads_batch():
+    floats = [pa.record_batch({"v": [1.5]}), pa.record_batch({"v": [float("inf"), 2.5]})]
+    texts = pa.concat_arrays([as_payload(part) for part in floats])
+    assert from_payload(texts, floats[0].schema).to_pydict() == {"v": [1.5, float("inf"), 2.5]}
+
+
+def test_a_payload_of_another_kind_is_refused_by_name():
+    for text in ("1;2;3", '{"v": "x"}', "[1]"):
+        with pytest.raises(DataError, match="cannot be read back"):
+            from_payload(pa.array([text]), pa.schema({"v": pa.int64()}))
+
+
+_LEAVES = st.sampled_from(
+    [pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.binary(), pa.date32(), pa.timestamp("us", "UTC")]
+)
+_NESTED = st.recursive(
+    _LEAVES,
+    lambda inner: (
+        inner.map(pa.list_)
+        | st.lists(inner, min_size=1, max_size=3).map(
+            lambda types: pa.struct([(f"f{place}", dtype) for place, dtype in enumerate(types)])
+        )
+    ),
+    max_leaves=4,
+)
+
+
+def _value(dtype: pa.DataType) -> st.SearchStrategy:
+    if pa.types.is_list(dtype):
+        found = st.lists(_value(dtype.value_type), max_size=3)
+    elif pa.types.is_struct(dtype):
+        found = st.fixed_dictionaries({field.name: _value(field.type) for field in dtype})
+    else:
+        found = {
+            pa.int64(): st.integers(-(2**63), 2**63 - 1),
+            pa.float64(): st.floats(),
+            pa.string(): st.text(st.characters(exclude_categories=["Cs"])),
+            pa.bool_(): st.booleans(),
+            pa.binary(): st.binary(),
+            pa.date32(): st.dates(),
+            pa.timestamp("us", "UTC"): st.datetimes(timezones=st.just(dt.timezone.utc)),
+        }[dtype]
+    return st.none() | found
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_whatever_was_read_survives_the_quarantine(data):
+    dtype = data.draw(_NESTED)
+    values = pa.array(data.draw(st.lists(_value(dtype), min_size=1, max_size=4)), dtype)
+    records = pa.record_batch({"v": values, "é": values})
+    assert repr(from_payload(as_payload(records), records.schema).to_pylist()) == repr(records.to_pylist())
 
 
 def test_rows_without_columns_have_empty_payloads():
