@@ -17,6 +17,7 @@ __all__ = ["Budget", "counted_in", "counted_out"]
 _RATIO_COUNTS_FROM = 100  # bad rows; below that a ratio says little
 _SOURCES_SHOWN = 100
 _CAUSES_SHOWN = 3
+_AFTER_STEPS = pa.array(["validate", "load"])  # the stages whose rejected rows were held to the rules
 
 
 class Budget(Protocol):
@@ -51,19 +52,19 @@ def counted_out(batches: Iterator[Batch], report: RunReport, budget: Budget) -> 
     Rows that a source left out because they are bad spend the budget as quarantined ones do.
     Raises DataError at the end if a row is unaccounted for, BudgetSpent if too many are bad.
     """
-    examples: dict[str, str] = {}
     for batch in batches:
-        _count(batch, report, examples)
+        _count(batch, report)
         if budget.max_bad_rows is not None and _bad(report) > budget.max_bad_rows:
-            raise BudgetSpent(_budget_sentence(report, examples, f"max_bad_rows is {budget.max_bad_rows}"))
+            raise BudgetSpent(_budget_sentence(report, f"max_bad_rows is {budget.max_bad_rows}"))
         if batch.cursor is not None:
             report.cursor = describe_cursor(batch.cursor)
         yield batch
     _prove_balance(report)
     report.warn_of_emptied()
+    report.warn_of_noted()
     bad = _bad(report)
     if bad > _RATIO_COUNTS_FROM and bad > budget.max_bad_ratio * report.rows_read:
-        raise BudgetSpent(_budget_sentence(report, examples, f"max_bad_ratio is {budget.max_bad_ratio:g}"))
+        raise BudgetSpent(_budget_sentence(report, f"max_bad_ratio is {budget.max_bad_ratio:g}"))
 
 
 def _rows(batch: Batch) -> int:
@@ -75,18 +76,21 @@ def _bad(report: RunReport) -> int:
     return report.rows_quarantined + bad_rows(report.removed)
 
 
-def _count(batch: Batch, report: RunReport, examples: dict[str, str]) -> None:
+def _count(batch: Batch, report: RunReport) -> None:
     report.rows_loaded += batch.records.num_rows
     report.removed.update(batch.removed)
     report.rows_filtered = sum(report.removed.values())
     report.emptied.update(batch.emptied)
     report.noted.update(batch.noted)
+    report.examples = {label: redact(text) for label, text in batch.examples.items()} | report.examples
+    report.rows_validated += batch.records.num_rows + bad_rows(batch.removed) - batch.removed.get(BAD_ROW, 0)
     if batch.rejected is not None and batch.rejected.num_rows:
-        _count_rejected(batch.rejected, report, examples)
+        _count_rejected(batch.rejected, report)
 
 
-def _count_rejected(rejected: pa.RecordBatch, report: RunReport, examples: dict[str, str]) -> None:
+def _count_rejected(rejected: pa.RecordBatch, report: RunReport) -> None:
     report.rows_quarantined += rejected.num_rows
+    report.rows_validated += pc.sum(pc.is_in(rejected["stage"], value_set=_AFTER_STEPS)).as_py()
     labels = pc.if_else(
         pc.is_valid(rejected["column"]),
         pc.binary_join_element_wise(pc.fill_null(rejected["column"], ""), rejected["rule"], ": "),
@@ -95,10 +99,10 @@ def _count_rejected(rejected: pa.RecordBatch, report: RunReport, examples: dict[
     for cause in pc.value_counts(labels).to_pylist():
         label = cause["values"]
         report.rejected[label] += cause["counts"]
-        if label not in examples:
+        if label not in report.examples:
             first = pc.index(labels, label).as_py()
             row = rejected.slice(first, 1).to_pylist()[0]
-            examples[label] = f"{row['source']}:{row['position']}: {row['reason']}"
+            report.examples[label] = redact(f"{row['source']}:{row['position']}: {row['reason']}")
 
 
 def _prove_balance(report: RunReport) -> None:
@@ -117,7 +121,8 @@ def _left_out(reason: str) -> str:
     return f"left out by {reason.removeprefix(f'{BAD_ROW}: ')}, on_fail: drop"
 
 
-def _budget_sentence(report: RunReport, examples: dict[str, str], limit: str) -> str:
+def _budget_sentence(report: RunReport, limit: str) -> str:
+    examples = report.examples
     left_out = Counter(
         {_left_out(reason): report.removed[reason] for reason in report.removed if bad_rows({reason: 1})}
     )

@@ -4,6 +4,7 @@ IngestionError
   ConfigError        fix the job file, a setting or the call; never retried
   DataError          look at the data; never retried
     BudgetSpent      more bad rows than the job allows; nothing was committed
+    RuleBroken       a rule that allows no bad row is broken; nothing was committed
   TransientError     run again; retried with backoff
     Superseded       another run of the same job committed first
     OutcomeUnknown   the commit may or may not have landed; the next run finds out
@@ -15,6 +16,7 @@ __all__ = [
     "DataError",
     "IngestionError",
     "OutcomeUnknown",
+    "RuleBroken",
     "Superseded",
     "TransientError",
 ]
@@ -34,6 +36,15 @@ class DataError(IngestionError):
 
 class BudgetSpent(DataError):
     """More rows were rejected than max_bad_rows or max_bad_ratio allow; nothing was committed."""
+
+
+class RuleBroken(DataError):
+    """Rows break a validation rule with on_fail: fail; nothing was committed."""
+
+    def __init__(self, message: str, label: str = "", count: int = 0) -> None:
+        super().__init__(message)
+        self.label = label  # of the rule, as rows are counted by it
+        self.count = count  # rows found so far that break it
 
 
 class TransientError(IngestionError):

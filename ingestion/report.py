@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from ingestion.errors import RuleBroken
 from ingestion.plugins import Cursor
 
 __all__ = ["RunReport", "describe_cursor"]
 
-_COUNTERS = ("removed", "rejected", "emptied", "noted")
+_COUNTERS = ("removed", "rejected", "emptied", "noted", "refused")
 _LEFT_OUT = ": schema_contract"  # behind the name of a column in `RunReport.emptied`
 
 Status = Literal["success", "partial", "failed"]
@@ -40,6 +41,9 @@ class RunReport:
     rejected: Counter[str] = field(default_factory=Counter)  # quarantined rows by "column: rule"
     emptied: Counter[str] = field(default_factory=Counter)  # values that became null by "column: rule"
     noted: Counter[str] = field(default_factory=Counter)  # values that break a rule and stay by "column: rule"
+    refused: Counter[str] = field(default_factory=Counter)  # rows that failed the run by "column: rule"
+    rows_validated: int = 0  # rows that were held to the rules of transformer.validation
+    examples: dict[str, str] = field(default_factory=dict)  # by "column: rule", the first bad row: where and why
     sources: list[str] = field(default_factory=list)  # the first of the files, pages or tables that were read
     waiting: str | None = None  # where nothing was read: what the source says of that
     restarts: list[str] = field(default_factory=list)  # why reading began anew
@@ -82,6 +86,9 @@ class RunReport:
         self.duration_seconds = round((self.end_time - self.start_time).total_seconds(), 3)
         if error is not None:
             self.status, self.error, self.rows_loaded = "failed", str(error), 0
+            if isinstance(error, RuleBroken):
+                self.refused[error.label] += error.count
+                self.examples.setdefault(error.label, str(error))
         elif self.rows_quarantined or self.warnings:
             self.status = "partial"
 
@@ -115,6 +122,15 @@ class RunReport:
             found = [(place, count) for place, count in self.emptied.most_common() if place not in left_out]
             places = ", ".join(f"{count:,} x {place}" for place, count in found)
             self.warnings.append(f"values that could not be converted became null: {places}")
+
+    def warn_of_noted(self) -> None:
+        """Say in a warning how many values break a rule and were loaded all the same."""
+        if self.noted:
+            places = ", ".join(
+                f"{count:,} x {place}{f' ({self.examples[place]})' if place in self.examples else ''}"
+                for place, count in self.noted.most_common()
+            )
+            self.warnings.append(f"values that break a rule were loaded, as on_fail: warn says: {places}")
 
     def sentence(self) -> str:
         """The outcome in one line for people."""

@@ -7,18 +7,19 @@ import pyarrow as pa
 from pydantic import model_validator
 from typing_extensions import Self
 
-from ingestion.plugins import Batch, Transformer, remembering
+from ingestion.plugins import Batch, Check, Transformer, remembering
 from ingestion.secrets import placeholders
 from ingestion.transformers.converting import Converting
 from ingestion.transformers.naming import Naming
 from ingestion.transformers.steps import Step
 from ingestion.transformers.transformations.shape import Place
 from ingestion.transformers.transforming import Transforming
+from ingestion.transformers.validation.validating import Validating
 
 __all__ = ["BaseTransformer"]
 
 
-class BaseTransformer(Transforming, Converting, Naming, Transformer):
+class BaseTransformer(Validating, Transforming, Converting, Naming, Transformer):
     """Renames columns, then makes dates, numbers and booleans of text; a value that does not fit is never lost.
 
     All options but column_mapping use the new names. Rows with such a value go to quarantine, unless
@@ -43,6 +44,11 @@ class BaseTransformer(Transforming, Converting, Naming, Transformer):
         parts = [self.transforming_written()]
         return None if None in parts else frozenset().union(*(part for part in parts if part))
 
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The rules of `validation`."""
+        return self.validation_checks()
+
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the batches after every step."""
         batches = remembering(batches)
@@ -55,6 +61,7 @@ class BaseTransformer(Transforming, Converting, Naming, Transformer):
         yield from self.naming_steps()
         yield from self.conversion_steps()
         yield from self.transforming_steps(self._place)
+        yield from self.validation_steps(self.timezone)
 
     @property
     def _place(self) -> Place:
@@ -72,3 +79,4 @@ class BaseTransformer(Transforming, Converting, Naming, Transformer):
         """Sentences on options that cannot all hold."""
         yield from self.naming_contradictions()
         yield from self.conversion_contradictions()
+        yield from self.validation_contradictions()

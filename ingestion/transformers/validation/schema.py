@@ -1,0 +1,51 @@
+"""The step that holds the columns to what the job says that they are."""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from ingestion.errors import DataError
+from ingestion.model import nearest
+from ingestion.parsing import parse_type, type_name
+from ingestion.plugins import Batch
+from ingestion.transformers.steps import BatchStep
+
+__all__ = ["SchemaValidation"]
+
+
+class SchemaValidation(BatchStep):
+    """Fails the run where a column is missing or has another type; one without any value has every type."""
+
+    def __init__(self, types: Mapping[str, str]) -> None:
+        self._types = {column: type_name(parse_type(name)) for column, name in types.items()}
+        self._checked: pa.Schema | None = None
+        self._seen: dict[str, None] = {}  # every column so far
+
+    def change(self, batch: Batch) -> Batch:
+        """The same batch; raises DataError where a column has another type."""
+        schema = batch.records.schema
+        if schema != self._checked:
+            self._checked = schema
+            self._seen |= dict.fromkeys(schema.names)
+            for field in schema:
+                self._compare(field, batch)
+        return batch
+
+    def finish(self) -> None:
+        """Raise DataError for a column that no batch had; files may differ in their columns."""
+        for column, expected in self._types.items() if self._seen else ():
+            if column not in self._seen:
+                hint = nearest(column, self._seen, "there are")
+                raise DataError(
+                    f"transformer.validate_schema: column {column!r} should be {expected}, but there is none; {hint} "
+                    f"Nothing was loaded"
+                )
+
+    def _compare(self, field: pa.Field, batch: Batch) -> None:
+        dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        expected, found = self._types.get(field.name), type_name(dtype)
+        if expected not in {None, found} and not pa.types.is_null(dtype):
+            raise DataError(
+                f"transformer.validate_schema: column {field.name!r} should be {expected}, but it is {found} "
+                f"({batch.origin.source}); nothing was loaded. Convert it with transformer.types, or mend the source"
+            )
