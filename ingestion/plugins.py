@@ -9,7 +9,7 @@ The stream between them is an iterator of `Batch`.
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 from typing_extensions import Self
@@ -38,8 +38,10 @@ __all__ = [
     "AsRead",
     "Batch",
     "Check",
+    "Comparison",
     "Connector",
     "Cursor",
+    "Difference",
     "Landed",
     "Load",
     "LoadResult",
@@ -138,6 +140,25 @@ class Check(NamedTuple):
     description: str
 
 
+class Difference(NamedTuple):
+    """How one column of the data meets the target's; types are called as the target calls them."""
+
+    column: str
+    grade: Literal["new", "same", "widening", "kept", "left out", "conflict", "absent"]
+    data: str | None  # None = the data lacks it
+    before: str | None  # None = the target lacks it
+    after: str | None  # None = the target lacks it, or nobody knows
+    reason: str = ""  # a sentence, where there is more to say
+
+
+class Comparison(NamedTuple):
+    """How the columns of the data meet the target's, and what a load would fail on beside them."""
+
+    exists: bool  # whether there is a table
+    columns: Sequence[Difference]
+    problem: str | None = None
+
+
 class Watched(NamedTuple):
     """What waits at a watched source: how many items, in words, and a key that changes when they do."""
 
@@ -184,13 +205,19 @@ class Connector(Plugin):
         Raises ConfigError, DataError or TransientError.
         """
 
-    def reread(self, places: Mapping[str, pa.Array], known: pa.Schema | None) -> Iterator[Batch | Restart]:
+    def unreadable(self, sources: Sequence[str], cursor: Cursor) -> Mapping[str, str]:  # noqa: ARG002 - as above
+        """Those of *sources* that `reread` would refuse, each with the reason."""
+        return dict.fromkeys(sources, f"{self.type} sources cannot be read again at a place")
+
+    def reread(
+        self, places: Mapping[str, pa.Array], cursor: Cursor, known: pa.Schema | None
+    ) -> Iterator[Batch | Restart]:
         """Yield the rows that stand at these positions of these sources, as `read` would; no cursor is carried.
 
-        A place where nothing is found yields nothing. Raises ConfigError where the source cannot be read at a place,
-        DataError where it has changed since.
+        Rows that do not fit are rejected. A place where nothing is found yields nothing. Raises ConfigError where the
+        source cannot be read at a place, DataError where it is gone or, as far as *cursor* tells, has changed since.
         """
-        del places, known
+        del places, cursor, known
         raise ConfigError(f"{self.type} sources cannot be read again at a place")
 
     def watch(self, cursor: Cursor) -> Watched:  # noqa: ARG002 - named for those who implement it
@@ -259,6 +286,15 @@ class Loader(Plugin):
         Nothing is committed before *batches* is exhausted: an error that it raises undoes the load.
         Raises Superseded when the job's state is no longer ``load.since``.
         """
+
+    def compare(self, job: str, given: Sequence[pa.RecordBatch], admitted: Sequence[pa.RecordBatch]) -> Comparison:
+        """What a load of *job* would do to the target's columns; nothing is changed, or created.
+
+        *given* are rows as they come from the transformer, *admitted* what `admit` made of them. Raises ConfigError
+        where the target cannot tell, ConfigError or TransientError where it cannot be asked.
+        """
+        del given, admitted
+        raise ConfigError(f"{job}: loader type {self.type!r} cannot tell what a load would do to the target's columns")
 
     def target(self, job: str) -> tuple[str, ...]:
         """What tells the target of *job* from all others: loaders that give the same answer load one table."""

@@ -35,6 +35,7 @@ def check_connector(connector: Connector, *, incremental: bool = True, patience:
         )
         new = rows_of(_read(connector, cursors[-1] if cursors else None, schema)) if rows else 0
         require(not new, f"{new} rows were read again from the cursor of the read before; it says where to resume")
+    _check_reread(connector, schema, cursors[-1] if incremental and cursors else None)
     _check_watch(connector, rows, cursors[-1] if incremental and cursors else None)
     _check_closing(connector, patience)
     return pa.concat_tables((pa.Table.from_batches([batch.records]) for batch in batches), promote_options="default")
@@ -49,6 +50,33 @@ def _read(connector: Connector, cursor: Cursor, known: pa.Schema | None) -> list
         check_batch(item)
         batches.append(item)
     return batches
+
+
+def _check_reread(connector: Connector, schema: pa.Schema, cursor: Cursor) -> None:
+    """Where it can read at a place, every second row is found where it stood."""
+    places: dict[str, list[pa.Array]] = {}
+    expected = []
+    for batch in _read(connector, None, schema):
+        rows = pa.array(range(0, batch.records.num_rows, 2), pa.int64())
+        places.setdefault(batch.origin.source, []).append(batch.origin.at(rows))
+        expected.append(batch.records.take(rows))
+    if connector.unreadable(list(places), cursor):
+        return
+    wanted = {source: pa.concat_arrays(parts) for source, parts in places.items()}
+    again = [item for item in connector.reread(wanted, cursor, schema) if isinstance(item, Batch)]
+    for batch in again:
+        check_batch(batch)
+        require(batch.cursor is None, "what is read again carries no cursor")
+    found = [batch.records for batch in again]
+    require(
+        _in_columns(found, schema) == _in_columns(expected, schema),
+        "reread gave other rows than those that read had given at these places",
+    )
+
+
+def _in_columns(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    tables = [pa.Table.from_batches([batch]) for batch in batches if batch.num_rows]
+    return pa.concat_tables([*tables, schema.empty_table()], promote_options="default").select(schema.names)
 
 
 def _check_watch(connector: Connector, rows: int, cursor: Cursor) -> None:

@@ -2,7 +2,7 @@
 
 import codecs
 from abc import abstractmethod
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from ingestion import settings
 from ingestion.connectors.files.ledger import Entry, Ledger, Seen
 from ingestion.connectors.files.listing import Found, find
 from ingestion.connectors.files.opening import Compression, Opening
+from ingestion.connectors.files.rereading import located, only, trouble
 from ingestion.connectors.files.stored import digest
-from ingestion.errors import DataError
+from ingestion.errors import ConfigError, DataError
 from ingestion.plugins import Batch, Connector, Cursor, Loader, Origin, Restart, Watched
 
 __all__ = ["Chosen", "FileConnector"]
@@ -138,6 +139,32 @@ class FileConnector(Connector):
             last = held or Batch(pa.RecordBatch.from_pylist([], schema=pa.schema([])), Origin(chosen[-1].file.path))
             yield last._replace(cursor=ledger.updated(entries))
 
+    def unreadable(self, sources: Sequence[str], cursor: Cursor) -> Mapping[str, str]:
+        """Those of *sources* that are not listed any more, or have other content than the ledger knows."""
+        try:
+            files = located(sources, self._ledger(cursor).compare(self._files()))
+        except ConfigError as error:
+            return dict.fromkeys(sources, str(error))
+        reasons = ((source, trouble(source, seen)) for source, seen in files.items())
+        return {source: reason for source, reason in reasons if reason is not None}
+
+    def reread(
+        self, places: Mapping[str, pa.Array], cursor: Cursor, known: pa.Schema | None
+    ) -> Iterator[Batch | Restart]:
+        """Yield the rows at these lines of these files; only of such as source_path covers."""
+        listed = self._files()
+        files = located(list(places), self._ledger(cursor).compare(listed))
+        chosen: dict[str, Chosen] = {}
+        for source, seen in files.items():
+            reason = trouble(source, seen)
+            if seen is None or reason is not None:
+                raise DataError.without_values(f"{reason}; load it again under a new name, or put back what was loaded")
+            chosen[seen.file.path] = Chosen(seen.file)
+        in_order = [chosen[file.path] for file in listed if file.path in chosen]
+        lenient = self.model_copy(update={"on_bad_row": "quarantine"})
+        with closing(_generator(lenient.rows(in_order, known))) as items:
+            yield from only(items, places)
+
     def watch(self, cursor: Cursor) -> Watched:
         """How many files wait, judged by path, size and time alone."""
         seen = self._listed(self._ledger(cursor))
@@ -163,14 +190,19 @@ class FileConnector(Connector):
         return Ledger(cursor, str(settings.current().base_path), relative=relative)
 
     def _listed(self, ledger: Ledger) -> list[Seen]:
-        """Every file that matches, in order, with what is known of it; empty files are not there yet."""
+        """Every file that matches, in order, with what is known of it, where that counts."""
+        files = self._files()
+        return [Seen(file) for file in files] if self.incremental is False else ledger.compare(files)
+
+    def _files(self) -> list[Found]:
+        """Every file that matches, in order; empty files are not there yet."""
         path = settings.current().absolute(self.source_path)
         usual = self.default_patterns
         found = find(path, self.file_pattern, self.exclude_pattern, usual=usual, recursive=self.recursive)
         files = [file for file in found if file.size]
         by_name = self.order_by == "name"
         files.sort(key=lambda file: (0 if by_name else file.modified_us, file.path))
-        return [Seen(file) for file in files] if self.incremental is False else ledger.compare(files)
+        return files
 
     def _choose(self, ledger: Ledger) -> list[Chosen]:
         chosen: list[Chosen] = []
@@ -187,7 +219,7 @@ def _again(seen: Seen) -> Chosen:
     """A file that was loaded before: its time may differ, its content may not."""
     if seen.size == seen.file.size and digest(seen.file.path) == seen.hash:
         return Chosen(seen.file, seen.hash, seen.rows, touched=True)
-    raise DataError(
+    raise DataError.without_values(
         f"{seen.file.path} was loaded before with other content; appending it would load its rows twice: "
         f"give it a new name, or run once with source.incremental: false to load all of it again"
     )

@@ -93,7 +93,7 @@ def wrong_encoding(label: str, encoding: str, error: UnicodeDecodeError, line: i
         if name and name != encoding
     ]
     byte = error.object[error.start]
-    return DataError(
+    return DataError.without_values(
         f"{label}: line {line}: byte 0x{byte:02X} at position {column} is not {encoding}; "
         f"set source.encoding, for example {', '.join(likely)} or auto"
     )

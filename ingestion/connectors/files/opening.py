@@ -79,7 +79,7 @@ class Opening(NamedTuple):
             ]
             if not names:
                 what = f" matching {self.member_pattern!r}" if self.member_pattern else ""
-                raise DataError(f"{stored.path} holds no file{what}; set source.archive_member_pattern")
+                raise DataError.without_values(f"{stored.path} holds no file{what}; set source.archive_member_pattern")
             for name in names:
                 encoding = self._encoding(stored, name)
                 with archive.open(name) as member:
@@ -124,7 +124,7 @@ class _Limited:
         data = self._raw.read(size)
         self._stored.unpacked += len(data)
         if self._stored.unpacked > self._limit:
-            raise DataError(
+            raise DataError.without_values(
                 f"{self._stored.path} is larger than source.max_decompressed_bytes ({self._limit:,}); "
                 f"raise it, or split the file"
             )
@@ -183,10 +183,10 @@ def _damage(label: str, compression: Compression) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise DataError(_damaged(label, compression, error)) from error
+        raise DataError.without_values(_damaged(label, compression, error)) from error
     except OSError as error:
         if error.errno is None:
-            raise DataError(_damaged(label, compression, error)) from error
+            raise DataError.without_values(_damaged(label, compression, error)) from error
         raise TransientError(f"{label} cannot be read ({error.strerror}); run again") from error
 
 
