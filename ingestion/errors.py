@@ -10,6 +10,8 @@ IngestionError
     OutcomeUnknown   the commit may or may not have landed; the next run finds out
 """
 
+from typing_extensions import Self
+
 __all__ = [
     "BudgetSpent",
     "ConfigError",
@@ -23,7 +25,19 @@ __all__ = [
 
 
 class IngestionError(Exception):
-    """Every error that this package raises on purpose; its text says what, where, and what now."""
+    """Every error that this package raises on purpose; its text says what, where, and what now.
+
+    *veiled* is the same text without any value of the data; None = nobody has looked whether it shows one.
+    """
+
+    def __init__(self, text: str = "", *, veiled: str | None = None) -> None:
+        super().__init__(text)
+        self.veiled = veiled
+
+    @classmethod
+    def without_values(cls, text: str) -> Self:
+        """An error whose text shows no value of the data, whatever the data is."""
+        return cls(text, veiled=text)
 
 
 class ConfigError(IngestionError):

@@ -14,6 +14,7 @@ from ingestion.errors import DataError
 from ingestion.plugins import INGESTED_AT, RUN_ID, Batch, Load, LoadResult, Restart, remembering
 from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact_error
+from ingestion.stream import StartOver
 
 __all__ = ["INGESTED_AT", "RUN_ID", "Stream", "record", "run", "stamped"]
 
@@ -54,7 +55,7 @@ class Stream:
                 self.report.cursor = describe_cursor(state.cursor)
                 try:
                     result = job.loader.load(load, self._stages(job, source, _own_columns(state.schema)))
-                except _StartOver as restart:
+                except StartOver as restart:
                     self.report = self.report.begin_anew(str(restart))
                     continue
                 if result.snapshot is None:  # what was read last is not remembered
@@ -93,10 +94,6 @@ def record(report: RunReport, result: LoadResult, seconds: float) -> None:
     report.finish()
 
 
-class _StartOver(Exception):
-    """Carries a connector's `Restart` past transformers and loader, which undo what they hold."""
-
-
 class _Tap(Iterator[Batch]):
     """Passes batches on and adds up the seconds spent waiting for them."""
 
@@ -120,7 +117,7 @@ def _closable(batches: Iterator[Batch | Restart]) -> Generator[Batch | Restart, 
 def _until_restart(source: Iterator[Batch | Restart]) -> Iterator[Batch]:
     for item in source:
         if isinstance(item, Restart):
-            raise _StartOver(item.reason)
+            raise StartOver(item.reason)
         yield item
 
 

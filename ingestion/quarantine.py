@@ -186,6 +186,8 @@ def reject(
     positions = pc.cast(origin.at(rows), pa.int64())
     schema = pa.scalar(read.schema.remove_metadata().serialize().to_pybytes(), pa.binary())
     schemas = pc.if_else(pc.is_valid(positions), schema, pa.scalar(None, pa.binary()))  # made of several: not as read
+    if origin.read is not None and origin.read.shown is not None:
+        schemas = pa.nulls(count, pa.binary())  # masked: not as read, either
     places = [positions, as_payload(read), parts, schemas]
     return pa.RecordBatch.from_arrays([*texts, *places], schema=REJECTED)
 

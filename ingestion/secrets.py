@@ -31,7 +31,7 @@ __all__ = [
 MASK = "********"
 _PLACEHOLDER = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SECRET_KEY = re.compile(
-    r"password|passwd|passphrase|secret|token|(api|private|access|account)[-_.]?key|connection[-_.]?string"
+    r"password|passwd|passphrase|secret|token|(api|private|access|account|mask)[-_.]?key|connection[-_.]?string"
     r"|credential|authorization|signature|webhook|(?<![a-z])(pwd|sas)(?![a-z])|pass$",
     re.IGNORECASE,
 )

@@ -4,7 +4,7 @@ The stream is an iterator of `Batch`. One that holds no rows still counts: it ca
 or a cursor.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
@@ -22,6 +22,7 @@ __all__ = [
     "Cursor",
     "Origin",
     "Restart",
+    "StartOver",
     "bad_rows",
     "remembering",
 ]
@@ -69,14 +70,21 @@ class AsRead(NamedTuple):
 
     records: pa.RecordBatch
     rows: pa.Array | None = None  # int64 indices, one for each row of the batch; None = row for row
+    shown: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None  # what may be told of such rows; None = all
 
     def take(self, rows: pa.Array) -> "AsRead":
         """The same for a batch that keeps only the rows with these indices; one may come several times."""
-        return AsRead(self.records, pc.cast(rows, pa.int64()) if self.rows is None else self.rows.take(rows))
+        return self._replace(rows=pc.cast(rows, pa.int64()) if self.rows is None else self.rows.take(rows))
+
+    def blurred(self, count: int) -> "AsRead | None":
+        """The same for *count* rows made of nobody knows which: nothing, where not all may be told, else None."""
+        nothing = pa.record_batch({"": pa.nulls(count)}).select([])
+        return None if self.shown is None else AsRead(nothing, shown=self.shown)
 
     def at(self, rows: pa.Array) -> pa.RecordBatch:
-        """What the rows with these indices were made of."""
-        return self.records.take(rows if self.rows is None else self.rows.take(rows))
+        """What the rows with these indices were made of, as far as it may be told."""
+        found = self.records.take(rows if self.rows is None else self.rows.take(rows))
+        return found if self.shown is None else self.shown(found)
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,8 @@ class Origin:
 
     def blurred(self, count: int) -> "Origin":
         """The origin of *count* rows of which nobody knows what rows they were made of."""
-        return Origin(self.source, positions=pa.nulls(count, pa.int64()), modified_at=self.modified_at)
+        read = None if self.read is None else self.read.blurred(count)
+        return Origin(self.source, positions=pa.nulls(count, pa.int64()), modified_at=self.modified_at, read=read)
 
 
 class Batch(NamedTuple):
@@ -145,3 +154,7 @@ class Restart(NamedTuple):
     """
 
     reason: str
+
+
+class StartOver(Exception):
+    """Carries a `Restart` past transformers and loader, which undo what they hold."""

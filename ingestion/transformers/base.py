@@ -10,6 +10,7 @@ from typing_extensions import Self
 from ingestion.plugins import Batch, Check, Transformer, remembering
 from ingestion.secrets import placeholders
 from ingestion.transformers.converting import Converting
+from ingestion.transformers.masking import Masking
 from ingestion.transformers.naming import Naming
 from ingestion.transformers.steps import Step
 from ingestion.transformers.transformations.shape import Place
@@ -19,7 +20,7 @@ from ingestion.transformers.validation.validating import Validating
 __all__ = ["BaseTransformer"]
 
 
-class BaseTransformer(Validating, Transforming, Converting, Naming, Transformer):
+class BaseTransformer(Validating, Masking, Transforming, Converting, Naming, Transformer):
     """Renames columns, then makes dates, numbers and booleans of text; a value that does not fit is never lost.
 
     All options but column_mapping use the new names. Rows with such a value go to quarantine, unless
@@ -34,15 +35,25 @@ class BaseTransformer(Validating, Transforming, Converting, Naming, Transformer)
         written = self.written()
         passing = () if known is None or written is None else (field for field in known if field.name not in written)
         wanted = {field.name: field.type for field in passing}
-        wanted |= dict.fromkeys(self.converted(), pa.string())
+        wanted |= dict.fromkeys([*self.converted(), *self._masked_as_read()], pa.string())
         moved = self.column_mapping.keys() - old_names.keys()
         fields = [(old_names.get(name, name), dtype) for name, dtype in wanted.items() if name not in moved]
         return pa.schema(fields) if fields else None
 
     def written(self) -> frozenset[str] | None:
         """The columns that steps other than conversions create or change; None = any."""
+        made = self._made()
+        return None if made is None else made | self.mask.keys()
+
+    def _made(self) -> frozenset[str] | None:
+        """Those that they create or change before columns are masked; None = any."""
         parts = [self.transforming_written()]
         return None if None in parts else frozenset().union(*(part for part in parts if part))
+
+    def _masked_as_read(self) -> list[str]:
+        """The masked columns that no step makes; as text, so that a value is masked alike whatever its neighbours."""
+        made = self._made()
+        return [] if made is None else [column for column in self.mask if column not in made]
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -51,25 +62,31 @@ class BaseTransformer(Validating, Transforming, Converting, Naming, Transformer)
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the batches after every step."""
-        batches = remembering(batches)
+        return self.curtained(remembering(batches), self._changed, self._renamed, self._made())
+
+    def _changed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for step in self.steps():
             batches = step.apply(batches)
         return batches
+
+    def _renamed(self, names: list[str]) -> list[str]:
+        return [self.column_mapping.get(name, name) for name in names]
 
     def steps(self) -> Iterator[Step]:
         """What happens to the rows, in order; made anew for each run."""
         yield from self.naming_steps()
         yield from self.conversion_steps()
         yield from self.transforming_steps(self._place)
+        yield from self.masking_steps()
         yield from self.validation_steps(self.timezone)
 
     @property
     def _place(self) -> Place:
-        return Place("transformer", self.on_conversion_error)
+        return Place("transformer", self.on_conversion_error, frozenset(self.mask))
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:
-        if placeholders(self.as_written()):
+        if placeholders({**self.as_written(), "mask_key": None}):
             return self
         for problem in self._contradictions():
             raise ValueError(problem)
@@ -79,4 +96,5 @@ class BaseTransformer(Validating, Transforming, Converting, Naming, Transformer)
         """Sentences on options that cannot all hold."""
         yield from self.naming_contradictions()
         yield from self.conversion_contradictions()
+        yield from self.masking_contradictions()
         yield from self.validation_contradictions()

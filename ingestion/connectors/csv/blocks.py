@@ -174,7 +174,7 @@ class Blocks:
         return block
 
     def _endless(self) -> DataError:
-        return DataError(
+        return DataError.without_values(
             f"{self.text.label}: the record that starts in line {self._line} is larger than "
             f"{_LARGEST_RECORD >> 20} MB; most likely a quote in it is never closed: "
             f"close it, or set source.multiline: false"

@@ -131,14 +131,16 @@ def _lexed(block: Block, names: list[str], dialect: Dialect, label: str) -> Cell
     if opened and dialect.multiline:
         if not block.last:
             raise StrayQuoteError
-        raise DataError(
+        raise DataError.without_values(
             f"{label}: line {block.first_line + opened[0].line}: a quoted cell of this row is never closed; "
             f"close it, or set source.multiline: false to put only this line to quarantine"
         )
     kept = [record for record in found if record.closed and not record.comment]
     read = _arrow(b"".join(data[record.start : record.end] for record in kept), names, dialect)
     if read is None:
-        raise DataError(f"{label}: lines {block.first_line} ff. cannot be cut into rows; check their quotes")
+        raise DataError.without_values(
+            f"{label}: lines {block.first_line} ff. cannot be cut into rows; check their quotes"
+        )
     bad = [_unclosed(record, data, block) for record in opened]
     cells = _cells(read, [block.first_line + record.line for record in kept], label)
     return cells._replace(bad=sorted([*cells.bad, *bad]))
@@ -146,7 +148,9 @@ def _lexed(block: Block, names: list[str], dialect: Dialect, label: str) -> Cell
 
 def _cells(read: _Read, lines: "list[int] | range", label: str) -> Cells:
     if len(lines) != read.total:
-        raise DataError(f"{label}: lines {lines[0]} ff. cannot be told apart; check the line ends and quotes there")
+        raise DataError.without_values(
+            f"{label}: lines {lines[0]} ff. cannot be told apart; check the line ends and quotes there"
+        )
     if not read.invalid:
         return Cells(read.rows, None if isinstance(lines, range) else pa.array(lines, pa.int64()), [])
     numbers = {row.number - 1 for row in read.invalid}
@@ -196,7 +200,6 @@ def _refused(block: Block, label: str, error: Exception) -> DataError:
     except UnicodeDecodeError as wrong:
         line = block.first_line + data.count(b"\n", 0, wrong.start)
         return wrong_encoding(label, "utf-8", wrong, line, wrong.start - data.rfind(b"\n", 0, wrong.start))
-    return DataError(
-        f"{label}: lines {block.first_line} to {block.first_line + block.lines} cannot be read: {error}; "
-        f"check the quotes and line ends there, and source.quote_char and escape_char"
-    )
+    place = f"{label}: lines {block.first_line} to {block.first_line + block.lines} cannot be read"
+    advice = "check the quotes and line ends there, and source.quote_char and escape_char"
+    return DataError(f"{place}: {error}; {advice}", veiled=f"{place}; {advice}")

@@ -54,7 +54,9 @@ class Layout:
         added = {"_source_file": path, "_source_row": lines, "_source_modified_at": stamp}
         for name, column in added.items():
             if name in records.schema.names:
-                raise DataError(f"{self.label} has a column {name} of its own; set source.include_metadata: false")
+                raise DataError.without_values(
+                    f"{self.label} has a column {name} of its own; set source.include_metadata: false"
+                )
             records = records.append_column(name, column)
         return records
 
@@ -184,8 +186,7 @@ def _misfits(rows: pa.RecordBatch, misfits: list[Misfit], origin: Origin) -> pa.
 
 def _failed(rejected: pa.RecordBatch) -> DataError:
     first = rejected.sort_by("position").slice(0, 1).to_pylist()[0]
-    column = f"{first['column']}: " if first["column"] else ""
-    return DataError(
-        f"{first['source']}: line {first['position']}: {column}{first['reason']}; "
-        f"mend the row, or set source.on_bad_row: quarantine"
-    )
+    place = f"{first['source']}: line {first['position']}: {first['column'] or ''}{': ' if first['column'] else ''}"
+    advice = "mend the row, or set source.on_bad_row: quarantine"
+    veiled = "the value does not fit" if first["column"] else f"this is no row ({first['rule']})"
+    return DataError(f"{place}{first['reason']}; {advice}", veiled=f"{place}{veiled}; {advice}")

@@ -93,7 +93,9 @@ class Reading:
     def _take_care(self, label: str) -> str:
         """Have the text cut with more care from now on, because it was cut inside quotes."""
         if self._care.get(label) == "records":
-            raise DataError(f"{label}: its quotes cannot be told apart; set source.quote_char, or multiline: false")
+            raise DataError.without_values(
+                f"{label}: its quotes cannot be told apart; set source.quote_char, or multiline: false"
+            )
         self._care[label] = "records" if label in self._care else "quotes"
         return f"{label}: cells span lines where none seemed to; reading again by {self._care[label]}"
 

@@ -1,0 +1,137 @@
+"""Rejected rows of a job that masks columns: reason, origin and masked values, and nothing else of them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.plugins import REJECTED
+from ingestion.transformers.masking.methods import REDACTED, Masker
+from ingestion.transformers.masking.sources import Sources
+
+__all__ = ["Rejections"]
+
+_WITHOUT_VALUES = ("ragged", "quote")  # rules of lines that are no rows; their reasons count cells and lines
+_LONGEST_VALUE = 200  # longer ones may have been cut
+_HIDDEN = "the value does not fit, and the reason may show it; it is hidden, because the job masks columns"
+
+
+class Rejections:
+    """Masks what rejected rows of one run show."""
+
+    def __init__(self, maskers: Mapping[str, Masker], sources: Sources[Masker]) -> None:
+        self._maskers = maskers
+        self._sources = sources
+
+    def of_source(self, rejected: pa.RecordBatch | None, masked: Mapping[str, Masker] | None) -> pa.RecordBatch | None:
+        """Rows that a source rejected, *masked* being those of its columns that are; None = any may be."""
+        if rejected is None or not rejected.num_rows:
+            return rejected
+        rows = _without(rejected, self._veils_of_source(rejected, masked))
+        payloads = [_payload(text, masked) for text in rejected["payload"].to_pylist()]  # few, or the run fails
+        rows = rows.set_column(*_field("payload"), pa.array(payloads, pa.string()))
+        return rows.set_column(*_field("payload_schema"), pa.nulls(rows.num_rows, pa.binary()))
+
+    def of_steps(self, rejected: pa.RecordBatch | None) -> pa.RecordBatch | None:
+        """Rows that steps rejected; those that came rejected are masked already, and so is every payload."""
+        if rejected is None or not rejected.num_rows:
+            return rejected
+        rejected = _without(rejected, self._veils_of_steps(rejected))
+        lost = pc.and_(pc.equal(rejected["stage"], "transform"), _is_unmasked(rejected))
+        payloads = pc.if_else(lost, "{}", rejected["payload"])
+        schemas = pc.if_else(lost, pa.scalar(None, pa.binary()), rejected["payload_schema"])
+        return rejected.set_column(*_field("payload"), payloads).set_column(*_field("payload_schema"), schemas)
+
+    def _veils_of_source(
+        self, rejected: pa.RecordBatch, masked: Mapping[str, Masker] | None
+    ) -> "list[tuple[pa.BooleanArray, Masker | None]]":
+        """Which rows are hidden by which masker; None = all of them that they show."""
+        if masked is None:
+            return [(pa.repeat(pa.scalar(value=True), rejected.num_rows), None)]
+        columns, rules = rejected["column"], rejected["rule"]
+        veils: list[tuple[pa.BooleanArray, Masker | None]] = [
+            (_is(columns, name), masker) for name, masker in masked.items()
+        ]
+        tells = pc.is_in(rules, pa.array(_WITHOUT_VALUES))
+        return [*veils, (pc.and_(pc.is_null(columns), pc.invert(tells)), None)]
+
+    def _veils_of_steps(self, rejected: pa.RecordBatch) -> "list[tuple[pa.BooleanArray, Masker | None]]":
+        stages, columns = rejected["stage"], rejected["column"]
+        before, after = pc.equal(stages, "transform"), pc.equal(stages, "validate")
+        veils: list[tuple[pa.BooleanArray, Masker | None]] = [
+            (pc.and_(before, _is(columns, name)), masker) for name, masker in self._maskers.items()
+        ]
+        for name in pc.unique(columns).to_pylist():
+            if name not in self._maskers and not self._sources.shows(name):
+                here = pc.is_null(columns) if name is None else _is(columns, name)
+                veils.append((pc.and_(pc.or_(before, after), here), None))
+        return veils
+
+
+def _without(rejected: pa.RecordBatch, veils: "list[tuple[pa.BooleanArray, Masker | None]]") -> pa.RecordBatch:
+    """*rejected* with values masked, and with reasons that do not quote them, where *veils* are."""
+    values, reasons = rejected["value"], rejected["reason"]
+    for here, masker in veils:
+        if pc.any(here).as_py():
+            values = pc.if_else(here, _masked(rejected["value"], masker), values)
+            reasons = pc.if_else(here, _unquoted(rejected["reason"], rejected["value"], masker), reasons)
+    return rejected.set_column(*_field("value"), values).set_column(*_field("reason"), reasons)
+
+
+def _masked(values: pa.Array, masker: Masker | None) -> pa.Array:
+    hidden = pc.if_else(pc.is_valid(values), REDACTED, pa.scalar(None, pa.string()))
+    if masker is None:
+        return hidden
+    return pc.if_else(pc.greater_equal(pc.utf8_length(values), _LONGEST_VALUE), hidden, masker.masked(values))
+
+
+def _unquoted(reasons: pa.Array, values: pa.Array, masker: Masker | None) -> pa.Array:
+    """Reasons that begin with the quoted value, and do not show it again, without it; any other is hidden."""
+    if masker is None:
+        return pa.array([_HIDDEN] * len(reasons), pa.string())
+    import polars as pl
+
+    quoted = pl.DataFrame({"reason": pl.from_arrow(reasons), "value": pl.from_arrow(values)})
+    prefix = pl.concat_str(pl.lit("'"), "value", pl.lit("'"))
+    rest = pl.col("reason").str.strip_prefix(prefix)
+    clear = pl.col("reason").str.starts_with(prefix) & ~(
+        rest.str.contains(pl.col("value"), literal=True) & (pl.col("value").str.len_chars() > 1)
+    )
+    told = pl.when(clear).then(pl.concat_str(pl.lit(f"'{REDACTED}'"), rest)).otherwise(pl.lit(_HIDDEN))
+    return quoted.select(told).to_series().to_arrow().cast(pa.string())
+
+
+def _payload(text: str, masked: Mapping[str, Masker] | None) -> str:
+    """The row as it may be shown: an object with its values masked, or nothing of a line that is none."""
+    try:
+        row = json.loads(text)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        return REDACTED
+    if masked is None:
+        return "{}"
+    shown = {name: _shown(value, masked[name]) if name in masked else value for name, value in row.items()}
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+
+
+def _shown(value: Any, masker: Masker) -> str | None:
+    if isinstance(value, str):
+        return str(masker.masked(pa.array([value]))[0])
+    return None if value is None else REDACTED
+
+
+def _is_unmasked(rejected: pa.RecordBatch) -> pa.BooleanArray:
+    """Which payloads were not made of rows as read, which know what may be told of them."""
+    return pc.or_(pc.is_valid(rejected["payload_schema"]), pc.is_null(rejected["position"]))
+
+
+def _is(columns: pa.Array, name: str) -> pa.BooleanArray:
+    return pc.fill_null(pc.equal(columns, name), fill_value=False)
+
+
+def _field(name: str) -> tuple[int, pa.Field]:
+    place = REJECTED.get_field_index(name)
+    return place, REJECTED.field(place)

@@ -1,0 +1,42 @@
+"""Which columns of a source hold what is to be masked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+__all__ = ["Sources"]
+
+M = TypeVar("M")
+
+
+class Sources(Generic[M]):
+    """Follows masked columns back to the source: by name, or not at all where steps make them of others."""
+
+    def __init__(
+        self,
+        maskers: Mapping[str, M],
+        renamed: Callable[[list[str]], list[str]],
+        written: frozenset[str] | None,
+    ) -> None:
+        self._maskers = maskers
+        self._renamed = renamed
+        self._written = written
+        self._traced = written is not None and not written.intersection(maskers)
+        self._found: dict[tuple[str, ...], dict[str, M] | None] = {}
+
+    def of(self, names: Sequence[str]) -> Mapping[str, M] | None:
+        """Those of the source's columns *names* that are masked; None where each of them may be what is masked."""
+        key = tuple(names)
+        if key not in self._found:
+            self._found[key] = self._follow(key)
+        return self._found[key]
+
+    def shows(self, column: str | None) -> bool:
+        """Whether a value of the column *column*, which is not masked, has nothing to do with masked ones."""
+        return self._traced and column is not None and column not in (self._written or ())
+
+    def _follow(self, names: tuple[str, ...]) -> dict[str, M] | None:
+        if not self._traced:
+            return None
+        new = self._renamed(list(names))
+        found = {old: self._maskers[name] for old, name in zip(names, new, strict=True) if name in self._maskers}
+        return found if len(found) == len(self._maskers) else None
