@@ -167,6 +167,17 @@ class DeltaLoader(TableLoader):
             return rolled_back(self.place(job), self._opened(job), job, run_id, self.name(job))
 
     def upkeep(self, job: str) -> dict[str, int]:
+    def quarantined(self, job: str) -> Iterator[pa.RecordBatch]:
+        """The rejected rows of the loads that are in the table's present version, less those brought anew since.
+
+        Of loads that are older than the table's log all rows count.
+        """
+        from ingestion.loaders.delta.place import translated
+        from ingestion.loaders.delta.quarantined import quarantined
+
+        with translated(f"table {self.name(job)}__quarantine"):
+            yield from quarantined(self.place(job), self.name(job), job)
+
         """Join small files, remove files and log entries that are older than a week and need not be kept."""
         from ingestion.loaders.delta.place import translated
         from ingestion.loaders.delta.quarantine import beside

@@ -33,11 +33,14 @@ def _file(row: dict[str, Any]) -> DataFile:
     return DataFile(path, row["size_bytes"], row["num_records"] or 0, partition, under("min."), under("max."))
 
 
-def read(table: "DeltaTable", columns: pa.Schema, what: str) -> Iterator[pa.RecordBatch]:
-    """The rows of *table* in these columns; raises ConfigError or TransientError, which name *what* is read."""
+def read(table: "DeltaTable", columns: pa.Schema, what: str, predicate: str | None = None) -> Iterator[pa.RecordBatch]:
+    """These columns of *table*, or of its rows for which *predicate*, as SQL, is true.
+
+    Raises ConfigError or TransientError, which name *what* is read.
+    """
     with translated(what):
         try:
-            yield from pa.RecordBatchReader.from_stream(table.scan()).cast(columns)
+            yield from pa.RecordBatchReader.from_stream(table.scan(columns.names, predicate)).cast(columns)
         except pa.ArrowInvalid as error:  # how the driver's stream brings whatever it meets, of the store too
             raise OSError(str(error)) from error
 

@@ -1,7 +1,7 @@
 """The loads that a table's log tells of, and the way back to before one of them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -21,15 +21,16 @@ from ingestion.loaders.delta.jobs import (
     restored_to,
 )
 from ingestion.loaders.delta.layout import COLUMNS_FOR
-from ingestion.loaders.delta.log import commits
+from ingestion.loaders.delta.log import commits, known_since
 from ingestion.loaders.delta.place import Place
 from ingestion.loaders.delta.quarantine import beside, remove_loads
+from ingestion.loaders.tables.replayed import Known
 from ingestion.plugins import Landed, RolledBack
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-__all__ = ["landed", "rolled_back", "tried"]
+__all__ = ["known", "landed", "rolled_back", "tried"]
 
 _SHOWN = 5
 _JOB, _RUN = "ingestion.job", "ingestion.run-id"
@@ -47,6 +48,13 @@ def tried(place: Place, table: "DeltaTable", once: str) -> int | None:
     return next(
         (int(item["version"]) for item in _present(place, table) if str(item.get(LOAD, "")).startswith(once)), None
     )
+
+
+def known(place: Place, table: "DeltaTable") -> Known:
+    """The loads that are in the present rows of *table*, and how far back its log goes."""
+    log = list(commits(place, int(table.version())))
+    loads = {str(item[LOAD]) for item in _present_of(place, log) if LOAD in item}
+    return Known(loads, datetime.fromtimestamp(known_since(log) / 1000, timezone.utc))
 
 
 def rolled_back(place: Place, table: "DeltaTable", job: str, run_id: str, name: str) -> RolledBack:
@@ -77,8 +85,12 @@ def rolled_back(place: Place, table: "DeltaTable", job: str, run_id: str, name: 
 
 def _present(place: Place, table: "DeltaTable") -> Iterator[Mapping[str, Any]]:
     """The commits that made the table what it is, newest first; what a restore undid is left out."""
+    return _present_of(place, commits(place, int(table.version())))
+
+
+def _present_of(place: Place, log: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     limit = None
-    for item in commits(place, int(table.version())):
+    for item in log:
         if limit is not None and item["version"] > limit:
             continue
         limit = None

@@ -16,9 +16,11 @@ from ingestion.loaders.delta.layout import check_editable, check_layout, with_co
 from ingestion.loaders.delta.place import translated
 from ingestion.loaders.delta.plan import Plan
 from ingestion.loaders.delta.quarantine import Quarantine
+from ingestion.loaders.delta.quarantined import quarantined
 from ingestion.loaders.delta.rows import Rows
 from ingestion.loaders.tables.intake import OLDER, Intake
 from ingestion.loaders.tables.options import DELETED_AT, TRIED_BEFORE
+from ingestion.loaders.tables.replayed import refuse_gone
 from ingestion.plugins import Batch, Load, LoadResult
 from ingestion.secrets import redact
 
@@ -87,6 +89,8 @@ class Loading:
         self._rows.finish()
         if self._rows.edits or self._rows.plan.widened:
             self._landing.tries = _EDITS
+        if self._load.replays is not None:
+            refuse_gone(self._load, self._name, quarantined(self._place, self._name, self._load.job, ["id"]))
         self._quarantine.land()
         self._quarantine.survey()
         try:
@@ -119,7 +123,7 @@ class Loading:
         return table
 
     def _has_something_to_say(self) -> bool:
-        if self._rows.given or self._quarantine.rows or self._load.replaces:
+        if self._rows.given or not self._quarantine.idle or self._load.replaces:
             return True
         settled = self._rows.plan.settled
         return settled and (self._options.replaces_all or self._intake.has_new_cursor)
@@ -139,7 +143,7 @@ class Loading:
             table = change_columns(table, plan, load.load_id)
         change = self._rows.change(table)
         self._intake.refuse_to_empty(change.staying)
-        news = self._quarantine.rows or (not load.alone and self._intake.has_new_cursor)
+        news = not self._quarantine.idle or (not load.alone and self._intake.has_new_cursor)
         change.is_empty = change.is_empty and not news
         if not load.alone and not change.is_empty:
             self._keep(change, table, entry)

@@ -4,14 +4,14 @@ The driver's own history stops every thread of the process while it waits for a 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from typing import Any, TypeAlias
 
 from ingestion.loaders.delta.place import Place
 
-__all__ = ["TRANSACTIONS", "Commit", "commit_at", "commits"]
+__all__ = ["TRANSACTIONS", "Commit", "commit_at", "commits", "known_since"]
 
 Commit: TypeAlias = dict[str, Any]
 """The commitInfo of one version, its version, and under TRANSACTIONS the numbers that it gave to applications; what its
@@ -46,3 +46,8 @@ def commits(place: Place, newest: int, after: int = -1) -> Iterator[Commit]:
             yield from (item for item in found if item is not None)
             if len(found) < len(versions):
                 return
+
+
+def known_since(log: Sequence[Commit]) -> int:
+    """From when on (in ms) *log*, newest first, tells of every commit; 0 where it has all of them."""
+    return 0 if log[-1]["version"] == 0 else min(int(item["timestamp"]) for item in log)

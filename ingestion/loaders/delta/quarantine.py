@@ -6,7 +6,6 @@ then on it cannot land any more. Until then readers know them by a load id that 
 
 import logging
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,11 +13,11 @@ import pyarrow as pa
 from ingestion.loaders.delta.columns import columns_of
 from ingestion.loaders.delta.commit import Change, Landing, properties_of
 from ingestion.loaders.delta.jobs import LOAD
-from ingestion.loaders.delta.log import commits
+from ingestion.loaders.delta.log import commits, known_since
 from ingestion.loaders.delta.place import Place, translated
 from ingestion.loaders.delta.plan import Plan
 from ingestion.loaders.delta.writer import TableWriter
-from ingestion.loaders.tables.rejected import stamped
+from ingestion.loaders.tables.rejected import Stamp
 from ingestion.plugins import Load
 from ingestion.secrets import redact
 
@@ -37,32 +36,44 @@ _LOOK_BACK = 100  # commits of the quarantine in which leftovers are looked for
 
 
 class Quarantine:
-    """The rejected rows of one load."""
+    """The rejected rows of one load, and its marks of those that it brings anew."""
 
     def __init__(self, options: "DeltaLoader", load: Load) -> None:
-        self.rows = 0
         self._place = beside(options.place(load.job))
         self._name = f"{options.name(load.job)}__quarantine"
         self._load = load
-        self._at = datetime.now(timezone.utc)
+        self._stamp = Stamp(load)
         self._writer: TableWriter | None = None
         self._plan: Plan | None = None
         self._landing: Landing | None = None
         self._others: dict[str, int] = {}
 
+    @property
+    def rows(self) -> int:
+        """Rejected rows; marks are none."""
+        return self._stamp.count
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to land."""
+        return self._stamp.idle
+
     def write(self, rejected: pa.RecordBatch) -> None:
         """Take rows of schema REJECTED."""
-        rows = stamped(rejected, self._load, self._at)
+        self._take(self._stamp.rows(rejected))
+
+    def _take(self, rows: pa.RecordBatch) -> None:
         if self._plan is None or self._writer is None:
             table = self._place.open()
             self._plan = Plan(self._name, columns_of(table) if table is not None else None, ())
             self._writer = TableWriter(self._place, self._load.load_id, (), _FILE_SIZE)
         self._plan.take(rows.schema)
         self._writer.write(self._plan.shape(rows))
-        self.rows += rejected.num_rows
 
     def land(self) -> None:
-        """Commit the rows, if there are any."""
+        """Commit rows and marks, if there are any."""
+        for marks in self._stamp.marks():
+            self._take(marks)
         if self._writer is None or self._plan is None:
             return
         plan, files = self._plan, self._writer.finish()
@@ -113,8 +124,8 @@ class Quarantine:
         history = list(commits(place, int(target.version())))
         landed = {item.get(LOAD) for item in history}
         # What is older than all that the log still tells of may have landed.
-        known_since = 0 if history[-1]["version"] == 0 else min(int(item["timestamp"]) for item in history)
-        strays = {load for load, at in self._others.items() if load not in landed and at > known_since}
+        first = known_since(history)
+        strays = {load for load, at in self._others.items() if load not in landed and at > first}
         if strays:
             self._remove(strays)
 

@@ -169,6 +169,18 @@ class IcebergLoader(TableLoader):
         with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}"):
             return Rollback(catalog, identifier, job, run_id).run()
 
+    def quarantined(self, job: str) -> Iterator[pa.RecordBatch]:
+        """The rejected rows of the loads that the table's present rows come from, less those brought anew since.
+
+        Of loads that are older than the snapshots that are kept all rows count.
+        """
+        from ingestion.loaders.iceberg.catalog import opened, translated
+        from ingestion.loaders.iceberg.quarantined import quarantined
+
+        identifier = self.identifier(job)
+        with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}__quarantine"):
+            yield from quarantined(catalog, identifier, job)
+
     def upkeep(self, job: str) -> dict[str, int]:
         """Compact small and worn files, merge manifests, expire old snapshots and remove what nothing refers to.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFIG",
+    "EMPTIED",
     "ENTRY",
     "JOB",
     "LOAD",
@@ -45,6 +46,8 @@ MODE = "ingestion.mode"
 ROWS = "ingestion.rows"
 UPKEEP = "ingestion.upkeep"
 """Names what was done by a commit that changed no row; rollbacks pass over it."""
+EMPTIED = "rollback"
+"""What UPKEEP says of the snapshot with which a table begins anew, all that was loaded having been taken back."""
 ENTRY = "ingestion.cursor."
 _CLOCKS_DIFFER_MS = 60_000  # at most: Iceberg refuses a snapshot that is older than the last change by more
 
@@ -131,7 +134,9 @@ def known_since(metadata: "TableMetadata") -> int:
     """From when on (in ms) every ancestor of the present state is still listed; 0 where none has expired."""
     oldest = next(iter(list(lineage(metadata))[-1:]), None)
     # Without sequence numbers, as in format version 1, the first snapshot looks like one whose parent has expired.
-    return 0 if oldest is None or oldest.sequence_number == 1 else oldest.timestamp_ms + _CLOCKS_DIFFER_MS
+    if oldest is None or oldest.sequence_number == 1 or in_summary(oldest, UPKEEP) == EMPTIED:
+        return 0
+    return oldest.timestamp_ms + _CLOCKS_DIFFER_MS
 
 
 def lineage(metadata: "TableMetadata") -> "Iterator[Snapshot]":

@@ -20,10 +20,12 @@ from ingestion.loaders.iceberg.history import (
     rows_of,
 )
 from ingestion.loaders.iceberg.quarantine import Quarantine
+from ingestion.loaders.iceberg.quarantined import quarantined
 from ingestion.loaders.iceberg.target import Target
 from ingestion.loaders.iceberg.types import file_schema
 from ingestion.loaders.tables.intake import Intake
 from ingestion.loaders.tables.options import DELETED_AT, TRIED_BEFORE
+from ingestion.loaders.tables.replayed import refuse_gone
 from ingestion.plugins import Batch, Load, LoadResult
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Loading:
     def __init__(self, options: "IcebergLoader", catalog: "Catalog", load: Load) -> None:
         identifier = options.identifier(load.job)
         self._options = options
+        self._catalog = catalog
         self._load = load
         self._intake = Intake(options, load, ".".join(identifier))
         self._kept: Any = None  # the cursor as the commit holds it
@@ -82,6 +85,7 @@ class Loading:
         if not self._has_something_to_say():
             return self._result(None, None, started)
         self._target.begin()
+        self._refuse_gone()
         self._quarantine.land()
         self._quarantine.survey()
         self._kept = stored(self._intake.cursor, self._cursor_folder(), self._load.load_id, self._target.home.io)
@@ -92,10 +96,15 @@ class Loading:
             self._quarantine.clean(table.metadata)
         return self._result(table, snapshot, started)
 
+    def _refuse_gone(self) -> None:
+        if self._load.replays is not None:
+            rows = quarantined(self._catalog, self._target.identifier, self._load.job, ["id"])
+            refuse_gone(self._load, self._target.name, rows)
+
     def _has_something_to_say(self) -> bool:
         if self._options.write_mode == "overwrite" and self._options.overwrite_scope == "table":
             return self._target.has_schema
-        if self._quarantine.rows or not self._target.idle:
+        if not (self._quarantine.idle and self._target.idle):
             return True
         return self._target.has_schema and self._intake.has_new_cursor
 

@@ -21,13 +21,13 @@ from ingestion.plugins import Part
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
-    from pyiceberg.table import Transaction
+    from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
     from ingestion.loaders.iceberg.fit import Fit
 
-__all__ = ["PartReplacement"]
+__all__ = ["PartReplacement", "has_rows_in"]
 
 
 @dataclass
@@ -47,21 +47,38 @@ class PartReplacement:
     ) -> "_SnapshotProducer[Any]":
         """Stage one snapshot in which *files* are all that there is in the parts."""
         metadata, table = transaction.table_metadata, transaction._table  # noqa: SLF001 - the table that it is on
-        schema = metadata.schema()
-        limits = bounds(self.parts, file_schema(schema, field_ids=False))
-        live = list(live_files(table).values())
-        whole, perhaps = _sorted_out(live, schema, limits)
-        readers = [FileReader(item, table.io, Columns(metadata)) for item in perhaps]
+        limits = _limits(self.parts, metadata)
+        live, whole, readers = _found(table, metadata, limits)
         inside = partial(_inside, limits=limits)
-        readers = [
-            reader for reader in readers if any(pc.any(inside(reader, group)).as_py() for group in reader.groups)
-        ]
         across = [reader.live for reader in readers]
         origin = origin_of(across, files, metadata)
         if across and origin not in self._kept:
             self._kept[origin] = write_staying(readers, inside, self.fit(metadata), self.writer(), table)
         gone = with_deletes([*whole, *across], live)
         return change(transaction, summary, [*files, *self._kept.get(origin, [])], removed=gone)
+
+
+def has_rows_in(table: "Table", parts: Sequence[Part]) -> bool:
+    """Whether *table* has rows that are in all of *parts*."""
+    _, whole, readers = _found(table, table.metadata, _limits(parts, table.metadata))
+    return bool(whole or readers)
+
+
+def _limits(parts: Sequence[Part], metadata: "TableMetadata") -> Sequence[Bound]:
+    return bounds(parts, file_schema(metadata.schema(), field_ids=False))
+
+
+def _found(
+    table: "Table", metadata: "TableMetadata", limits: Sequence[Bound]
+) -> tuple[list[LiveFile], list[LiveFile], list[FileReader]]:
+    """All files, those that are wholly within *limits*, and those some of whose rows are."""
+    live = list(live_files(table).values())
+    whole, perhaps = _sorted_out(live, metadata.schema(), limits)
+    readers = [FileReader(item, table.io, Columns(metadata)) for item in perhaps]
+    some = [
+        reader for reader in readers if any(pc.any(_inside(reader, item, limits)).as_py() for item in reader.groups)
+    ]
+    return live, whole, some
 
 
 def _sorted_out(

@@ -5,7 +5,7 @@ landing: from then on it cannot land any more, because its compare-and-set has f
 """
 
 import logging
-from datetime import datetime, timezone
+import uuid
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,48 +13,65 @@ import pyarrow as pa
 from ingestion.errors import OutcomeUnknown
 from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.loaders.iceberg.catalog import find_table, translated
-from ingestion.loaders.iceberg.commit import Landing, NotSent, staged
 from ingestion.loaders.iceberg.history import CONFIG, JOB, LOAD, RUN, in_summary, known_since, lineage
+from ingestion.loaders.iceberg.parts import has_rows_in
 from ingestion.loaders.iceberg.target import Target
-from ingestion.loaders.tables.rejected import stamped
-from ingestion.plugins import Load
+from ingestion.loaders.tables.rejected import Stamp
+from ingestion.plugins import Load, Part
 from ingestion.secrets import redact
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
-    from pyiceberg.table import Table, Transaction
+    from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
-    from pyiceberg.table.snapshots import Snapshot
-    from pyiceberg.table.update.snapshot import _SnapshotProducer
 
-__all__ = ["Quarantine"]
+__all__ = ["Quarantine", "beside"]
 
 _log = logging.getLogger(__name__)
 _FILE_SIZE = 128 << 20
+_REMOVED = "ingestion.removed-loads"
+
+
+def beside(target: tuple[str, ...]) -> tuple[str, ...]:
+    """The quarantine of a table."""
+    return (*target[:-1], f"{target[-1]}__quarantine")
 
 
 class Quarantine:
-    """The rejected rows of one load."""
+    """The rejected rows of one load, and its marks of those that it brings anew."""
 
     def __init__(self, catalog: "Catalog", target: tuple[str, ...], load: Load) -> None:
-        self.rows = 0
         self._catalog = catalog
-        self._identifier = (*target[:-1], f"{target[-1]}__quarantine")
+        self._identifier = beside(target)
         self._load = load
-        self._at = datetime.now(timezone.utc)
+        self._stamp = Stamp(load)
         self._rows: Target | None = None
         self._others: dict[str, int] = {}
 
+    @property
+    def rows(self) -> int:
+        """Rejected rows; marks are none."""
+        return self._stamp.count
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to land."""
+        return self._stamp.idle
+
     def write(self, rejected: pa.RecordBatch) -> None:
         """Take rows of schema REJECTED."""
+        self._take(self._stamp.rows(rejected))
+
+    def _take(self, rows: pa.RecordBatch) -> None:
         if self._rows is None:
             options = IcebergLoader(target_file_size=_FILE_SIZE)
             self._rows = Target(self._catalog, self._identifier, options, self._load.load_id)
-        self.rows += rejected.num_rows
-        self._rows.write(stamped(rejected, self._load, self._at))
+        self._rows.write(rows)
 
     def land(self) -> None:
-        """Commit the rows, if there are any."""
+        """Commit rows and marks, if there are any."""
+        for marks in self._stamp.marks():
+            self._take(marks)
         if self._rows is None:
             return
         self._rows.finish()
@@ -88,9 +105,12 @@ class Quarantine:
             table = find_table(self._catalog, self._identifier)
         if table is None:
             return
-        for snapshot in table.metadata.snapshots:
+        snapshots = table.metadata.snapshots
+        removed = {load_id for item in snapshots for load_id in (in_summary(item, _REMOVED) or "").split(",")}
+        for snapshot in snapshots:
             load_id = in_summary(snapshot, LOAD)
-            if load_id not in (None, self._load.load_id, self._load.since.load_id) and self._is_ours(snapshot):
+            settled = load_id in (None, self._load.load_id, self._load.since.load_id) or load_id in removed
+            if not settled and in_summary(snapshot, JOB) == self._load.job:
                 self._others[str(load_id)] = snapshot.timestamp_ms
 
     def clean(self, target: "TableMetadata") -> None:
@@ -105,11 +125,8 @@ class Quarantine:
         if loads:
             self._remove(loads)
 
-    def _is_ours(self, snapshot: "Snapshot") -> bool:
-        return in_summary(snapshot, JOB) == self._load.job
-
     def _remove(self, doomed: set[str]) -> None:
-        """Take out the files of these loads of the job; where that fails, for whatever reason, they stay."""
+        """Take out the rows of these loads of the job; where that fails, for whatever reason, they stay."""
         try:
             with translated(f"table {'.'.join(self._identifier)}"):
                 self._try_remove(doomed)
@@ -118,47 +135,23 @@ class Quarantine:
             _log.warning("%s: quarantined rows of loads that never landed are still there: %s", self._load.job, reason)
 
     def _try_remove(self, doomed: set[str]) -> None:
-        table = find_table(self._catalog, self._identifier)
-        if table is None:
+        """By the rows' own load ids: the snapshots that brought them may have expired, their files been joined."""
+        table, loads = find_table(self._catalog, self._identifier), sorted(doomed)
+        parts = [Part("load_id", tuple(loads)), Part("job", (self._load.job,))]
+        if table is None or not has_rows_in(table, parts):
             return
-        loads = {
-            snapshot.snapshot_id
-            for snapshot in table.metadata.snapshots
-            if self._is_ours(snapshot) and in_summary(snapshot, LOAD) in doomed
-        }
-        files = _files_of(table, loads)
-        if not files:
-            return
-
-        def stage(now: "Table | None") -> "tuple[Transaction, _SnapshotProducer[object]]":
-            from ingestion.loaders.iceberg.producers import RemoveFiles
-
-            assert now is not None  # noqa: S101 - found above, and nobody drops it
-            transaction = now.transaction()
-            producer = RemoveFiles.on(transaction, {LOAD: mark}, frozenset(files))
-            return transaction, staged(transaction, producer, ())
-
-        mark = f"removal-by-{self._load.load_id}"
+        mark = f"removal-{uuid.uuid4().hex}"
+        removal = Target(self._catalog, self._identifier, IcebergLoader(target_file_size=_FILE_SIZE), mark)
+        removal.replace(parts)
+        removal.finish()
+        summary = {LOAD: mark, _REMOVED: ",".join(loads)}
         try:
-            Landing(self._catalog, self._identifier, mark, stage).land()
-        except NotSent as error:
-            raise error.reason from error
+            removal.land(_anything, lambda transaction: removal.stage(transaction, summary))
         except OutcomeUnknown:
             _log.warning("%s: whether quarantined rows of loads that never landed are gone is unknown", self._load.job)
+        finally:
+            removal.abort()
 
 
 def _anything(_: "Table | None") -> None:
     """Quarantined rows are welcome whatever the table's state."""
-
-
-def _files_of(table: "Table", loads: set[int]) -> set[str]:
-    """Paths of the live files that these snapshots added."""
-    snapshot = table.current_snapshot()
-    if snapshot is None or not loads:
-        return set()
-    return {
-        entry.data_file.file_path
-        for manifest in snapshot.manifests(table.io)
-        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-        if entry.snapshot_id in loads
-    }

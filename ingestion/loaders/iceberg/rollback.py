@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingestion.errors import ConfigError
 from ingestion.loaders.iceberg.history import (
+    EMPTIED,
     ENTRY,
     JOB,
     LOAD,
@@ -144,7 +145,7 @@ def _empty(transaction: "Transaction") -> None:
     """Begin a history without rows and cursors: a table that never had a snapshot is not what every reader takes."""
     from ingestion.loaders.iceberg.producers import Emptied
 
-    with Emptied.on(transaction, {LOAD: f"rollback-{uuid.uuid4().hex}", UPKEEP: "rollback"}):
+    with Emptied.on(transaction, {LOAD: f"rollback-{uuid.uuid4().hex}", UPKEEP: EMPTIED}):
         pass
     _forget(transaction, [key for key in transaction.table_metadata.properties if key.startswith(ENTRY)])
 

@@ -117,6 +117,12 @@ class PostgresLoader(TableLoader):
         """Let the server reuse the space of dead rows, and drop cursors that no rollback will ask for."""
         from ingestion.loaders.postgres.upkeep import maintain
 
+    def quarantined(self, job: str) -> Iterator[pa.RecordBatch]:
+        """The rejected rows of the loads that count, less those brought anew since."""
+        from ingestion.loaders.postgres.quarantined import quarantined
+
+        return quarantined(self, job)
+
         return maintain(self, job)
 
     def scan(self, parts: Sequence[Part] = ()) -> "pl.LazyFrame":

@@ -84,7 +84,7 @@ class Loading:
     def _has_something_to_say(self) -> bool:
         if self._options.replaces_all or self._load.replaces:
             return self._target.has_schema
-        if self._quarantine.rows or self._target.rows:
+        if self._target.rows or not self._quarantine.idle:
             return True
         return self._target.has_schema and (self._target.plan.changes or self._intake.has_new_cursor)
 
@@ -117,7 +117,7 @@ class Loading:
 
     def _merged_nothing(self) -> bool:
         """Whether rows were merged and there is nothing to commit."""
-        news = self._quarantine.rows or self._target.plan.changes or self._intake.has_new_cursor
+        news = not self._quarantine.idle or self._target.plan.changes or self._intake.has_new_cursor
         return self._intake.merges and self._merge.idle and not news
 
     def _tried(self, before: Found | None) -> int | None:

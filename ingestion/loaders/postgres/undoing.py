@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ingestion.errors import ConfigError, OutcomeUnknown
 from ingestion.loaders.postgres.history import History
-from ingestion.loaders.postgres.quarantine import SUFFIX
+from ingestion.loaders.postgres.quarantined import SUFFIX
 from ingestion.loaders.postgres.session import CommitUnclear, Session, opened, quoted
 from ingestion.loaders.postgres.table import find
 from ingestion.plugins import RUN_ID, Landed, RolledBack

@@ -122,6 +122,16 @@ class TableLoader(Loader, ABC):
         """The stream without rows that lack a key or break the schema contract, which are rejected.
 
         Raises DataError where an option names a column that the data lacks, where the data has a column of a name
+    def adding(self) -> Self:
+        """The same table for rows that come late: merged where it merges or replaces rows by key, else appended."""
+        mode = "merge" if self.merge_keys and self.write_mode != "append" else "append"
+        unfit = {"delete_missing", "overwrite_scope", *(() if mode == "merge" else _FOR_KEYS)}
+        fields = {name: item for name, item in type(self).model_fields.items() if name in unfit}
+        defaults = {name: item.get_default(call_default_factory=True) for name, item in fields.items()}
+        copy = self.model_copy(update={**defaults, "write_mode": mode})
+        copy.model_fields_set.difference_update(defaults)
+        return copy
+
         that the table keeps for the service, and where the contract is to freeze what the data would change.
         """
         from ingestion.loaders.tables.admission import Admission

@@ -1,0 +1,126 @@
+"""Which rows of a quarantine count: those of loads that landed, less those that a landed load brought anew."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.errors import Superseded
+from ingestion.loaders.tables.rejected import QUARANTINED, REPLAYS
+from ingestion.plugins import Load
+
+__all__ = ["Ids", "Known", "Read", "gone", "live", "refuse_gone"]
+
+Read: TypeAlias = Callable[[Sequence[str], str | None], Iterator[pa.RecordBatch]]
+"""Gives those of the named columns that a quarantine has, batch by batch, at each call of the same rows; rows without
+a value in the second argument's column may be left out."""
+
+_ID = r"^(?P<load>.+)-(?P<number>[0-9]{1,12})$"
+_NUMBER_BITS = 40  # of the largest number that an id may have
+_WHOSE = ("load_id", "job", "quarantined_at")
+
+
+class Known(NamedTuple):
+    """What a target's present history tells of loads."""
+
+    loads: Collection[str]  # ids of those that landed
+    since: datetime  # it tells of all of them from then on; what is older may have landed
+
+
+class Ids:
+    """A set of ids of quarantined rows, eight bytes for each."""
+
+    def __init__(self) -> None:
+        self._loads: dict[str, int] = {}
+        self._known: npt.NDArray[np.int64] = np.empty(0, np.int64)  # sorted
+        self._news: list[npt.NDArray[np.int64]] = []
+
+    def add(self, ids: pa.Array) -> None:
+        """Take *ids*; a null is none."""
+        for load in _loads_of(ids):
+            self._loads.setdefault(load, len(self._loads))
+        keys = self._keys(ids)
+        self._news.append(keys[keys >= 0])
+
+    def has(self, ids: pa.Array) -> pa.BooleanArray:
+        """For each of *ids* whether it is among them."""
+        if self._news:
+            self._known, self._news = np.unique(np.concatenate([self._known, *self._news])), []
+        if not len(self._known):
+            return pa.repeat(pa.scalar(value=False), len(ids))
+        keys = self._keys(ids)
+        places = np.searchsorted(self._known, keys).clip(max=len(self._known) - 1)
+        return pa.array(self._known[places] == keys)
+
+    def _keys(self, ids: pa.Array) -> npt.NDArray[np.int64]:
+        """A number for each id, -1 for what is none or of a load that no id was taken of."""
+        parsed = pc.extract_regex(ids, _ID)
+        loads = pc.struct_field(parsed, "load").dictionary_encode()
+        numbers = pc.fill_null(pc.cast(pc.struct_field(parsed, "number"), pa.int64()), 0).to_numpy()
+        codes = np.array([self._loads.get(load, -1) for load in loads.dictionary.to_pylist()] + [-1], np.int64)
+        of_rows = codes[pc.fill_null(loads.indices, len(codes) - 1).to_numpy()]
+        keys: npt.NDArray[np.int64] = np.where(of_rows < 0, -1, (of_rows << _NUMBER_BITS) | numbers)
+        return keys
+
+
+def _loads_of(ids: pa.Array) -> list[str]:
+    found = pc.unique(pc.struct_field(pc.extract_regex(ids, _ID), "load"))
+    loads: list[str] = found.drop_null().to_pylist()
+    return loads
+
+
+def live(
+    read: Read, job: str, known: Known, names: Sequence[str] = tuple(QUARANTINED.names)
+) -> Iterator[pa.RecordBatch]:
+    """These columns of the rows of *job* that count."""
+    marked = Ids()
+    for rows in read((*_WHOSE, REPLAYS), REPLAYS):
+        marked.add(_column(rows.filter(_landed(rows, job, known)), REPLAYS))
+    for rows in read(tuple(dict.fromkeys((*_WHOSE, "id", REPLAYS, *names))), None):
+        counts = pc.and_(_landed(rows, job, known), pc.is_null(_column(rows, REPLAYS)))
+        left = rows.filter(pc.and_(counts, pc.invert(marked.has(_column(rows, "id")))))
+        if left.num_rows:
+            columns = [_column(left, name) for name in names]
+            yield pa.RecordBatch.from_arrays(columns, schema=pa.schema([QUARANTINED.field(name) for name in names]))
+
+
+def _landed(rows: pa.RecordBatch, job: str, known: Known) -> pa.BooleanArray:
+    told = pc.is_in(_column(rows, "load_id"), value_set=pa.array(sorted(known.loads), pa.string()))
+    old = pc.less(_column(rows, "quarantined_at"), pa.scalar(known.since, pa.timestamp("us", "UTC")))
+    own = pc.equal(_column(rows, "job"), job)
+    return pc.fill_null(pc.and_(own, pc.or_(told, old)), fill_value=False)
+
+
+def _column(rows: pa.RecordBatch, name: str) -> pa.Array:
+    """Tables from before the column was thought of lack it."""
+    dtype = QUARANTINED.field(name).type if name in QUARANTINED.names else pa.string()
+    if name not in rows.schema.names:
+        return pa.nulls(rows.num_rows, dtype)
+    return pc.cast(rows.column(name), dtype)
+
+
+def refuse_gone(load: Load, name: str, rows: Iterator[pa.RecordBatch]) -> None:
+    """Raise Superseded unless all that *load* brings anew is among the *rows* that count; of these the id is enough."""
+    if load.replays is None or not len(load.replays):
+        return
+    wanted, found = Ids(), 0
+    wanted.add(load.replays)
+    for batch in rows:
+        found += pc.sum(wanted.has(batch.column("id"))).as_py() or 0
+    missing = len(pc.unique(load.replays)) - found
+    if missing:
+        raise gone(load, name, missing)
+
+
+def gone(load: Load, name: str, count: int) -> Superseded:
+    """*count* rows that *load* brings anew are not in the quarantine any more."""
+    rows = "1 row" if count == 1 else f"{count} rows"
+    return Superseded(
+        f"table {name}: {rows} that this run of job {load.job} brings anew from {name}__quarantine "
+        f"{'is' if count == 1 else 'are'} not there any more, as another replay or a rollback took them; "
+        f"nothing of this run was loaded, run the replay again"
+    )
