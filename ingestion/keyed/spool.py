@@ -1,9 +1,11 @@
 """Batches that wait on disk."""
 
+import io
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 
@@ -27,7 +29,7 @@ class Spool:
     def write(self, batch: pa.RecordBatch) -> None:
         """Put *batch* behind the others."""
         if self._writer is None or batch.schema != self._schema:
-            self._end_stream()
+            self.end()
             self._starts.append(self._file.seek(0, 2))
             self._schema = batch.schema
             options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -36,11 +38,10 @@ class Spool:
         self.bytes += batch.nbytes
 
     def read(self) -> Iterator[pa.RecordBatch]:
-        """All batches so far, from the start; one reader at a time."""
-        self._end_stream()
+        """All batches so far, from the start; several readers do not disturb each other."""
+        self.end()
         for start in self._starts:
-            self._file.seek(start)
-            with pa.ipc.open_stream(self._file) as stream:
+            with io.BufferedReader(_From(self._file.fileno(), start)) as file, pa.ipc.open_stream(file) as stream:
                 yield from stream
 
     def close(self) -> None:
@@ -49,8 +50,30 @@ class Spool:
         with suppress(OSError):  # a full disk takes no last bytes, and nobody will read them
             self._file.close()
 
-    def _end_stream(self) -> None:
+    def end(self) -> None:
+        """See to it that all batches can be read, in other threads too."""
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
             self._file.flush()
+
+
+class _From(io.RawIOBase):
+    """An open file from *place* on, whatever others read or write there."""
+
+    def __init__(self, file: int, place: int) -> None:
+        self._file = os.dup(file)  # a reader may outlive the spool
+        self._place = place
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = os.preadv(self._file, [buffer], self._place)
+        self._place += count
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._file)
+        super().close()
