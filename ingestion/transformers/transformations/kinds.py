@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from ingestion.model import nearest
 from ingestion.transformers.transformations.columns import DropColumns, RenameColumns, Select
 from ingestion.transformers.transformations.shape import Transformation
+from ingestion.transformers.transformations.sql import Sql
 
 __all__ = ["AnyTransformation"]
 
@@ -16,9 +17,10 @@ _KINDS: Mapping[str, type[Transformation]] = {
     "rename_columns": RenameColumns,
     "drop_columns": DropColumns,
     "select": Select,
+    "sql": Sql,
 }
-_Name = Literal["rename_columns", "drop_columns", "select"]
-_Written = RenameColumns | DropColumns | Select | dict[_Name, Any]
+_Name = Literal["rename_columns", "drop_columns", "select", "sql"]
+_Written = RenameColumns | DropColumns | Select | Sql | dict[_Name, Any]
 
 
 def _transformation(value: Any) -> Any:

@@ -1,0 +1,86 @@
+"""Between Arrow and polars, with the types that columns had."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.errors import ConfigError, DataError
+from ingestion.transformers.transformations.shape import Place
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["as_frame", "as_records", "decoded", "returned"]
+
+_PLAIN: Mapping[pa.DataType, pa.DataType] = {
+    pa.large_string(): pa.string(),
+    pa.string_view(): pa.string(),
+    pa.large_binary(): pa.binary(),
+    pa.binary_view(): pa.binary(),
+    pa.time64("ns"): pa.time64("us"),
+}
+
+
+def decoded(records: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows with values in place of dictionaries, and no metadata."""
+    columns = [pc.cast(column, _values(column.type)) for column in records.columns]
+    return pa.RecordBatch.from_arrays(columns, records.schema.names)
+
+
+def _values(dtype: pa.DataType) -> pa.DataType:
+    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+
+
+def as_frame(records: pa.RecordBatch, place: Place) -> "pl.DataFrame":
+    """The rows as polars holds them; raises ConfigError for a column that it cannot hold."""
+    import polars as pl
+
+    fields = zip(records.schema, decoded(records).columns, strict=True)
+    return pl.DataFrame([_series(field, column, place) for field, column in fields])
+
+
+def _series(field: pa.Field, column: pa.Array, place: Place) -> "pl.Series":
+    import polars as pl
+
+    try:
+        return pl.Series(field.name, pl.from_arrow(column))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, TypeError) as error:
+        raise ConfigError(
+            f"{place}: column {field.name!r} is of type {field.type}, which polars cannot hold; drop it before"
+        ) from error
+
+
+def returned(given: pa.Schema, made: pa.Schema, place: Place) -> pa.Schema:
+    """The types in which columns of the schema *made*, as polars gives them, go on.
+
+    A column that has kept its name and its type in polars has the type of the column in *given*.
+    """
+    there = as_frame(pa.RecordBatch.from_pylist([], schema=given), place).to_arrow().schema
+    fields = []
+    for field in made:
+        index = there.get_field_index(field.name)
+        same = index >= 0 and there.field(index).type == field.type
+        fields.append((field.name, _values(given.field(index).type) if same else _plain(field.type)))
+    return pa.schema(fields)
+
+
+def _plain(dtype: pa.DataType) -> pa.DataType:
+    """The type as the rest of a run knows it; polars gives its own widths of texts and lists."""
+    if pa.types.is_dictionary(dtype):
+        return _plain(dtype.value_type)
+    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
+        return pa.list_(_plain(dtype.value_type))
+    if pa.types.is_struct(dtype):
+        return pa.struct([(field.name, _plain(field.type)) for field in dtype])
+    return _PLAIN.get(dtype, dtype)
+
+
+def as_records(frame: "pl.DataFrame", schema: pa.Schema, place: Place) -> pa.RecordBatch:
+    """The rows in the columns of *schema*; raises DataError for values that do not fit there."""
+    try:
+        columns = [frame[field.name].rechunk().to_arrow().cast(field.type) for field in schema]
+    except pa.ArrowException as error:
+        raise DataError(f"{place}: the result does not fit its types ({error}); cast it in the query") from error
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
