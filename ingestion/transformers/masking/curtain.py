@@ -38,7 +38,10 @@ class Curtain:
                 raise veiled(error, self._sight)
             if batch is None:
                 return
-            yield batch._replace(rejected=self._rejections.of_steps(batch.rejected))
+            yield batch._replace(
+                rejected=self._rejections.of_steps(batch.rejected),
+                examples=self._rejections.examples(batch.examples),
+            )
 
     def _begin(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches as the source gives them; what it tells of them, and what they tell of themselves, is masked."""

@@ -44,6 +44,11 @@ class Rejections:
         schemas = pc.if_else(lost, pa.scalar(None, pa.binary()), rejected["payload_schema"])
         return rejected.set_column(*_field("payload"), payloads).set_column(*_field("payload_schema"), schemas)
 
+    def examples(self, examples: Mapping[str, str]) -> dict[str, str]:
+        """What is told of rows by "column: rule", as long as it is of columns that are not masked."""
+        columns = {label: label.rpartition(": ")[0] or None for label in examples}
+        return {label: text if self._sources.shows(columns[label]) else _HIDDEN for label, text in examples.items()}
+
     def _veils_of_source(
         self, rejected: pa.RecordBatch, masked: Mapping[str, Masker] | None
     ) -> "list[tuple[pa.BooleanArray, Masker | None]]":

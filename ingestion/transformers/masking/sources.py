@@ -30,9 +30,15 @@ class Sources(Generic[M]):
             self._found[key] = self._follow(key)
         return self._found[key]
 
-    def shows(self, column: str | None) -> bool:
-        """Whether a value of the column *column*, which is not masked, has nothing to do with masked ones."""
-        return self._traced and column is not None and column not in (self._written or ())
+    def shows(self, columns: str | None) -> bool:
+        """Whether values of *columns*, one or several with commas between, have nothing to do with masked ones.
+
+        A column that no step makes or changes has not.
+        """
+        if columns is None or not self._traced:
+            return False
+        named = {columns, *columns.split(", ")}
+        return named.isdisjoint(self._maskers) and named.isdisjoint(self._written or ())
 
     def _follow(self, names: tuple[str, ...]) -> dict[str, M] | None:
         if not self._traced:

@@ -136,9 +136,7 @@ def _failure(item: Posed, site: Site, first: dict[str, str], count: int, looked_
     subject = f"column {item.subject!r}" if item.columns else "the row"
     value = "" if first["value"] is None else f" (value: {first['value']})"
     told = f"the rule {item.told}, on_fail: fail, is broken by {count:,} of {looked_at:,} rows so far"
-    return RuleBroken(
-        f"{site.key}: {told}; the first is {first['source']}:{first['position']}: {subject} {first['reason']}{value}; "
-        f"nothing was loaded. Mend the data, or set on_fail: quarantine",
-        item.label,
-        count,
-    )
+    place = f"{site.key}: {told}; the first is {first['source']}:{first['position']}: {subject}"
+    advice = "nothing was loaded. Mend the data, or set on_fail: quarantine"
+    text = f"{place} {first['reason']}{value}; {advice}"
+    return RuleBroken(text, item.label, count, veiled=f"{place}; {advice}")
