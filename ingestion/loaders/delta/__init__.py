@@ -158,15 +158,6 @@ class DeltaLoader(TableLoader):
         with translated(f"table {self.name(job)}"):
             return landed(self.place(job), self._opened(job))
 
-    def rollback(self, job: str, run_id: str) -> RolledBack:
-        """Restore the table to the version before that run, cursor included, in one version."""
-        from ingestion.loaders.delta.history import rolled_back
-        from ingestion.loaders.delta.place import translated
-
-        with translated(f"table {self.name(job)}"):
-            return rolled_back(self.place(job), self._opened(job), job, run_id, self.name(job))
-
-    def upkeep(self, job: str) -> dict[str, int]:
     def quarantined(self, job: str) -> Iterator[pa.RecordBatch]:
         """The rejected rows of the loads that are in the table's present version, less those brought anew since.
 
@@ -178,6 +169,15 @@ class DeltaLoader(TableLoader):
         with translated(f"table {self.name(job)}__quarantine"):
             yield from quarantined(self.place(job), self.name(job), job)
 
+    def rollback(self, job: str, run_id: str) -> RolledBack:
+        """Restore the table to the version before that run, cursor included, in one version."""
+        from ingestion.loaders.delta.history import rolled_back
+        from ingestion.loaders.delta.place import translated
+
+        with translated(f"table {self.name(job)}"):
+            return rolled_back(self.place(job), self._opened(job), job, run_id, self.name(job))
+
+    def upkeep(self, job: str) -> dict[str, int]:
         """Join small files, remove files and log entries that are older than a week and need not be kept."""
         from ingestion.loaders.delta.place import translated
         from ingestion.loaders.delta.quarantine import beside

@@ -157,18 +157,6 @@ class IcebergLoader(TableLoader):
 
         return list(landed(self._opened_table(job).metadata))
 
-    def rollback(self, job: str, run_id: str) -> RolledBack:
-        """Make the table what it was before that run; later runs of *job* are undone with it, its columns stay.
-
-        Raises ConfigError where commits of others would be lost, or the snapshot before the run has expired.
-        """
-        from ingestion.loaders.iceberg.catalog import opened, translated
-        from ingestion.loaders.iceberg.rollback import Rollback
-
-        identifier = self.identifier(job)
-        with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}"):
-            return Rollback(catalog, identifier, job, run_id).run()
-
     def quarantined(self, job: str) -> Iterator[pa.RecordBatch]:
         """The rejected rows of the loads that the table's present rows come from, less those brought anew since.
 
@@ -180,6 +168,18 @@ class IcebergLoader(TableLoader):
         identifier = self.identifier(job)
         with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}__quarantine"):
             yield from quarantined(catalog, identifier, job)
+
+    def rollback(self, job: str, run_id: str) -> RolledBack:
+        """Make the table what it was before that run; later runs of *job* are undone with it, its columns stay.
+
+        Raises ConfigError where commits of others would be lost, or the snapshot before the run has expired.
+        """
+        from ingestion.loaders.iceberg.catalog import opened, translated
+        from ingestion.loaders.iceberg.rollback import Rollback
+
+        identifier = self.identifier(job)
+        with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}"):
+            return Rollback(catalog, identifier, job, run_id).run()
 
     def upkeep(self, job: str) -> dict[str, int]:
         """Compact small and worn files, merge manifests, expire old snapshots and remove what nothing refers to.

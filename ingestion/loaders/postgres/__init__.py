@@ -107,6 +107,12 @@ class PostgresLoader(TableLoader):
 
         return landed(self, job)
 
+    def quarantined(self, job: str) -> Iterator[pa.RecordBatch]:
+        """The rejected rows of the loads that count, less those brought anew since."""
+        from ingestion.loaders.postgres.quarantined import quarantined
+
+        return quarantined(self, job)
+
     def rollback(self, job: str, run_id: str) -> RolledBack:
         """Delete the rows that this and later runs of *job* appended; the cursor is again that before them."""
         from ingestion.loaders.postgres.undoing import roll_back
@@ -116,12 +122,6 @@ class PostgresLoader(TableLoader):
     def upkeep(self, job: str) -> dict[str, int]:
         """Let the server reuse the space of dead rows, and drop cursors that no rollback will ask for."""
         from ingestion.loaders.postgres.upkeep import maintain
-
-    def quarantined(self, job: str) -> Iterator[pa.RecordBatch]:
-        """The rejected rows of the loads that count, less those brought anew since."""
-        from ingestion.loaders.postgres.quarantined import quarantined
-
-        return quarantined(self, job)
 
         return maintain(self, job)
 

@@ -118,10 +118,6 @@ class TableLoader(Loader, ABC):
         """Where delete_missing says so."""
         return self.delete_missing != "none"
 
-    def admit(self, batches: Iterator[Batch], known: pa.Schema | None) -> Iterator[Batch]:
-        """The stream without rows that lack a key or break the schema contract, which are rejected.
-
-        Raises DataError where an option names a column that the data lacks, where the data has a column of a name
     def adding(self) -> Self:
         """The same table for rows that come late: merged where it merges or replaces rows by key, else appended."""
         mode = "merge" if self.merge_keys and self.write_mode != "append" else "append"
@@ -132,6 +128,10 @@ class TableLoader(Loader, ABC):
         copy.model_fields_set.difference_update(defaults)
         return copy
 
+    def admit(self, batches: Iterator[Batch], known: pa.Schema | None) -> Iterator[Batch]:
+        """The stream without rows that lack a key or break the schema contract, which are rejected.
+
+        Raises DataError where an option names a column that the data lacks, where the data has a column of a name
         that the table keeps for the service, and where the contract is to freeze what the data would change.
         """
         from ingestion.loaders.tables.admission import Admission
