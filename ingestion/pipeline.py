@@ -16,7 +16,7 @@ from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact_error
 from ingestion.stream import StartOver
 
-__all__ = ["INGESTED_AT", "RUN_ID", "Stream", "record", "run", "stamped"]
+__all__ = ["INGESTED_AT", "RUN_ID", "Stream", "own_columns", "record", "run", "stamped"]
 
 _ROWS_SHOWN = 10
 
@@ -49,12 +49,12 @@ class Stream:
     def _land(self, job: JobConfig) -> LoadResult:
         state = job.loader.state(job.id)
         load = Load(job.id, self.report.run_id, self.report.load_id, state, job.config_hash)
-        wanted = job.transformer.wants(_own_columns(state.schema))
+        wanted = job.transformer.wants(own_columns(state.schema))
         with closing(_closable(job.source.read(state.cursor, wanted))) as source:
             while True:
                 self.report.cursor = describe_cursor(state.cursor)
                 try:
-                    result = job.loader.load(load, self._stages(job, source, _own_columns(state.schema)))
+                    result = job.loader.load(load, self._stages(job, source, own_columns(state.schema)))
                 except StartOver as restart:
                     self.report = self.report.begin_anew(str(restart))
                     continue
@@ -67,11 +67,14 @@ class Stream:
     def _stages(self, job: JobConfig, source: Iterator[Batch | Restart], known: pa.Schema | None) -> Iterator[Batch]:
         report = self.report
         read = _Tap(_until_restart(source))
-        changed = job.transformer.apply(remembering(counted_in(read, report)))
+        changed = self._changed(job, remembering(counted_in(read, report)))
         transformed = _Tap(job.loader.admit(changed, known))
         ready = self._previewed(counted_out(transformed, report, job))
         yield from stamped(ready, report) if job.loader.add_ingestion_metadata else ready
         report.stages = {"read": read.seconds, "transform": max(transformed.seconds - read.seconds, 0.0)}
+
+    def _changed(self, job: JobConfig, batches: Iterator[Batch]) -> Iterator[Batch]:
+        return job.transformer.apply(batches)
 
     def _previewed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         self.preview = None
@@ -121,7 +124,7 @@ def _until_restart(source: Iterator[Batch | Restart]) -> Iterator[Batch]:
         yield item
 
 
-def _own_columns(schema: pa.Schema | None) -> pa.Schema | None:
+def own_columns(schema: pa.Schema | None) -> pa.Schema | None:
     """The target's columns without those that `stamped` adds."""
     if schema is None:
         return None

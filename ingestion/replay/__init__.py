@@ -1,0 +1,106 @@
+"""Quarantined rows go through today's job and land, in one commit with the marks that take them out of quarantine."""
+
+import math
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timezone
+from uuid import uuid4
+
+from ingestion.config import JobConfig
+from ingestion.loaders.tables import TableLoader
+from ingestion.pipeline import Stream, own_columns
+from ingestion.plugins import Batch, Load, LoadResult, State
+from ingestion.replay.parts import Parts
+from ingestion.replay.plan import Doubts, Plan, Unreplayable, listed, planned, sources_to_read
+from ingestion.replay.report import ReplayReport
+from ingestion.replay.sources import rows_as_read
+from ingestion.report import describe_cursor
+from ingestion.stream import StartOver
+
+__all__ = ["Replay", "ReplayReport", "replay"]
+
+_LOAD = "replay-"  # how the ids of these loads begin
+_NO_BUDGET = {"max_bad_rows": None, "max_bad_ratio": math.inf}  # what fails again just stays in quarantine
+
+
+def replay(job: JobConfig, run_id: str) -> ReplayReport:
+    """Bring the quarantined rows of *job* anew, exactly once: what passes lands, what fails again stays.
+
+    Raises ConfigError, DataError or TransientError: then nothing did, and every row is in quarantine as before.
+    """
+    return Replay(job, run_id).load()
+
+
+class Replay(Stream):
+    """The rows of one replay, lazily."""
+
+    report: ReplayReport
+
+    def __init__(self, job: JobConfig, run_id: str) -> None:
+        super().__init__(job, run_id)
+        self.report = ReplayReport(job.id, run_id, f"{_LOAD}{uuid4().hex}", datetime.now(timezone.utc))
+        self._parts: Parts
+
+    def load(self) -> ReplayReport:
+        """Replay everything in one commit; raises what went wrong, without its secrets."""
+        super().load()
+        return self.report
+
+    def _land(self, job: JobConfig) -> LoadResult:
+        state = job.loader.state(job.id)  # first: whatever lands from here on supersedes this replay
+        late = job.model_copy(update={"loader": job.loader.adding(), **_NO_BUDGET})
+        found, newest, doubts = listed(job.loader.quarantined(job.id)), _newest(job), Doubts()
+        unreadable = job.source.unreadable(sources_to_read(found), state.cursor)
+        while True:
+            plan = planned(found, newest, unreadable, doubts)
+            try:
+                return self._bring(late, state, plan, job.config_hash)
+            except Unreplayable as error:
+                doubts.note(error)
+                self.report = self.report.begin_anew(str(error))
+
+    def _bring(self, job: JobConfig, state: State, plan: Plan, config_hash: str) -> LoadResult:
+        ids, known, self._parts = plan.ids, own_columns(state.schema), Parts(plan.rows)
+        load = Load(job.id, self.report.run_id, self.report.load_id, state, config_hash, replays=ids)
+        with closing(rows_as_read(job, plan, state.cursor, known)) as source:
+            while True:
+                report = self.report
+                report.left, report.replayed, report.cursor = dict(plan.left), len(ids), describe_cursor(state.cursor)
+                if not len(ids):
+                    return _nothing(job)
+                try:
+                    return job.loader.load(load, self._stages(job, source, known))
+                except Unreplayable:
+                    raise
+                except StartOver as restart:
+                    self.report = self.report.begin_anew(str(restart))
+
+    def _changed(self, job: JobConfig, batches: Iterator[Batch]) -> Iterator[Batch]:
+        return map(self._parts.of, super()._changed(job, batches))
+
+
+def _newest(job: JobConfig) -> set[str] | None:
+    """The loads whose rows the table of *job* shows, where a load replaces the ones before; None = all of them."""
+    loader = job.loader
+    if not loader.replaces_all and not (isinstance(loader, TableLoader) and loader.write_mode == "overwrite"):
+        return None
+    newest = set()
+    for landed in loader.history(job.id):
+        if landed.job == job.id:
+            newest.add(landed.load_id)
+            if not landed.load_id.startswith(_LOAD):
+                break
+    return newest
+
+
+def _nothing(job: JobConfig) -> LoadResult:
+    return LoadResult(
+        rows=0,
+        quarantined=0,
+        files=0,
+        bytes_written=0,
+        snapshot=None,
+        schema=None,
+        commit_seconds=0.0,
+        table=f"{job.loader.database}.{job.loader.table}",
+    )
