@@ -36,6 +36,11 @@ def files_below(project):
     return sorted(path.name for path in (project.path / "metadata").rglob("*.parquet"))
 
 
+def test_asking_where_nothing_is_yet_makes_nothing(project):
+    assert IcebergLoader(table="t").state("a") == State()
+    assert not (project.path / "metadata").exists()
+
+
 def test_the_loader_keeps_the_contract_of_loaders(project):
     check_loader(IcebergLoader(table="t"), lambda: project.table("default.t"))
 

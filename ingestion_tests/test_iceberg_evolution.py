@@ -29,8 +29,8 @@ def rows(project):
 
 def created(project, *fields, identifiers=(), properties=None):
     """A table that another tool has made."""
-    loader().state("a")
     metadata = project.path / "metadata"
+    metadata.mkdir(exist_ok=True)
     with SqlCatalog(
         "default", uri=f"sqlite:///{metadata}/catalog.db", warehouse=str(metadata / "warehouse")
     ) as catalog:

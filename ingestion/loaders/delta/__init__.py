@@ -15,10 +15,13 @@ from ingestion.loaders.tables.values import FileSize, Property
 from ingestion.plugins import Batch, Landed, Load, LoadResult, Part, RolledBack, State
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import polars as pl
     from deltalake import DeltaTable
 
     from ingestion.loaders.delta.place import Place
+    from ingestion.loaders.tables.comparing import Trial
 
 __all__ = ["DeltaLoader"]
 
@@ -140,6 +143,12 @@ class DeltaLoader(TableLoader):
                 return State()
             entry = entry_of(place, table, job)
             return State(restored(place, entry), entry.load_id, columns_of(table))
+
+    def trial(self, job: str) -> "AbstractContextManager[Trial]":
+        """The table of *job*, to try on it what a load would do; nothing is created."""
+        from ingestion.loaders.delta.trying import trial_of
+
+        return trial_of(self, job)
 
     def load(self, load: Load, batches: Iterator[Batch]) -> LoadResult:
         """Land everything in one version of the table, which is created where it does not exist."""

@@ -101,7 +101,7 @@ class Plan:
         table = pa.Table.from_batches([records])
         held = set(table.column_names)
         values = [
-            self._cast(name, table.column(name), dtype)
+            self.column(name, table.column(name), dtype)
             if name in held
             else pa.chunked_array([pa.nulls(len(table), dtype)])
             for name, dtype in self.columns.items()
@@ -150,7 +150,8 @@ class Plan:
                 )
             self.columns[name] = joined(dtype, old, name)
 
-    def _cast(self, name: str, values: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
+    def column(self, name: str, values: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
+        """A column's values in its type; raises DataError for one that does not fit."""
         try:
             found = cast(values, dtype)
             return without_empty(found) if name in self.partition_by else found

@@ -19,8 +19,12 @@ from ingestion.plugins import Batch, Landed, Load, LoadResult, Model, Part, Roll
 from ingestion.secrets import has_placeholder
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import polars as pl
     from pyiceberg.table import Table
+
+    from ingestion.loaders.tables.comparing import Trial
 
 __all__ = ["CATALOG_TYPES", "CatalogOptions", "IcebergLoader", "PartitionField"]
 
@@ -119,13 +123,15 @@ class IcebergLoader(TableLoader):
 
     def state(self, job: str) -> State:
         """The job's cursor and newest load as the table's present history has them, and the table's columns."""
-        from ingestion.loaders.iceberg.catalog import find_table, opened, translated
+        from ingestion.loaders.iceberg.catalog import find_table, is_there, opened, translated
         from ingestion.loaders.iceberg.cursors import restored
         from ingestion.loaders.iceberg.history import entry_of
         from ingestion.loaders.iceberg.names import renamed
         from ingestion.loaders.iceberg.types import file_schema
 
         identifier = self.identifier(job)
+        if not is_there(self._catalog_options()):
+            return State()
         with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}"):
             table = find_table(catalog, identifier)
             if table is None:
@@ -133,6 +139,12 @@ class IcebergLoader(TableLoader):
             entry = entry_of(table.metadata, job, table.io)
             schema = renamed(file_schema(table.schema(), field_ids=False), self.rename_from, ".".join(identifier))
             return State(restored(entry.cursor, table.io), entry.load_id, schema)
+
+    def trial(self, job: str) -> "AbstractContextManager[Trial]":
+        """The table of *job*, to try on it what a load would do; nothing is created."""
+        from ingestion.loaders.iceberg.trying import trial_of
+
+        return trial_of(self, job)
 
     def load(self, load: Load, batches: Iterator[Batch]) -> LoadResult:
         """Land everything in one snapshot of the table, which is created where it does not exist."""

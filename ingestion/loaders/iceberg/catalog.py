@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
-__all__ = ["catalog_properties", "find_table", "make_namespace", "opened", "translated"]
+__all__ = ["catalog_properties", "find_table", "is_there", "make_namespace", "opened", "translated"]
 
 _LOCK_WAIT_SECONDS = 30  # how long SQLite waits for another writer
 _CONNECT_SECONDS = "30"  # how long a PostgreSQL server may keep a new connection waiting
@@ -53,6 +53,16 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def is_there(given: Mapping[str, Any]) -> bool:
+    """Whether there is a catalog to be asked: one in an SQLite file comes into being with the first load."""
+    file = _sqlite_file(catalog_properties(given)[1].get("uri", ""))
+    return not file or Path(file).exists()
+
+
+def _sqlite_file(uri: str) -> str:
+    return uri.partition(":///")[2].partition("?")[0] if uri.startswith("sqlite") else ""
+
+
 @contextmanager
 def opened(given: Mapping[str, Any]) -> "Iterator[Catalog]":
     """The catalog, closed again at the end; raises ConfigError or TransientError if it cannot be opened."""
@@ -89,7 +99,7 @@ def _open(name: str, options: dict[str, str]) -> "Catalog":
         return load_catalog(name, **{**options, "glue.max-retries": tries})
     if not uri.startswith("sqlite"):
         return load_catalog(name, **options)
-    file = uri.partition(":///")[2].partition("?")[0]
+    file = _sqlite_file(uri)
     if file:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
     if "?" not in uri:

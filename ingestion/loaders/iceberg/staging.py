@@ -14,9 +14,11 @@ from ingestion.plugins import INGESTED_AT, RUN_ID
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
+    from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.table.sorting import SortOrder
 
     from ingestion.loaders.iceberg import IcebergLoader
 
@@ -26,6 +28,7 @@ __all__ = [
     "check_format",
     "check_unmoved",
     "creation",
+    "layout",
     "shape",
     "stage",
     "stage_columns",
@@ -46,9 +49,7 @@ def staged_table(
     from pyiceberg.table import Transaction
 
     name = ".".join(identifier)
-    schema = _with_ids(columns)
-    spec = spec_for(schema, options.partition_by, name)
-    order = order_for(schema, options.sort_by, name)
+    schema, spec, order = layout(columns, options, name)
     try:
         make_namespace(catalog, identifier[:-1])
         transaction: Transaction = catalog.create_table_transaction(
@@ -61,6 +62,12 @@ def staged_table(
             f"correct loader.database, loader.table, loader.table_properties or loader.catalog"
         ) from error
     return transaction._table  # noqa: SLF001 - the staged table, which no public method gives
+
+
+def layout(columns: pa.Schema, options: "IcebergLoader", name: str) -> "tuple[Schema, PartitionSpec, SortOrder]":
+    """What a new table of these columns is; raises ConfigError where an option names a column that is not there."""
+    schema = _with_ids(columns)
+    return schema, spec_for(schema, options.partition_by, name), order_for(schema, options.sort_by, name)
 
 
 def creation(staged: "Table") -> "Transaction":

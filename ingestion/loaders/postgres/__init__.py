@@ -11,7 +11,11 @@ from ingestion.loaders.tables import TableLoader
 from ingestion.plugins import Batch, Landed, Load, LoadResult, Part, RolledBack, State
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import polars as pl
+
+    from ingestion.loaders.tables.comparing import Trial
 
 __all__ = ["PostgresLoader"]
 
@@ -94,6 +98,12 @@ class PostgresLoader(TableLoader):
             if not history.exists():
                 return State(schema=schema)
             return State(history.cursor(job), history.newest(job), schema)
+
+    def trial(self, job: str) -> "AbstractContextManager[Trial]":
+        """The table of *job*, to try on it what a load would do; nothing is created."""
+        from ingestion.loaders.postgres.trying import trial_of
+
+        return trial_of(self, job)
 
     def load(self, load: Load, batches: Iterator[Batch]) -> LoadResult:
         """Land everything in one transaction; the table is created where it does not exist."""

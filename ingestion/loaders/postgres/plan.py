@@ -89,6 +89,13 @@ class Plan:
             )
         self.optional.add(name)
 
+    def loosen(self, rows: pa.Table) -> None:
+        """Let required columns be null that *rows* lack or have nulls in, unless the columns are frozen."""
+        names = rows.schema.names
+        for name in [*self.missing(names), *names]:
+            if self.is_required(name) and (name not in names or rows.column(name).null_count):
+                self.add_optional(name)
+
     def missing(self, names: list[str]) -> Iterator[str]:
         """Required columns of the table that rows of the columns *names* lack and nothing fills."""
         for name, column in self._there.items():

@@ -1,5 +1,6 @@
 """Where the rows of one load go while it is under way, and how they get into the table at its end."""
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from ingestion.loaders.tables.admission import deletes
 from ingestion.loaders.tables.options import DELETED_AT
 from ingestion.plugins import Load
 
-__all__ = ["DELETES", "SOURCE", "Target"]
+__all__ = ["DELETES", "SOURCE", "Target", "sent"]
 
 SOURCE = "_ingestion source"
 """Number of a staged row's origin, in order of first arrival."""
@@ -126,15 +127,8 @@ class Target:
             names = table.schema.names
             for name in names:
                 self.plan.take_untyped(name)
-        for name in [*self.plan.missing(names), *names]:
-            if self.plan.is_required(name) and (name not in names or table.column(name).null_count):
-                self.plan.add_optional(name)
-        columns = {}
-        for name in names:
-            values, kind = table.column(name), self.plan.columns[name]
-            if kind.name in ("character varying", "character") and _longest(values) > (kind.modifiers or (1,))[0]:
-                self.plan.columns[name] = kind = TEXT
-            columns[name] = on_the_wire(values, kind, name)
+        self.plan.loosen(table.select(names))
+        columns = sent(self.plan, table, names)
         return pa.table({**columns, **flags})
 
     def _without_deletes(self, table: pa.Table) -> tuple[pa.Table, dict[str, pa.ChunkedArray]]:
@@ -158,6 +152,22 @@ class Target:
         if self.found is None:
             return self.draft
         return self.stage if self._replaces or self.plan.changes else self._direct
+
+
+def sent(plan: Plan, table: pa.Table, names: Iterable[str]) -> dict[str, pa.ChunkedArray]:
+    """The columns *names* as the server takes them; one of limited length becomes text where a value is longer.
+
+    Raises DataError for a value that does not fit.
+    """
+    columns = {}
+    for name in names:
+        if name not in plan.columns:
+            plan.take_untyped(name)
+        values, kind = table.column(name), plan.columns[name]
+        if kind.name in ("character varying", "character") and _longest(values) > (kind.modifiers or (1,))[0]:
+            plan.columns[name] = kind = TEXT
+        columns[name] = on_the_wire(values, kind, name)
+    return columns
 
 
 def _longest(texts: pa.ChunkedArray) -> int:

@@ -11,10 +11,14 @@ from typing_extensions import Self
 from ingestion.errors import ConfigError
 from ingestion.loaders.tables.elsewhere import about_option
 from ingestion.loaders.tables.types import Storage
-from ingestion.plugins import Batch, Loader, Model, Part
+from ingestion.plugins import Batch, Comparison, Loader, Model, Part
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import polars as pl
+
+    from ingestion.loaders.tables.comparing import Trial
 
 __all__ = ["DELETED_AT", "TRIED_BEFORE", "Columns", "SchemaContract", "TableLoader", "WriteMode"]
 
@@ -137,6 +141,17 @@ class TableLoader(Loader, ABC):
         from ingestion.loaders.tables.admission import Admission
 
         return Admission(self, known).apply(batches)
+
+    def compare(self, job: str, given: Sequence[pa.RecordBatch], admitted: Sequence[pa.RecordBatch]) -> Comparison:
+        """What a load would do to the table's columns, and what it would fail on, as the rows given show it."""
+        from ingestion.loaders.tables.comparing import compared
+
+        with self.trial(job) as trial:
+            return compared(self, trial, given, admitted)
+
+    def trial(self, job: str) -> "AbstractContextManager[Trial]":
+        """The table of *job*, to try on it what a load would do."""
+        raise ConfigError(f"{job}: loader type {self.type!r} cannot tell what a load would do to the table's columns")
 
     def scan(self, parts: Sequence[Part] = ()) -> "pl.LazyFrame":
         """The table, or the rows in all of *parts*, as a lazy polars frame."""
