@@ -38,14 +38,14 @@ class SortedRuns:
             self._file.write(words[order].data)
         self._file.flush()
         for first in range(0, len(order), _PART):
-            words, bits = self._marks(keys.at(slice(first, first + _PART)))
-            np.bitwise_or.at(self._filter, words, bits)
+            places, bits = self._marks(keys.at(slice(first, first + _PART)))
+            np.bitwise_or.at(self._filter, places, bits)
 
     def has(self, keys: Digests) -> Mask:
         """For each of *keys* whether it is there."""
         found = np.zeros(len(keys.low), np.bool_)
-        words, bits = self._marks(keys)
-        open_rows = np.flatnonzero((self._filter[words] & bits) == bits)
+        places, bits = self._marks(keys)
+        open_rows = np.flatnonzero((self._filter[places] & bits) == bits)
         if not len(open_rows):
             return found
         open_rows = open_rows[np.argsort(keys.low[open_rows])]  # then each page of a run is touched once

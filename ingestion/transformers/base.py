@@ -10,6 +10,8 @@ from typing_extensions import Self
 from ingestion.plugins import Batch, Check, Transformer, remembering
 from ingestion.secrets import placeholders
 from ingestion.transformers.converting import Converting
+from ingestion.transformers.deduplicating import Deduplicating
+from ingestion.transformers.exploding import Exploding
 from ingestion.transformers.masking import Masking
 from ingestion.transformers.naming import Naming
 from ingestion.transformers.steps import Step
@@ -20,7 +22,7 @@ from ingestion.transformers.validation.validating import Validating
 __all__ = ["BaseTransformer"]
 
 
-class BaseTransformer(Validating, Masking, Transforming, Converting, Naming, Transformer):
+class BaseTransformer(Validating, Deduplicating, Masking, Exploding, Transforming, Converting, Naming, Transformer):
     """Renames columns, then makes dates, numbers and booleans of text; a value that does not fit is never lost.
 
     All options but column_mapping use the new names. Rows with such a value go to quarantine, unless
@@ -47,7 +49,7 @@ class BaseTransformer(Validating, Masking, Transforming, Converting, Naming, Tra
 
     def _made(self) -> frozenset[str] | None:
         """Those that they create or change before columns are masked; None = any."""
-        parts = [self.transforming_written()]
+        parts = [self.transforming_written(), self.flattening_written(self.mask), self.exploding_written()]
         return None if None in parts else frozenset().union(*(part for part in parts if part))
 
     def _masked_as_read(self) -> list[str]:
@@ -77,7 +79,10 @@ class BaseTransformer(Validating, Masking, Transforming, Converting, Naming, Tra
         yield from self.naming_steps()
         yield from self.conversion_steps()
         yield from self.transforming_steps(self._place)
+        yield from self.flattening_steps()
+        yield from self.exploding_steps()
         yield from self.masking_steps()
+        yield from self.deduplicating_steps()
         yield from self.validation_steps(self.timezone)
 
     @property
@@ -96,5 +101,7 @@ class BaseTransformer(Validating, Masking, Transforming, Converting, Naming, Tra
         """Sentences on options that cannot all hold."""
         yield from self.naming_contradictions()
         yield from self.conversion_contradictions()
+        yield from self.exploding_contradictions()
         yield from self.masking_contradictions()
+        yield from self.deduplicating_contradictions()
         yield from self.validation_contradictions()
