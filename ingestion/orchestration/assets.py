@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from ingestion.config import JobConfig, LoadedJob
 from ingestion.errors import ConfigError
+from ingestion.orchestration.checks import check_results, check_specs
 from ingestion.orchestration.failures import failures_told
 from ingestion.orchestration.io_managers import Attempt
 from ingestion.orchestration.liveness import hold
@@ -59,13 +60,15 @@ def job_asset(loaded: LoadedJob, started: Callable[[Stream], None] = lambda _: N
             pool=job.id,
             code_version=job.config_hash,
             config_schema=_PARAMETERS,
+            check_specs=check_specs(job),
         )(_reading(job, started))
 
 
-def _reading(job: JobConfig, started: Callable[[Stream], None]) -> Callable[[dg.AssetExecutionContext], Attempt]:
-    """What a run of the asset of *job* computes: its rows, unread."""
+def _reading(job: JobConfig, started: Callable[[Stream], None]) -> Callable[[dg.AssetExecutionContext], Iterator[Any]]:
+    """What a run of the asset of *job* computes: its rows, unread; then, as they have landed, what the checks found."""
+    checks = job.transformer.checks
 
-    def ingest(context: dg.AssetExecutionContext) -> Attempt:
+    def ingest(context: dg.AssetExecutionContext) -> Iterator[Any]:
         run_id = context.run.run_id
         _tag_run(context, job.id)
         with failures_told(job):
@@ -73,7 +76,8 @@ def _reading(job: JobConfig, started: Callable[[Stream], None]) -> Callable[[dg.
             stream = Stream(changed.merged(RunParameters(**context.op_execution_context.op_config).overrides), run_id)
         hold(run_id)
         started(stream)
-        return Attempt(stream, context.retry_number)
+        yield dg.Output(Attempt(stream, context.retry_number, checks))  # the IO manager loads it before it is back here
+        yield from check_results(checks, stream)
 
     return ingest
 

@@ -1,6 +1,6 @@
 """Tables as Dagster's IO managers: what an asset returns lands in one commit, and others get to read it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from ingestion.errors import ConfigError
 from ingestion.loaders.tables import TableLoader
 from ingestion.orchestration.again import carried_on
 from ingestion.orchestration.alerts import alert_zero_records
+from ingestion.orchestration.checks import failed_checks_told
 from ingestion.orchestration.failures import failures_told, told_at_once
 from ingestion.orchestration.forms import batches_of, form_named
 from ingestion.orchestration.liveness import let_go
@@ -21,7 +22,7 @@ from ingestion.orchestration.metadata import materialization_metadata
 from ingestion.orchestration.partitions import parts_of
 from ingestion.orchestration.table_io import Landing, check_options, loader_of, readable
 from ingestion.pipeline import Stream
-from ingestion.plugins import Part
+from ingestion.plugins import Check, Part
 from ingestion.report import RunReport
 
 __all__ = [
@@ -36,10 +37,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Attempt:
-    """The rows of one try of a job, unread, and how many tries there were before."""
+    """The rows of one try of a job, unread, how many tries there were before, and what rows are held to."""
 
     stream: Stream
     earlier: int
+    checks: Sequence[Check] = ()  # as the asset declares them
 
 
 class LoaderIOManager(dg.ConfigurableIOManager):
@@ -109,7 +111,10 @@ def _run(attempt: Attempt) -> tuple[RunReport, pa.RecordBatch | None]:
     stream = attempt.stream
     waits = False
     try:
-        with failures_told(stream.job, attempt.earlier, lambda: stream.report):
+        with (
+            failed_checks_told(attempt.checks, stream),
+            failures_told(stream.job, attempt.earlier, lambda: stream.report),
+        ):
             return stream.load(), stream.preview
     except dg.RetryRequested:
         waits = True  # for its next try: the run is still this process's

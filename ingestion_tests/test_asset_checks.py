@@ -1,0 +1,142 @@
+"""The rules of a job as asset checks: declared by its asset, and answered by every run of it."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ingestion.orchestration.build import build_definitions
+from ingestion.orchestration.instance import open_instance
+from ingestion.orchestration.launch import run_job
+from ingestion.orchestration.names import INGEST_JOB, run_config
+from ingestion_tests.conftest import Project
+
+RULES: list[dict[str, Any]] = [
+    {"column": "age", "rule": "between", "min": 0, "max": 120},
+    {"column": "name", "rule": "not_null", "on_fail": "drop"},
+    {"column": "name", "rule": "length", "max": 3, "on_fail": "warn"},
+    {"column": "id", "rule": "unique", "on_fail": "fail"},
+]
+ROWS = "id,name,age\n1,Ada,36\n2,,40\n3,Charles,79\n4,Bo,150\n5,Eva,-2\n"
+
+
+def people(project: Project, rules: list[dict[str, Any]] = RULES, rows: str = ROWS, **options: Any) -> None:
+    project.file("data/a.csv", rows)
+    source = {"type": "csv", "source_path": "data"}
+    project.job(
+        "people", {"source": source, "transformer": {"validation": rules}, "loader": {"type": "iceberg"}, **options}
+    )
+
+
+def materialize(**arguments: Any) -> dg.ExecuteInProcessResult:
+    job = build_definitions().resolve_job_def(INGEST_JOB)
+    arguments = {"raise_on_error": False, **arguments}
+    return job.execute_in_process(asset_selection=[dg.AssetKey("people")], **arguments)
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {one.check_name: one for one in result.get_asset_check_evaluations()}
+
+
+def told(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
+    return {name: value.value for name, value in evaluation.metadata.items()}
+
+
+def test_every_rule_is_a_check_of_the_asset(project):
+    people(project)
+    (asset,) = build_definitions().resolve_asset_graph().assets_defs
+    specs = {spec.name: spec for spec in asset.check_specs}
+    assert list(specs) == ["age_between", "name_not_null", "name_length", "id_unique"]
+    assert specs["age_between"].description == (
+        "age is at least 0 and at most 120. Rows that break it are quarantined."
+    )
+    assert specs["name_length"].metadata["on_fail"] == "warn"
+
+
+def test_a_run_answers_its_checks_and_stays_green(project):
+    people(project)
+    result = materialize()
+    assert result.success
+    found = evaluations(result)
+    assert {name: (one.passed, one.severity) for name, one in found.items()} == {
+        "age_between": (False, dg.AssetCheckSeverity.ERROR),
+        "name_not_null": (False, dg.AssetCheckSeverity.ERROR),
+        "name_length": (False, dg.AssetCheckSeverity.WARN),
+        "id_unique": (True, dg.AssetCheckSeverity.ERROR),
+    }
+    age = told(found["age_between"])
+    assert (age["rows_failed"], age["rows_looked_at"], age["on_fail"]) == (2, 5, "quarantine")
+    assert age["example"] == f"{project.path / 'data' / 'a.csv'}:5: is 150, more than 120"
+    assert found["age_between"].description.startswith("2 of 5 rows break it; the first: ")
+    assert told(found["name_not_null"])["rows_failed"] == 1
+    assert told(found["name_length"])["example"].endswith("a.csv:4: has 7 characters, more than 3")
+    assert "example" not in told(found["id_unique"])
+    assert sorted(project.table("default.people")["id"].to_pylist()) == [1, 3]
+
+
+def test_the_answers_are_about_what_the_run_has_loaded(project):
+    people(project)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(instance=instance)
+        (materialization,) = [
+            event for event in result.all_events if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION
+        ]
+        assert materialization is not None
+        newest = instance.get_latest_materialization_event(dg.AssetKey("people"))
+        for one in evaluations(result).values():
+            assert one.target_materialization_data.run_id == result.run_id
+            assert one.target_materialization_data.timestamp == newest.timestamp
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "failed"),
+    [
+        ("id,name,age\n1,Ada,36\n2,Bo,40\n1,Eva,50\n1,Ia,50\n", {}, "id_unique"),
+        ("id,name,age\n1,Ada,150\n2,Bo,40\n", {"max_bad_rows": 0}, "age_between"),
+    ],
+    ids=["a rule that fails the run", "a budget that is spent"],
+)
+def test_a_run_that_fails_for_its_rows_leaves_the_check_red(project, rows, options, failed):
+    people(project, rows=rows, **options)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(instance=instance)
+        assert not result.success
+        assert instance.get_latest_materialization_event(dg.AssetKey("people")) is None
+        keys = [dg.AssetCheckKey(dg.AssetKey("people"), name) for name in ("age_between", "name_not_null", "id_unique")]
+        records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+        status = {key.name: record.status.value for key, record in records.items()}
+        assert status.pop(failed) == "FAILED"
+        assert set(status.values()) == {"PLANNED"}  # shown as not having run
+        key = dg.AssetCheckKey(dg.AssetKey("people"), failed)
+        evaluation = records[key].event.dagster_event.asset_check_evaluation_data
+        assert told(evaluation)["rows_failed"] == (2 if failed == "id_unique" else 1)
+        assert told(evaluation)["example"]
+
+
+def test_a_rule_that_the_overrides_took_out_is_not_said_to_hold(project):
+    people(project)
+    only = run_config("people", {"transformer": {"validation": RULES[1:]}})
+    found = evaluations(materialize(run_config=only))
+    assert (found["age_between"].passed, found["age_between"].severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "not looked at" in found["age_between"].description
+    assert not found["name_not_null"].passed
+    assert found["id_unique"].passed
+
+
+def test_rules_with_placeholders_are_checks_of_their_own_names(project, monkeypatch):
+    people(project, [{"column": "${COLUMN}", "rule": "between", "max": "${MOST}"}])
+    monkeypatch.setenv("COLUMN", "age")
+    monkeypatch.setenv("MOST", "120")
+    (evaluation,) = evaluations(materialize()).values()
+    assert (evaluation.check_name, evaluation.passed) == ("COLUMN_between", False)
+    assert told(evaluation)["rows_failed"] == 1
+
+
+def test_a_command_line_run_records_its_checks(project):
+    people(project)
+    report = run_job("people")
+    assert report.noted == {"name: length": 1}
+    with open_instance() as instance:
+        key = dg.AssetCheckKey(dg.AssetKey("people"), "age_between")
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+        assert record.status.value == "FAILED"
