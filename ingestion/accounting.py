@@ -12,7 +12,7 @@ from ingestion.plugins import BAD_ROW, Batch, bad_rows
 from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact
 
-__all__ = ["Budget", "counted_in", "counted_out"]
+__all__ = ["Budget", "cause_labels", "counted_in", "counted_out"]
 
 _RATIO_COUNTS_FROM = 100  # bad rows; below that a ratio says little
 _SOURCES_SHOWN = 100
@@ -91,11 +91,7 @@ def _count(batch: Batch, report: RunReport) -> None:
 def _count_rejected(rejected: pa.RecordBatch, report: RunReport) -> None:
     report.rows_quarantined += rejected.num_rows
     report.rows_validated += pc.sum(pc.is_in(rejected["stage"], value_set=_AFTER_STEPS)).as_py()
-    labels = pc.if_else(
-        pc.is_valid(rejected["column"]),
-        pc.binary_join_element_wise(pc.fill_null(rejected["column"], ""), rejected["rule"], ": "),
-        rejected["rule"],
-    )
+    labels = cause_labels(rejected)
     for cause in pc.value_counts(labels).to_pylist():
         label = cause["values"]
         report.rejected[label] += cause["counts"]
@@ -103,6 +99,15 @@ def _count_rejected(rejected: pa.RecordBatch, report: RunReport) -> None:
             first = pc.index(labels, label).as_py()
             row = rejected.slice(first, 1).to_pylist()[0]
             report.examples[label] = redact(f"{row['source']}:{row['position']}: {row['reason']}")
+
+
+def cause_labels(rejected: pa.RecordBatch) -> pa.Array:
+    """Why each row was rejected: "column: rule", or the rule alone where there is no column."""
+    return pc.if_else(
+        pc.is_valid(rejected["column"]),
+        pc.binary_join_element_wise(pc.fill_null(rejected["column"], ""), rejected["rule"], ": "),
+        rejected["rule"],
+    )
 
 
 def _prove_balance(report: RunReport) -> None:

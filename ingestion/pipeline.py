@@ -16,7 +16,7 @@ from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact_error
 from ingestion.stream import StartOver
 
-__all__ = ["INGESTED_AT", "RUN_ID", "Stream", "own_columns", "record", "run", "stamped"]
+__all__ = ["INGESTED_AT", "RUN_ID", "Stream", "closable", "own_columns", "record", "run", "stamped"]
 
 _ROWS_SHOWN = 10
 
@@ -50,7 +50,7 @@ class Stream:
         state = job.loader.state(job.id)
         load = Load(job.id, self.report.run_id, self.report.load_id, state, job.config_hash)
         wanted = job.transformer.wants(own_columns(state.schema))
-        with closing(_closable(job.source.read(state.cursor, wanted))) as source:
+        with closing(closable(job.source.read(state.cursor, wanted))) as source:
             while True:
                 self.report.cursor = describe_cursor(state.cursor)
                 try:
@@ -112,7 +112,7 @@ class _Tap(Iterator[Batch]):
             self.seconds += time.perf_counter() - started
 
 
-def _closable(batches: Iterator[Batch | Restart]) -> Generator[Batch | Restart, None, None]:
+def closable(batches: Iterator[Batch | Restart]) -> Generator[Batch | Restart, None, None]:
     """*batches* as something that can be closed, so that a reader's threads end with the run."""
     yield from batches
 

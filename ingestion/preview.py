@@ -1,0 +1,207 @@
+"""What a job would do, seen on its first rows; nothing is written anywhere."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.accounting import cause_labels, counted_in, counted_out
+from ingestion.config import JobConfig
+from ingestion.errors import IngestionError
+from ingestion.pipeline import closable, own_columns, stamped
+from ingestion.plugins import Batch, Comparison, Connector, Cursor, Restart, State, remembering
+from ingestion.report import RunReport
+from ingestion.secrets import redact
+
+__all__ = ["Cause", "Preview", "preview"]
+
+_MOST_BYTES = 64 << 20  # of Arrow data, however few rows that is
+_EXAMPLES = 3  # of rejected rows for each cause
+
+
+class Cause(NamedTuple):
+    """Why rows would go to quarantine."""
+
+    label: str  # "column: rule"
+    rows: int
+    examples: Sequence[dict[str, Any]]  # reason, source, position and value
+
+
+@dataclass
+class Preview:
+    """What became of the first rows of a job; `report` has their counts."""
+
+    report: RunReport
+    whole: bool = False  # whether the rows are all that a run would read
+    again: bool = False  # nothing was new, so that rows were looked at that are loaded already
+    schema: pa.Schema | None = None
+    rows: pa.Table | None = None  # the first of them, as they come from the transformer
+    causes: list[Cause] = field(default_factory=list)
+    comparison: Comparison | None = None
+    target_error: str | None = None  # why the target could not be asked
+    error: str | None = None  # what a run would fail on
+
+    def as_json(self) -> dict[str, Any]:
+        """The preview as JSON values; values of rows that JSON lacks are text."""
+        report, compared = self.report, self.comparison
+        return {
+            "job": report.job,
+            "rows_read": report.rows_read,
+            "whole": self.whole,
+            "again": self.again,
+            "sources": report.sources,
+            "schema": {item.name: str(item.type) for item in self.schema or ()},
+            "rows": [] if self.rows is None else self.rows.to_pylist(),
+            "rows_to_load": report.rows_loaded,
+            "filtered": dict(report.removed),
+            "quarantined": [cause._asdict() for cause in self.causes],
+            "emptied": dict(report.emptied),
+            "noted": dict(report.noted),
+            "warnings": report.warnings,
+            "table_exists": None if compared is None else compared.exists,
+            "columns": [] if compared is None else [item._asdict() for item in compared.columns],
+            "target_error": self.target_error,
+            "error": self.error,
+        }
+
+
+def preview(job: JobConfig, rows: int = 1000, shown: int = 10) -> Preview:
+    """What a run of *job* would make of the first *rows* that it reads; the first *shown* that come out are kept.
+
+    Where nothing is new, rows are looked at that are loaded already. What a run would fail on is told in the preview.
+    Raises ConfigError for a job whose placeholders cannot be resolved.
+    """
+    job = job.resolved()
+    found = Preview(RunReport(job.id, "preview", uuid.uuid4().hex, datetime.now(timezone.utc)))
+    state = _asked(job, found)
+    known = own_columns(state.schema)
+    sample = _sampled(job, state.cursor, known, rows, found)
+    given, admitted = _made_of(job, sample, known, found)
+    _keep_first(found, given, shown)
+    if found.target_error is None:
+        _compare(job, given, admitted if found.error is None else [], found)
+    return found
+
+
+def _asked(job: JobConfig, found: Preview) -> State:
+    try:
+        return job.loader.state(job.id)
+    except IngestionError as error:
+        found.target_error = redact(str(error))
+        return State()
+
+
+def _compare(job: JobConfig, given: Sequence[Batch], admitted: Sequence[Batch], found: Preview) -> None:
+    try:
+        found.comparison = job.loader.compare(
+            job.id, [batch.records for batch in given], [batch.records for batch in admitted]
+        )
+    except IngestionError as error:
+        found.target_error = redact(str(error))
+        return
+    if found.comparison.problem is not None:
+        found.error = found.error or redact(found.comparison.problem)
+
+
+def _sampled(job: JobConfig, cursor: Cursor, known: pa.Schema | None, rows: int, found: Preview) -> list[Batch]:
+    wanted = job.transformer.wants(known)
+    for start in (cursor, None) if cursor is not None else (None,):
+        found.again = start is not cursor
+        try:
+            sample, found.whole = _first(job.source, start, wanted, rows)
+        except IngestionError as error:
+            found.error = redact(str(error))
+            return []
+        if any(batch.records.num_columns or batch.rejected is not None for batch in sample):
+            return sample
+    found.again = False
+    return []
+
+
+def _first(source: Connector, cursor: Cursor, wanted: pa.Schema | None, rows: int) -> tuple[list[Batch], bool]:
+    """The first rows, and whether there are no others."""
+    kept: list[Batch] = []
+    room = rows
+    with closing(closable(source.read(cursor, wanted))) as items:
+        for item in items:
+            if isinstance(item, Restart):
+                kept, room = [], rows
+                continue
+            if room <= 0 or sum(batch.records.nbytes for batch in kept) > _MOST_BYTES:
+                return kept, False
+            kept.append(_cut(item, room))
+            room -= kept[-1].records.num_rows
+            if kept[-1] is not item:
+                return kept, False
+    return kept, True
+
+
+def _cut(batch: Batch, rows: int) -> Batch:
+    """The batch, or its first *rows* with what stands before them; the cursor is of no use then."""
+    if batch.records.num_rows <= rows:
+        return batch
+    first = pa.array(range(rows), pa.int64())
+    origin = batch.origin.take(first)
+    rejected = batch.rejected
+    if rejected is not None:
+        last = pc.max(origin.at(first))
+        rejected = rejected.filter(pc.fill_null(pc.less_equal(rejected["position"], last), fill_value=True))
+    return Batch(batch.records.take(first), origin, rejected)
+
+
+class _NoLimit(NamedTuple):
+    """A sample is judged by nobody."""
+
+    max_bad_rows: int | None = None
+    max_bad_ratio: float = 1.0
+
+
+def _made_of(
+    job: JobConfig, sample: Sequence[Batch], known: pa.Schema | None, found: Preview
+) -> tuple[list[Batch], list[Batch]]:
+    """The rows as they come from the transformer, and as they go to the loader."""
+    given: list[Batch] = []
+    admitted: list[Batch] = []
+
+    def noting(batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            given.append(batch)
+            yield batch
+
+    changed = job.transformer.apply(remembering(counted_in(iter(sample), found.report)))
+    ready = counted_out(job.loader.admit(noting(changed), known), found.report, _NoLimit())
+    try:
+        for batch in stamped(ready, found.report) if job.loader.add_ingestion_metadata else ready:
+            admitted.append(batch)  # noqa: PERF402 - what came before an error is kept
+    except IngestionError as error:
+        found.error = found.error or redact(str(error))
+    found.causes = _causes(admitted)
+    return given, admitted
+
+
+def _causes(batches: Sequence[Batch]) -> list[Cause]:
+    counts: dict[str, int] = {}
+    examples: dict[str, list[dict[str, Any]]] = {}
+    for rejected in [batch.rejected for batch in batches if batch.rejected is not None]:
+        for place, label in enumerate(cause_labels(rejected).to_pylist()):
+            counts[label] = counts.get(label, 0) + 1
+            told = examples.setdefault(label, [])
+            if len(told) < _EXAMPLES:
+                told.append({name: rejected[name][place].as_py() for name in ("reason", "source", "position", "value")})
+    return [Cause(label, count, examples[label]) for label, count in sorted(counts.items(), key=lambda one: -one[1])]
+
+
+def _keep_first(found: Preview, batches: Sequence[Batch], shown: int) -> None:
+    tables = [pa.Table.from_batches([batch.records]) for batch in batches if batch.records.num_columns]
+    if not tables:
+        return
+    try:
+        together = pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # batches whose columns have types of their own: the first tell
+        together = tables[0]
+    found.schema, found.rows = together.schema, together.slice(0, shown)
