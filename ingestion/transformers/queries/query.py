@@ -106,7 +106,7 @@ class Query:
         try:
             pl.SQLContext({INPUT: pl.LazyFrame()}, register_globals=False).execute(self.text)  # it is parsed, no more
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise ValueError(f"the query cannot be read: {error}") from error
+            raise ValueError(f"the query cannot be read: {str(error)[:300]}") from error
 
 
 def _bare(token: Token) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["no_scan", "result", "result_schema", "told"]
 
+_LONGEST = 300  # characters of what polars says, which may be the whole tree of a query
 _QUOTED = re.compile(r'"[^"]*"')
 _READS = re.compile(r"\bscan\b|\bsink\b", re.IGNORECASE)
 _MISSING = re.compile(r'^unable to find column "(.*?)"')
@@ -75,4 +76,4 @@ def told(place: Place, columns: list[str], rows: str = "") -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+    return str(error).strip().partition("\n")[0][:_LONGEST]

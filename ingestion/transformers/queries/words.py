@@ -9,11 +9,11 @@ def _words(text: str) -> frozenset[str]:
 
 ROW_BY_ROW = _words(
     """
-    abs acos acosd asin asind atan atan2 atan2d atand cbrt ceil ceiling cos cosd cot cotd degrees div erf exp floor ln
+    abs acos acosd asin asind atan atan2 atan2d atand cbrt ceil ceiling cos cosd cot cotd degrees erf exp floor ln
     log log10 log1p log2 mod pi pow power radians round sign sin sind sqrt tan tand trunc bit_count
     bit_length char_length character_length concat concat_ws ends_with initcap left length lower lpad ltrim
     octet_length regexp_like regexp_replace replace reverse right rpad rtrim split_part starts_with string_to_array
-    strpos substr substring trim upper overlay position
+    strpos substr substring trim upper position
     date datetime date_part date_trunc day dayofmonth dayofweek dayofyear extract hour minute month quarter second
     strftime strptime time timestamp week year
     cast try_cast coalesce greatest if ifnull least nullif
@@ -42,7 +42,7 @@ TOGETHER = _words(
 BEFORE_PARENTHESES = _words(
     """
     all and any as between by case columns distinct else except exclude exists filter from having ilike in intersect is
-    join like limit not offset on or order over partition qualify replace select some then union using when where
+    join like limit not offset on or order over partition qualify rename replace select some then union using when where
     bigint char decimal double float int integer numeric real smallint varchar
     """
 )
