@@ -11,7 +11,7 @@ from ingestion.errors import ConfigError, IngestionError
 from ingestion.plugins import Landed
 from ingestion.secrets import redact
 
-__all__ = ["add_to", "history", "rollback", "upkeep"]
+__all__ = ["add_to", "aligned", "history", "rollback", "upkeep"]
 
 _WIDEST = 40  # of what is printed of a cursor
 _SHORTEST_START, _WHOLE = 8, 32  # characters of a run's id
@@ -44,7 +44,7 @@ def history(options: argparse.Namespace) -> int:
     if options.json:
         show_json({"job": job.id, "loads": [item._asdict() for item in chosen]})
         return DONE
-    for line in _aligned([_COLUMNS, *(_row(item, job.id) for item in chosen)]):
+    for line in aligned([_COLUMNS, *(_row(item, job.id) for item in chosen)]):
         show(line)
     if len(chosen) < len(loads):
         say(f"{len(loads) - len(chosen)} more; --limit 0 shows all")
@@ -130,6 +130,7 @@ def _counted(rows: int | None) -> str:
     return "rows not counted" if rows is None else f"{rows} row{'' if rows == 1 else 's'}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines in which the cells of each column stand below each other."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

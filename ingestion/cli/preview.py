@@ -1,0 +1,118 @@
+"""The command that shows what a job would do, as tables that people read."""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ingestion.cli.commands import DONE, FAILED, say, show, show_json
+from ingestion.cli.overrides import parse_overrides
+from ingestion.cli.tables import aligned
+from ingestion.config import load_job
+from ingestion.plugins import Comparison
+from ingestion.secrets import redact
+
+if TYPE_CHECKING:
+    from ingestion.preview import Preview
+
+__all__ = ["add_to", "preview"]
+
+_WIDEST = 32  # characters of a value
+_LONGEST = 100  # characters of a reason
+_GRADES = {
+    "new": "new: the table gets it",
+    "same": "same",
+    "kept": "kept as it is",
+    "left out": "left out",
+    "conflict": "CONFLICT",
+    "absent": "absent: null in these rows",
+}
+
+
+def add_to(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
+    """Give a parser this command."""
+    parser = add("preview", preview, "show what a job would do with its first rows; nothing is written anywhere")
+    parser.add_argument("job", metavar="JOB", help="the job's id")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="an option for this preview alone"
+    )
+    parser.add_argument("--rows", type=_count, default=1000, metavar="N", help="read the first N rows (default 1000)")
+    parser.add_argument("--shown", type=_count, default=10, metavar="N", help="show the first N of them (default 10)")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count; give a number from 1")
+    return int(text)
+
+
+def preview(options: argparse.Namespace) -> int:
+    """Show what a job would do."""
+    from ingestion.preview import preview as previewed
+
+    job = load_job(options.job).merged(parse_overrides(options.set))
+    found = previewed(job, options.rows, options.shown)
+    if options.json:
+        show_json(found.as_json())
+    else:
+        for line in _lines(found):
+            show(redact(line))
+    if found.error is not None:
+        say(f"{job.id}: a run would fail: {found.error.removeprefix(f'{job.id}: ')}")
+    return FAILED if found.error is not None else DONE
+
+
+def _lines(found: "Preview") -> Iterator[str]:
+    report = found.report
+    yield _read(found)
+    if found.target_error is not None:
+        yield f"the table could not be asked: {found.target_error}"
+    if found.comparison is not None:
+        yield from ("", *_columns(found.comparison))
+    elif found.schema is not None:
+        yield from ("", *aligned([("column", "type"), *((item.name, str(item.type)) for item in found.schema)]))
+    if found.rows is not None and found.rows.num_rows:
+        names = found.rows.schema.names
+        rows = [[_cell(row[name]) for name in names] for row in found.rows.to_pylist()]
+        yield from ("", *aligned([names, *rows]))
+    for cause in found.causes:
+        yield from ("", f"would be quarantined: {cause.rows:,} x {cause.label}")
+        yield from (f"  {row['source']}:{row['position']}: {_cut(row['reason'], _LONGEST)}" for row in cause.examples)
+    told = {"filtered": report.removed, "made null": report.emptied, "noted": report.noted}
+    counts = [f"{word}: {_counts(values)}" for word, values in told.items() if any(values.values())]
+    yield from ("", *counts) if counts else ()
+    yield from report.warnings
+
+
+def _read(found: "Preview") -> str:
+    report = found.report
+    if not report.rows_read:
+        return f"{report.job}: there are no rows to read"
+    what = "all rows" if found.whole else "the first rows"
+    again = ", loaded before as nothing is new" if found.again else ""
+    more = f" and {len(report.sources) - 1} more" if len(report.sources) > 1 else ""
+    return (
+        f"{report.job}: {report.rows_read:,} rows read ({what}{again}) from {report.sources[0]}{more}: "
+        f"{report.rows_loaded:,} to load, {report.rows_filtered:,} filtered, {report.rows_quarantined:,} quarantined"
+    )
+
+
+def _columns(compared: Comparison) -> Iterator[str]:
+    rows = [("column", "data", "table" if compared.exists else "new table", "grade")]
+    for item in compared.columns:
+        grade = f"widening to {item.after}" if item.grade == "widening" else _GRADES[item.grade]
+        reason = f": {item.reason}" if item.reason and item.grade != "absent" else ""
+        shown = item.before if compared.exists else item.after
+        rows.append((item.column, item.data or "", shown or "", f"{grade}{reason}"))
+    yield from aligned(rows)
+
+
+def _counts(values: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in values.items() if count)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else _cut(str(value).replace("\n", " ").replace("\r", " "), _WIDEST)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
