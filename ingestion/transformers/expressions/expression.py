@@ -1,0 +1,88 @@
+"""A formula or condition of a job file."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from ingestion.errors import ConfigError, DataError
+from ingestion.plugins import Origin
+from ingestion.transformers.expressions.grammar import parse
+from ingestion.transformers.expressions.limits import check_limits
+from ingestion.transformers.expressions.nodes import Column, Node, walk
+from ingestion.transformers.expressions.telling import example, faulty
+
+if TYPE_CHECKING:
+    from ingestion.transformers.expressions.program import Program
+
+__all__ = ["Expression", "Results"]
+
+
+class Results(NamedTuple):
+    """What an expression gives for every row."""
+
+    values: pa.Array  # null where there is no result
+    faulty: pa.Array  # int64: the rows for which there is no result, in order
+    reasons: pa.Array  # why not, one sentence for each of those
+    operands: pa.Array  # the values of the columns there, as text
+
+
+@dataclass(frozen=True)
+class Expression:
+    """SQL over the columns of one row: safe to take from anybody, and the same for a row whatever stands around it."""
+
+    text: str
+    node: Node = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> "Expression":
+        """The expression that *text* is; raises ConfigError that quotes it where it is none, or not allowed."""
+        node = parse(text)
+        check_limits(text, node)
+        return cls(text, node)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads, each once."""
+        return tuple(dict.fromkeys(node.name for node in walk(self.node) if isinstance(node, Column)))
+
+    def evaluate(
+        self, records: pa.RecordBatch, place: object, origin: Origin, hidden: frozenset[str] = frozenset()
+    ) -> Results:
+        """The result for every row; its type follows from the schema of *records* alone.
+
+        *place* is the key of the job file that errors name; values of *hidden* columns are not shown. Raises
+        ConfigError for a column that is not there and for types that do not go together, DataError where polars gives
+        up.
+        """
+        from polars.exceptions import PanicException, PolarsError
+
+        if isinstance(self.node, Column) and self.node.name in records.schema.names:
+            return _complete(records.column(self.node.name))
+        try:
+            program = _program(self.node, records.schema)
+            values, faults = program.run(records)
+        except ConfigError as error:
+            shown = example(error, records, origin, hidden)
+            raise ConfigError(f"{place}: {error}{shown}") from error
+        except (PolarsError, PanicException, pa.ArrowException) as error:
+            where = f"{origin.source}:{origin.at(pa.array([0]))[0].as_py()}" if records.num_rows else origin.source
+            raise DataError(
+                f"{place}: {self.text!r} failed for the rows from {where} on: {type(error).__name__}"
+            ) from error
+        if not faults:
+            return _complete(values)
+        return Results(values, *faulty(faults, records, hidden))
+
+
+def _complete(values: pa.Array) -> Results:
+    nothing = pa.array([], pa.string())
+    return Results(values, pa.array([], pa.int64()), nothing, nothing)
+
+
+@lru_cache(maxsize=256)
+def _program(node: Node, schema: pa.Schema) -> "Program":
+    from ingestion.transformers.expressions.finishing import compiled
+
+    return compiled(node, schema)

@@ -1,0 +1,69 @@
+"""What an expression may cost: its literals decide, so that it is known before any row is."""
+
+from ingestion.errors import ConfigError
+from ingestion.transformers.expressions.functions import FUNCTIONS
+from ingestion.transformers.expressions.nodes import Call, Like, Node, Value, walk
+
+__all__ = ["check_limits", "quote"]
+
+_LONGEST_PAD = 10_000
+_LONGEST_SHOWN = 200
+_MOST_GROWTH = 1_000
+
+
+def check_limits(text: str, node: Node) -> None:
+    """Raise ConfigError for arguments that have to be literals and are not, are too large, or are no pattern."""
+    try:
+        for part in walk(node):
+            if isinstance(part, Call):
+                _check_literals(part)
+            if isinstance(part, Like) and part.operator.startswith("~"):
+                _check_pattern(part.pattern)
+        _check_growth(node)
+    except ConfigError as error:
+        raise ConfigError(f"expression {quote(text)}: {error}") from error
+
+
+def quote(text: str) -> str:
+    """An expression as errors show it."""
+    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}...")
+
+
+def _check_literals(node: Call) -> None:
+    takes = FUNCTIONS[node.name].takes
+    for letter, argument in zip(takes, node.arguments, strict=False):
+        if not letter.isupper():
+            continue
+        wanted = "number" if letter == "N" else "text"
+        if not isinstance(argument, Value) or argument.kind != wanted:
+            raise ConfigError(f"{node.name} takes a {wanted} as it is written where {argument.text!r} stands")
+        if letter == "N" and not (argument.value.isdigit() and int(argument.value) <= _LONGEST_PAD):
+            raise ConfigError(f"{node.name} takes a whole number from 0 to {_LONGEST_PAD}, not {argument.text}")
+    if node.name in ("REGEXP_LIKE", "REGEXP_REPLACE"):
+        pattern = node.arguments[1]
+        assert isinstance(pattern, Value)  # noqa: S101 - just checked
+        _check_pattern(pattern.value)
+
+
+def _check_pattern(pattern: str) -> None:
+    import polars as pl
+
+    try:
+        pl.Series([""]).str.contains(pattern)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).rpartition("error: ")[2].partition("\n")[0]
+        raise ConfigError(f"{pattern!r} is no regular expression: {reason}") from error
+
+
+def _check_growth(node: Node) -> None:
+    if _growth(node) > _MOST_GROWTH:
+        raise ConfigError("REPLACE in REPLACE would make texts too long; shorten the replacements")
+
+
+def _growth(node: Node) -> int:
+    """By how much texts may grow at most."""
+    inner = max(map(_growth, node.parts), default=1)
+    if isinstance(node, Call) and node.name in ("REPLACE", "REGEXP_REPLACE"):
+        replacement = node.arguments[2]
+        return inner * max(len(replacement.value) if isinstance(replacement, Value) else 1, 1)
+    return inner

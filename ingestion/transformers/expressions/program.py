@@ -1,0 +1,52 @@
+"""An expression for the columns of one schema: stages that add a column each, and where the result stands."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.transformers.expressions.stages import Fault, Stage
+
+__all__ = ["Program", "framed"]
+
+HEIGHT = "rows"
+"""A column that is always there, so that a frame knows its height."""
+
+
+class Program(NamedTuple):
+    """What to do to a frame."""
+
+    columns: Mapping[str, str]  # name in the rows, name in the frame
+    stages: Sequence[Stage]
+    result: str
+    dtype: pa.DataType
+
+    def run(self, records: pa.RecordBatch) -> tuple[pa.Array, list[Fault]]:
+        """The result for every row, null at the faults."""
+        frame = framed(records, self.columns)
+        faults: list[Fault] = []
+        for stage in self.stages:
+            frame, found = stage.run(frame)
+            faults += found
+        return as_arrow(frame[self.result], self.dtype), faults
+
+
+def framed(records: pa.RecordBatch, columns: Mapping[str, str]) -> pl.DataFrame:
+    """The *columns* of the rows as a frame."""
+    series = [pl.Series(inner, pl.from_arrow(_plain(records.column(name)))) for name, inner in columns.items()]
+    height = pl.repeat(value=True, n=records.num_rows, eager=True).alias(HEIGHT)
+    return pl.DataFrame([height, *series])
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    if isinstance(values.type, pa.BaseExtensionType):
+        values = values.storage
+    return pc.cast(values, values.type.value_type) if pa.types.is_dictionary(values.type) else values
+
+
+def as_arrow(values: pl.Series, dtype: pa.DataType) -> pa.Array:
+    """The values as Arrow has them."""
+    found = values.to_arrow()
+    return found if found.type == dtype else pc.cast(found, dtype)
