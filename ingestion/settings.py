@@ -38,6 +38,7 @@ class Settings:
     ui_port: int
     dagster_home: Path
     upkeep_schedule: str | None
+    python_transform_modules: tuple[str, ...]
     slack_webhook_url: str | None
     smtp_host: str | None
     smtp_port: int
@@ -81,6 +82,7 @@ def current() -> Settings:
         ui_port=_port("UI_PORT", env.get("UI_PORT") or "3000"),
         dagster_home=Path(env.get("DAGSTER_HOME") or metadata / "dagster").expanduser().absolute(),
         upkeep_schedule=_schedule(env.get("UPKEEP_SCHEDULE") or _NIGHTLY),
+        python_transform_modules=_names(env.get("PYTHON_TRANSFORM_MODULES") or ""),
         slack_webhook_url=env.get("SLACK_WEBHOOK_URL") or None,
         smtp_host=env.get("SMTP_HOST") or None,
         smtp_port=_port("SMTP_PORT", env.get("SMTP_PORT") or "587"),
@@ -92,6 +94,10 @@ def current() -> Settings:
 
 def _location(value: str) -> str:
     return value if "://" in value else str(Path(value).absolute())
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 def _schedule(value: str) -> str | None:

@@ -101,6 +101,7 @@ class BaseTransformer(Validating, Deduplicating, Masking, Exploding, Transformin
         """Sentences on options that cannot all hold."""
         yield from self.naming_contradictions()
         yield from self.conversion_contradictions()
+        yield from self.transforming_contradictions(masked=bool(self.mask))
         yield from self.exploding_contradictions()
         yield from self.masking_contradictions()
         yield from self.deduplicating_contradictions()

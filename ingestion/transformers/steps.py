@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ingestion.errors import ConfigError
 from ingestion.plugins import Batch
 
-__all__ = ["BatchStep", "Step", "kept", "require_column"]
+__all__ = ["BatchStep", "Step", "beginning", "kept", "require_column"]
 
 
 class Step(ABC):
@@ -48,6 +48,13 @@ def kept(batch: Batch, rows: pa.BooleanArray, reason: str) -> Batch:
     removed = Counter(batch.removed)
     removed[reason] += gone  # not by +, which drops the negative counts of rows that were added
     return batch._replace(records=batch.records.take(indices), origin=batch.origin.take(indices), removed=removed)
+
+
+def beginning(batch: Batch) -> str:
+    """Where the rows of *batch* begin, as source:position."""
+    if not batch.records.num_rows:
+        return batch.origin.source
+    return f"{batch.origin.source}:{batch.origin.at(pa.array([0]))[0].as_py()}"
 
 
 def require_column(column: str, option: str, names: Sequence[str]) -> None:

@@ -14,13 +14,22 @@ class Transforming(Model):
     """Changes rows and columns, one transformation after the other."""
 
     transformations: list[AnyTransformation] = []
-    """Changes in order, each {type: ...} with its options: add_column, rename_columns, filter, drop_columns, select;
-    also written as {add_column: {...}}."""
+    """Changes in order, each {type: ...} with its options, or {add_column: {...}} for short: add_column,
+    rename_columns, filter, drop_columns, select, sql, python."""
 
     def transforming_steps(self, place: Place) -> Iterator[Step]:
         """What the transformations do, in order."""
         for index, transformation in enumerate(self.transformations):
             yield from transformation.steps(place._replace(key=f"{place}.transformations[{index}]"))
+
+    def transforming_contradictions(self, *, masked: bool) -> Iterator[str]:
+        """Sentences on options that cannot all hold."""
+        for index, transformation in enumerate(self.transformations):
+            if masked and transformation.holds_rows:
+                yield (
+                    f"transformations[{index}]: over: load has all rows wait on disk before mask has changed them; "
+                    f"say over: batch, or do without mask"
+                )
 
     def transforming_written(self) -> frozenset[str] | None:
         """The columns that they create or change; None = any."""

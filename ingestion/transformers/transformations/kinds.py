@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from ingestion.model import nearest
 from ingestion.transformers.transformations.columns import DropColumns, RenameColumns, Select
+from ingestion.transformers.transformations.python import Python
 from ingestion.transformers.transformations.shape import Transformation
 from ingestion.transformers.transformations.sql import Sql
 
@@ -18,9 +19,10 @@ _KINDS: Mapping[str, type[Transformation]] = {
     "drop_columns": DropColumns,
     "select": Select,
     "sql": Sql,
+    "python": Python,
 }
-_Name = Literal["rename_columns", "drop_columns", "select", "sql"]
-_Written = RenameColumns | DropColumns | Select | Sql | dict[_Name, Any]
+_Name = Literal["rename_columns", "drop_columns", "select", "sql", "python"]
+_Written = RenameColumns | DropColumns | Select | Sql | Python | dict[_Name, Any]
 
 
 def _transformation(value: Any) -> Any:

@@ -40,6 +40,11 @@ class Transformation(Model, ABC):
 
     type: str
 
+    @property
+    def holds_rows(self) -> bool:
+        """Whether rows wait on disk, as they are then."""
+        return False
+
     @abstractmethod
     def steps(self, place: Place) -> Iterator[Step]:
         """What happens to the rows; made anew for each run."""

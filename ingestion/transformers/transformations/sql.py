@@ -16,7 +16,7 @@ from ingestion.transformers.queries.frames import as_frame, as_records
 from ingestion.transformers.queries.query import Query
 from ingestion.transformers.queries.running import result, result_schema, told
 from ingestion.transformers.queries.whole import WholeStep
-from ingestion.transformers.steps import BatchStep, Step
+from ingestion.transformers.steps import BatchStep, Step, beginning
 from ingestion.transformers.transformations.shape import Place, Transformation
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class _OverBatch(BatchStep):
         if given not in self._schemas:
             self._schemas[given] = result_schema(self._query, given, self._place)
         frame = as_frame(batch.records, self._place)
-        with told(self._place, given.names, f"in a batch that begins at {_start(batch)}"):
+        with told(self._place, given.names, f"in a batch that begins at {beginning(batch)}"):
             made = result(self._query.text, frame.lazy()).collect()
             rows = self._rows(frame)
         if made.height != (frame.height if rows is None else len(rows)):
@@ -106,12 +106,6 @@ class _OverBatch(BatchStep):
         if text is None:
             return None
         return result(text, frame.with_row_index(name).lazy()).collect().to_series().to_arrow().cast(pa.int64())
-
-
-def _start(batch: Batch) -> str:
-    if not batch.records.num_rows:
-        return batch.origin.source
-    return f"{batch.origin.source}:{batch.origin.at(pa.array([0]))[0]}"
 
 
 class _OverLoad(WholeStep):
