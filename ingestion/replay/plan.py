@@ -22,6 +22,7 @@ _ROWS = {
 }
 _DOUBTED = {"id": pl.String, "reason": pl.String}
 
+_NAMELESS = "it has no id, as it was quarantined by an earlier version of this service"
 _SEVERAL = "it was made of several rows, or nobody noted where it stood"
 _REPLACED = "a later load replaced all that its load brought"
 _LATER = "one of an earlier load stood at the same place and goes first; replay again"
@@ -73,8 +74,9 @@ class Plan(NamedTuple):
     @property
     def places(self) -> dict[str, pa.Array]:
         """Where rows are to be read again."""
-        found = self.rows.filter("reread").group_by("source", maintain_order=True).agg(pl.col("position").unique())
-        return {source: pa.array(positions.sort().to_arrow()) for source, positions in found.iter_rows()}
+        found = self.rows.filter("reread").select(PLACE).unique().sort(PLACE)
+        parts = found.partition_by("source", maintain_order=True)
+        return {part["source"][0]: pa.array(part["position"].to_arrow(), pa.int64()) for part in parts}
 
     @property
     def carriers(self) -> pa.Array:
@@ -139,7 +141,9 @@ def _left(newest: Collection[str] | None) -> pl.Expr:
     replaced = pl.lit(value=False) if newest is None else ~pl.col("load_id").is_in(list(newest))
     nothing = pl.col("reread") & ~pl.col("readable")
     return (
-        pl.when(pl.col("position").is_null())
+        pl.when(pl.col("id").is_null())
+        .then(pl.lit(_NAMELESS))
+        .when(pl.col("position").is_null())
         .then(pl.lit(_SEVERAL))
         .when(replaced)
         .then(pl.lit(_REPLACED))
