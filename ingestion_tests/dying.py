@@ -1,5 +1,6 @@
 """A process that loads numbers and is killed at one moment: `python -m ingestion_tests.dying type options moment stop`.
 
+With `replay` behind these it brings quarantined rows anew instead.
 The moment is reading (half the batches are given), given (all are), or before@N, inside@N, after@N: its commit number
 N. It ends with status 0 where that never comes.
 """
@@ -16,7 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from ingestion.plugins import Batch
-from ingestion_tests.targets import Target, land, numbers, overlapping
+from ingestion_tests.targets import Target, anew, land, listed, numbers, overlapping, replay
 
 # Where each loader sends its commits.
 _COMMITS = {
@@ -68,16 +69,23 @@ def _until(batches: Iterable[Batch], last: int | None) -> Iterator[Batch]:
     die()
 
 
-def main(kind: str, options: str, moment: str, stop: str) -> None:
+def main(kind: str, options: str, moment: str, stop: str, what: str = "load") -> None:
     loader = Target.plugin(kind)(table="t", **json.loads(options))
-    start = loader.state("a").cursor or 0
+    state = loader.state("a")
+    start = state.cursor or 0
     merges = loader.write_mode == "merge"
     batches: Iterable[Batch] = overlapping(start, int(stop)) if merges else numbers(start, int(stop))
+    rows = listed(loader) if what == "replay" else []
+    if rows:
+        batches = anew(rows)
     if "@" in moment:
         arm(kind, moment)
     else:
         batches = _until(batches, 5 if moment == "reading" else None)
-    land(loader, batches)
+    if what == "replay":
+        replay(loader, batches, rows, state)
+    else:
+        land(loader, batches)
 
 
 if __name__ == "__main__":

@@ -11,25 +11,31 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from ingestion.loaders.tables import TableLoader
+from ingestion.loaders.tables.rejected import QUARANTINED
 from ingestion.plugins import REJECTED, Batch, Cursor, Load, LoadResult, Origin, State
 from ingestion_tests.proxies import proxied, proxied_apart, tunnelled
 
 Row = dict[str, Any]
+LATE = 3_000_000
+"""Numbers from here on are those that `numbers` has rejected, brought by a replay."""
 
 
-def batch(columns: dict[str, Any], cursor: Cursor = None, bad: int = 0, source: str = "f.csv") -> Batch:
-    """A batch of these columns, with *bad* rejected rows."""
+def batch(
+    columns: dict[str, Any], cursor: Cursor = None, bad: int = 0, source: str = "f.csv", position: int = 1
+) -> Batch:
+    """A batch of these columns, with *bad* rejected rows, the first of which stood at *position*."""
     row = {"stage": "read", "rule": "type", "reason": "no number", "source": source, "payload": "{}"}
-    rejected = pa.RecordBatch.from_pylist([row] * bad, schema=REJECTED) if bad else None
+    rows = [{**row, "position": position + number} for number in range(bad)]
+    rejected = pa.RecordBatch.from_pylist(rows, schema=REJECTED) if bad else None
     return Batch(pa.RecordBatch.from_pydict(columns), Origin(source), rejected, {}, cursor)
 
 
 def numbers(start: int, stop: int, run_id: str = "r", step: int = 100) -> Iterator[Batch]:
-    """Rows start..stop-1, one rejected row with each batch; the cursor is the next number."""
+    """Rows start..stop-1, one rejected row with each batch, far above them; the cursor is the next number."""
     for first in range(start, stop, step):
         last = min(first + step, stop)
         columns = {"n": list(range(first, last)), "_ingestion_run_id": [run_id] * (last - first)}
-        yield batch(columns, last if last == stop else None, bad=1)
+        yield batch(columns, last if last == stop else None, bad=1, position=LATE + first)
 
 
 def overlapping(start: int, stop: int) -> Iterator[Batch]:
@@ -48,6 +54,39 @@ def land(
     """Load *batches* as a run of *job* would."""
     state = loader.state(job) if since is None else since
     return loader.load(Load(job, run_id, uuid.uuid4().hex, state, "hash"), iter(batches))
+
+
+def listed(loader: TableLoader, job: str = "a") -> list[Row]:
+    """The quarantined rows of *job* that count, in the order of their positions."""
+    rows = pa.Table.from_batches(loader.quarantined(job), QUARANTINED).to_pylist()
+    return sorted(rows, key=lambda row: row["position"])
+
+
+def anew(rows: Iterable[Row], run_id: str = "again") -> Iterator[Batch]:
+    """What a replay makes of these quarantined rows, one by one: their positions as numbers; each third fails again."""
+    for row in rows:
+        fails = row["position"] // 100 % 3 == 0
+        columns = {"n": [] if fails else [row["position"]], "_ingestion_run_id": [] if fails else [run_id]}
+        types = {"n": pa.int64(), "_ingestion_run_id": pa.string()}
+        arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
+        yield batch(arrays, bad=int(fails), position=row["position"])
+
+
+def replay(
+    loader: TableLoader,
+    batches: Iterable[Batch] | None = None,
+    rows: Iterable[Row] | None = None,
+    since: State | None = None,
+    *,
+    job: str = "a",
+    run_id: str = "again",
+) -> LoadResult:
+    """Bring quarantined rows anew, all that count where no *rows* are given."""
+    state = loader.state(job) if since is None else since
+    wanted = listed(loader, job) if rows is None else list(rows)
+    ids = pa.array([row["id"] for row in wanted], pa.string())
+    load = Load(job, run_id, uuid.uuid4().hex, state, "hash", replays=ids)
+    return loader.load(load, iter(anew(wanted, run_id) if batches is None else batches))
 
 
 def at_once(*calls: Callable[[], Any]) -> list[str]:

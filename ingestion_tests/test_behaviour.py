@@ -210,10 +210,10 @@ def test_a_renamed_column_keeps_its_values(target):
 MOMENTS = ["reading", "given", *(f"{when}@{number}" for number in (0, 1) for when in ("before", "inside", "after"))]
 
 
-def killed(target, moment, stop, **options):
+def killed(target, moment, stop, what="load", **options):
     """How the process ended that was to die at *moment*."""
     given = json.dumps({**target.options, **options})
-    command = [sys.executable, "-m", "ingestion_tests.dying", target.kind, given, moment, str(stop)]
+    command = [sys.executable, "-m", "ingestion_tests.dying", target.kind, given, moment, str(stop), what]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (-signal.SIGKILL, 0), done.stderr

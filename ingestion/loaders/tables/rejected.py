@@ -35,6 +35,8 @@ class Stamp:
     """Gives the rejected rows of one load their ids, and says which load of which job rejected them, and when."""
 
     def __init__(self, load: Load) -> None:
+        if load.alone and load.replays is not None:
+            raise ValueError("of two loads that bring the same rows anew only the job's state tells; none can be alone")
         self.count = 0  # rows that have got an id
         self._load = load
         texts = {"load_id": load.load_id, "run_id": load.run_id, "job": load.job, "config_hash": load.config_hash}
