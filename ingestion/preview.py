@@ -1,7 +1,7 @@
 """What a job would do, seen on its first rows; nothing is written anywhere."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -108,19 +108,23 @@ def _compare(job: JobConfig, given: Sequence[Batch], admitted: Sequence[Batch], 
         found.error = found.error or redact(found.comparison.problem)
 
 
-def _sampled(job: JobConfig, cursor: Cursor, known: pa.Schema | None, rows: int, found: Preview) -> list[Batch]:
+def _sampled(job: JobConfig, cursor: Cursor, known: pa.Schema | None, rows: int, found: Preview) -> Iterable[Batch]:
     wanted = job.transformer.wants(known)
     for start in (cursor, None) if cursor is not None else (None,):
         found.again = start is not cursor
         try:
             sample, found.whole = _first(job.source, start, wanted, rows)
-        except IngestionError as error:
-            found.error = redact(str(error))
-            return []
+        except Exception as error:  # noqa: BLE001 - raised again within the transformer, which knows what may be told
+            return _failing(error)
         if any(batch.records.num_columns or batch.rejected is not None for batch in sample):
             return sample
     found.again = False
     return []
+
+
+def _failing(error: Exception) -> Iterator[Batch]:
+    raise error
+    yield
 
 
 def _first(source: Connector, cursor: Cursor, wanted: pa.Schema | None, rows: int) -> tuple[list[Batch], bool]:
@@ -162,7 +166,7 @@ class _NoLimit(NamedTuple):
 
 
 def _made_of(
-    job: JobConfig, sample: Sequence[Batch], known: pa.Schema | None, found: Preview
+    job: JobConfig, sample: Iterable[Batch], known: pa.Schema | None, found: Preview
 ) -> tuple[list[Batch], list[Batch]]:
     """The rows as they come from the transformer, and as they go to the loader."""
     given: list[Batch] = []
