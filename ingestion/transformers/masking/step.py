@@ -43,7 +43,7 @@ class MaskColumns(BatchStep):
 
 def _lacking(column: str, place: str) -> ConfigError:
     """Says nothing of the columns that there are: in a file without its header they are values."""
-    return ConfigError(
+    return ConfigError.without_values(
         f"transformer.mask: there is no column {column!r}{place}, and under another name it would not be masked; "
         f"correct the name in mask, which is the one after column_mapping and transformations, or mend the source"
     )

@@ -36,7 +36,7 @@ class SchemaValidation(BatchStep):
         for column, expected in self._types.items() if self._seen else ():
             if column not in self._seen:
                 hint = nearest(column, self._seen, "there are")
-                raise DataError(
+                raise DataError.without_values(
                     f"transformer.validate_schema: column {column!r} should be {expected}, but there is none; {hint} "
                     f"Nothing was loaded"
                 )
@@ -45,7 +45,7 @@ class SchemaValidation(BatchStep):
         dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         expected, found = self._types.get(field.name), type_name(dtype)
         if expected not in {None, found} and not pa.types.is_null(dtype):
-            raise DataError(
+            raise DataError.without_values(
                 f"transformer.validate_schema: column {field.name!r} should be {expected}, but it is {found} "
                 f"({batch.origin.source}); nothing was loaded. Convert it with transformer.types, or mend the source"
             )
