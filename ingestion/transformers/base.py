@@ -12,6 +12,7 @@ from ingestion.secrets import placeholders
 from ingestion.transformers.converting import Converting
 from ingestion.transformers.deduplicating import Deduplicating
 from ingestion.transformers.exploding import Exploding
+from ingestion.transformers.filtering import Filters
 from ingestion.transformers.masking import Masking
 from ingestion.transformers.naming import Naming
 from ingestion.transformers.steps import Step
@@ -22,7 +23,9 @@ from ingestion.transformers.validation.validating import Validating
 __all__ = ["BaseTransformer"]
 
 
-class BaseTransformer(Validating, Deduplicating, Masking, Exploding, Transforming, Converting, Naming, Transformer):
+class BaseTransformer(
+    Validating, Deduplicating, Masking, Exploding, Transforming, Filters, Converting, Naming, Transformer
+):
     """Renames columns, then makes dates, numbers and booleans of text; a value that does not fit is never lost.
 
     All options but column_mapping use the new names. Rows with such a value go to quarantine, unless
@@ -78,6 +81,7 @@ class BaseTransformer(Validating, Deduplicating, Masking, Exploding, Transformin
         """What happens to the rows, in order; made anew for each run."""
         yield from self.naming_steps()
         yield from self.conversion_steps()
+        yield from self.filtering_steps(self._place)
         yield from self.transforming_steps(self._place)
         yield from self.flattening_steps()
         yield from self.exploding_steps()

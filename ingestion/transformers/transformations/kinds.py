@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from ingestion.model import nearest
 from ingestion.transformers.transformations.columns import DropColumns, RenameColumns, Select
+from ingestion.transformers.transformations.formulas import AddColumn, Filter
 from ingestion.transformers.transformations.python import Python
 from ingestion.transformers.transformations.shape import Transformation
 from ingestion.transformers.transformations.sql import Sql
@@ -15,14 +16,16 @@ from ingestion.transformers.transformations.sql import Sql
 __all__ = ["AnyTransformation"]
 
 _KINDS: Mapping[str, type[Transformation]] = {
+    "add_column": AddColumn,
+    "filter": Filter,
     "rename_columns": RenameColumns,
     "drop_columns": DropColumns,
     "select": Select,
     "sql": Sql,
     "python": Python,
 }
-_Name = Literal["rename_columns", "drop_columns", "select", "sql", "python"]
-_Written = RenameColumns | DropColumns | Select | Sql | Python | dict[_Name, Any]
+_Name = Literal["add_column", "filter", "rename_columns", "drop_columns", "select", "sql", "python"]
+_Written = AddColumn | Filter | RenameColumns | DropColumns | Select | Sql | Python | dict[_Name, Any]
 
 
 def _transformation(value: Any) -> Any:

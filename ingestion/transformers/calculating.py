@@ -1,0 +1,74 @@
+"""What becomes of rows for which an expression has no result."""
+
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion import quarantine
+from ingestion.errors import ConfigError, DataError
+from ingestion.parsing import type_name
+from ingestion.plugins import Batch
+from ingestion.transformers.expressions import Expression, Results
+from ingestion.transformers.steps import BatchStep, kept
+from ingestion.transformers.transformations.shape import Place
+
+__all__ = ["Filtering", "settled"]
+
+_LONGEST = 200
+_SHOWN = 100
+
+
+class Filtering(BatchStep):
+    """Keeps the rows for which a condition is true; one that is null is not."""
+
+    def __init__(self, condition: str, place: Place) -> None:
+        self._expression = Expression.parse(condition)
+        self._place = place
+        text = condition if len(condition) <= _SHOWN else f"{condition[:_SHOWN]}..."
+        self._reason = f"filter: {text}"
+
+    def change(self, batch: Batch) -> Batch:
+        """The batch with the rows that pass; raises ConfigError where the expression is no condition."""
+        results = self._expression.evaluate(batch.records, self._place, batch.origin, self._place.hidden)
+        if not (pa.types.is_boolean(results.values.type) or pa.types.is_null(results.values.type)):
+            raise ConfigError(
+                f"{self._place}: {self._expression.text!r} gives {type_name(results.values.type)}, not true or false; "
+                "compare it with something"
+            )
+        batch, values = settled(batch, results, self._place)
+        return kept(batch, pc.cast(values, pa.bool_()), self._reason)
+
+
+def settled(batch: Batch, results: Results, place: Place, column: str | None = None) -> tuple[Batch, pa.Array]:
+    """The batch and the values without the rows that have no result: rejected, or null, or the end of the run."""
+    if not len(results.faulty):
+        return batch, results.values
+    if place.on_error == "fail":
+        position = batch.origin.at(results.faulty[:1])[0].as_py()
+        raise DataError(
+            f"{batch.origin.source} line {position}: {place.rule}: {results.reasons[0].as_py()}; "
+            "nothing was loaded. Mend the value, or set transformer.on_conversion_error: quarantine"
+        )
+    if place.on_error == "null":
+        emptied = Counter(batch.emptied)
+        emptied[f"{column}: {place.rule}" if column else place.rule] += len(results.faulty)
+        return batch._replace(emptied=emptied), results.values
+    rejected = quarantine.reject(
+        batch.records,
+        results.faulty,
+        batch.origin,
+        stage="transform",
+        rule=place.rule,
+        reasons=results.reasons,
+        columns=column,
+        values=pc.utf8_slice_codeunits(results.operands, 0, _LONGEST),
+    )
+    rows = pa.array(range(batch.records.num_rows), pa.int64())
+    good = rows.filter(pc.invert(pc.is_in(rows, results.faulty)))
+    batch = batch._replace(
+        records=batch.records.take(good),
+        origin=batch.origin.take(good),
+        rejected=quarantine.concat([batch.rejected, rejected]),
+    )
+    return batch, results.values.take(good)
