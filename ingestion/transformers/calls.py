@@ -78,7 +78,7 @@ class Call:
             if self._place.hidden:
                 text = f"{self._place}: {self._name} raised {type(error).__name__} ({where}); what it said is hidden"
                 raise DataError(f"{text}, as the job masks columns") from None
-            said = redact(str(error))[:_LONGEST]
+            said = redact(" ".join(str(error).split()))[:_LONGEST]
             raise DataError(f"{self._place}: {self._name} raised {type(error).__name__}: {said} ({where})") from error
 
     def _given(self, records: pa.RecordBatch) -> Any:
