@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from pydantic import AfterValidator, Field
 
 from ingestion.transformers.validation.limits import Given, typed
+from ingestion.transformers.validation.lookup import Lookup
 from ingestion.transformers.validation.shape import ColumnJudge, ColumnRule, Judge, Rule, Site, shown
 
 __all__ = ["In", "Length", "NotNull", "Regex"]
@@ -63,16 +64,17 @@ class _Membership(ColumnJudge):
     def __init__(self, column: str, site: Site, rule: In) -> None:
         super().__init__(column, site)
         self._rule = rule
-        self._fine: pa.Array = pa.array([])
+        self._fine = Lookup(pa.array([]))
 
     def meet(self, dtype: pa.DataType) -> None:
         if pa.types.is_nested(dtype):
             raise self.unfit(dtype, "in compares plain values", "take it out")
         options = ((value, f"values[{index}]") for index, value in enumerate(self._rule.values))
-        self._fine = pa.array([typed(value, dtype, self.site, option).as_py() for value, option in options], dtype)
+        fine = [typed(value, dtype, self.site, option).as_py() for value, option in options]
+        self._fine = Lookup(pa.array(fine, dtype))
 
     def kept(self, values: pa.Array) -> pa.BooleanArray:
-        return pc.or_(pc.is_null(values), pc.is_in(values, value_set=self._fine))
+        return self._fine.has(values)
 
     def complaints(self, values: pa.Array) -> pa.Array:
         return pc.binary_join_element_wise("is ", shown(values), f", not {self._rule.demand.removeprefix('is ')}", "")

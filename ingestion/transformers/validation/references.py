@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError
 from ingestion.model import Model, nearest
-from ingestion.parsing import cast_text
+from ingestion.parsing import cast_text, type_name
 from ingestion.settings import current
+from ingestion.transformers.validation.lookup import Lookup
 from ingestion.transformers.validation.shape import ColumnJudge, ColumnRule, Site, shown
 
 __all__ = ["File", "References"]
@@ -48,15 +49,17 @@ class _Lookup(ColumnJudge):
         super().__init__(column, site)
         self._rule = rule
         self._known = _read(rule.references, site)
-        self._fine: pa.Array = pa.array([])
+        self._fine = Lookup(self._known)
 
     def meet(self, dtype: pa.DataType) -> None:
-        self._fine = _in_type(self._known, dtype)
-        if self._fine is None:
-            raise self.unfit(dtype, f"{self._rule.demand} is told of plain values", "use another column")
+        fine = _in_type(self._known, dtype)
+        if fine is None:
+            needed = f"a reference compares plain values, such as {type_name(self._known.type)}"
+            raise self.unfit(dtype, needed, "take the rule out, or convert the column")
+        self._fine = Lookup(fine)
 
     def kept(self, values: pa.Array) -> pa.BooleanArray:
-        return pc.or_(pc.is_null(values), pc.is_in(values, value_set=self._fine))
+        return self._fine.has(values)
 
     def complaints(self, values: pa.Array) -> pa.Array:
         return pc.binary_join_element_wise("'", shown(values), f"' {self._rule.demand}".replace(" is ", " is not "), "")
@@ -80,7 +83,7 @@ def _read(where: File, site: Site) -> pa.Array:
         raise ConfigError(f"{place}.file: {path} cannot be read ({error.strerror or error}); check the path") from error
     except pa.ArrowException as error:
         raise ConfigError(f"{place}.file: {path} is neither a CSV file nor a Parquet file: {error}") from error
-    return pc.drop_null(pc.unique(values)).combine_chunks()
+    return pc.drop_null(pc.unique(values))
 
 
 def _names(path: Path, *, is_parquet: bool) -> list[str]:

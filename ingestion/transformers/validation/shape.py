@@ -160,13 +160,21 @@ class ColumnJudge(Judge):
         return ConfigError(f"{self.site.key}: {needed}, and column {self.column!r} is {type_name(dtype)}; {remedy}")
 
 
+def _is_bytes(dtype: pa.DataType) -> bool:
+    """Whether Arrow would take the values for text, as far as they are some."""
+    types = pa.types
+    return bool(types.is_binary(dtype) or types.is_large_binary(dtype) or types.is_fixed_size_binary(dtype))
+
+
 def shown(values: pa.Array) -> pa.Array:
     """The *values* as texts for people: cut, and null where there is none."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     try:
-        texts = pc.cast(values, pa.string())
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # lists, and bytes that are no text
+        texts = pc.cast(values, pa.string()) if not _is_bytes(values.type) else None
+    except pa.ArrowNotImplementedError:  # lists and the like
+        texts = None
+    if texts is None:
         texts = pa.array([None if value is None else str(value) for value in values.to_pylist()], pa.string())
     if pc.max(pc.utf8_length(texts)).as_py() in {None, *range(_SHOWN + 1)}:
         return texts
