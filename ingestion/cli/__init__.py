@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from ingestion.cli import commands, preview, tables, trying
+from ingestion.cli import commands, preview, quarantine, tables, trying
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.secrets import redact
 
@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--bare", action="store_true", help="without Dagster: no history, no alerts, a faster start")
     preview.add_to(add)
     trying.add_to(add)
+    quarantine.add_to(add)
     tables.add_to(add)
     add("demo", commands.demo, "run the shipped sample job and show what it loaded")
     add("serve", commands.serve, "run the UI, the daemon and the REST sidecar until interrupted")

@@ -1,0 +1,128 @@
+"""The commands about rows that did not pass: what they are, and bringing them anew."""
+
+import argparse
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ingestion.cli.commands import DONE, FAILED, say, show, show_json
+from ingestion.cli.progress import Watch, progress
+from ingestion.cli.tables import aligned
+from ingestion.config import JobConfig, load_job
+from ingestion.errors import IngestionError
+from ingestion.secrets import redact
+
+if TYPE_CHECKING:
+    from ingestion.replay import ReplayReport
+    from ingestion.replay.reasons import Reason
+
+__all__ = ["add_to", "quarantine", "replay"]
+
+_WIDEST = 100  # of a reason
+_COLUMNS = ("rows", "rule", "stage", "newest (UTC)", "example")
+_ROW_COLUMNS = ("time (UTC)", "place", "rule", "reason")
+
+
+def add_to(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
+    """Give a parser these commands."""
+    listing = add("quarantine", quarantine, "list the rows of a job that did not pass, by reason")
+    listing.add_argument("job", metavar="JOB", help="the job's id")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="show the newest N, 0 for all (default 20)")
+    listing.add_argument("--reason", default="", metavar="TEXT", help="only rows whose rule or reason has this text")
+    listing.add_argument("--rows", action="store_true", help="list the rows themselves")
+    again = add("replay", replay, "run the rows in quarantine through today's job, and load what passes now")
+    again.add_argument("job", metavar="JOB", help="the job's id")
+    again.add_argument("--bare", action="store_true", help="without Dagster: nothing of it is shown in the UI")
+
+
+def quarantine(options: argparse.Namespace) -> int:
+    """List what is in a job's quarantine, newest first."""
+    from ingestion.replay.reasons import reasons
+
+    job = load_job(options.job).resolved()
+    if options.rows:
+        return _rows(job, options)
+    found = reasons(job.loader.quarantined(job.id), options.reason)
+    chosen = found.shown[: options.limit] if options.limit > 0 else found.shown
+    if options.json:
+        show_json({"job": job.id, "rows": found.total, "reasons": [reason._asdict() for reason in chosen]})
+        return DONE
+    if not found.total:
+        show(f"{job.id}: nothing in quarantine{_about(options.reason)}")
+        return DONE
+    for line in aligned([_COLUMNS, *map(_line, chosen)]):
+        show(redact(line))
+    if len(chosen) < len(found.shown):
+        say(f"{len(found.shown) - len(chosen)} more; --limit 0 shows all")
+    rows = "1 row" if found.total == 1 else f"{found.total:,} rows"
+    show(f"{job.id}: {rows} in quarantine{_about(options.reason)}; replay with: ingestion replay {job.id}")
+    return DONE
+
+
+def _about(text: str) -> str:
+    return f" with {text!r} in rule or reason" if text else ""
+
+
+def _line(reason: "Reason") -> tuple[str, ...]:
+    at = f"{reason.quarantined_at:%Y-%m-%d %H:%M:%S}"
+    example = f"{_place(reason.source, reason.position)}: {_cut(reason.reason)}"
+    return (f"{reason.rows:,}", reason.label, reason.stage, at, example)
+
+
+def _rows(job: JobConfig, options: argparse.Namespace) -> int:
+    from ingestion.replay.reasons import newest
+
+    found = newest(job.loader.quarantined(job.id), options.reason, max(options.limit, 0))
+    if options.json:
+        show_json({"job": job.id, "rows": found})
+        return DONE
+    if not found:
+        show(f"{job.id}: nothing in quarantine{_about(options.reason)}")
+        return DONE
+    for line in aligned([_ROW_COLUMNS, *map(_row_line, found)]):
+        show(redact(line))
+    return DONE
+
+
+def _row_line(row: dict[str, Any]) -> tuple[str, ...]:
+    rule = f"{row['column']}: {row['rule']}" if row["column"] else row["rule"]
+    at = f"{row['quarantined_at']:%Y-%m-%d %H:%M:%S}"
+    return (at, _place(row["source"], row["position"]), rule, _cut(row["reason"]))
+
+
+def _place(source: str, position: int | None) -> str:
+    return source if position is None else f"{source}:{position}"
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Bring the rows in a job's quarantine anew; the report tells how it went."""
+    job = load_job(options.job)
+    job.resolved()  # a wrong call is told before anything starts
+    with progress() as watch:
+        if options.bare:
+            report = _replay_bare(job, watch)
+        else:
+            from ingestion.orchestration.replaying import replay_job
+
+            report = replay_job(job, watch.started)
+    status = FAILED if report.status == "failed" else DONE
+    if options.json:
+        show_json(report.as_json())
+    (say if options.json or status != DONE else show)(redact(report.sentence()))
+    return status
+
+
+def _replay_bare(job: JobConfig, watch: Watch) -> "ReplayReport":
+    from ingestion.replay import Replay
+
+    work = Replay(job, uuid.uuid4().hex)
+    watch.started(work)
+    try:
+        return work.load()
+    except IngestionError:
+        return work.report  # it holds the error
