@@ -32,7 +32,7 @@ BATCHES = [batch(["1", "x", "3"]), batch([]), batch(["2", None], first=9)]
     {"validation": [{"column": "n", "rule": "not_null"}, {"column": "n", "rule": "regex", "pattern": "[0-9]"}]},
     {"validation": [{"column": "n", "rule": "length", "max": 0, "on_fail": "drop"}]},
     {"validation": [{"column": "n", "rule": "unique"}, {"column": "n", "rule": "in", "values": [1], "on_fail": "warn"}]},
-    {"validate_schema": {"n": "string"}},
+    {"validation": [{"rule": "expression", "expression": "n = '1' OR n IS NULL"}], "validate_schema": {"n": "string"}},
 ])  # fmt: skip
 def test_the_base_transformer_keeps_the_contract(config):
     assert check_transformer(BaseTransformer.model_validate(config), BATCHES)

@@ -205,6 +205,42 @@ def test_a_row_that_was_rejected_before_makes_no_other_row_a_repetition():
     assert done[0].records["id"].to_pylist() == [1]
 
 
+def test_an_expression_is_told_with_the_values_that_it_read():
+    rows = batch({"a": [1, 5, None, 4, 2], "b": [1, 2, 3, 0, 2]})
+    done = judged([{"rule": "expression", "expression": "a / b < 2"}], rows)
+    assert [(row["position"], row["rule"], row["column"], row["value"]) for row in rejected(done)] == [
+        (3, "expression", None, None),
+        (5, "expression", None, None),
+    ]
+    assert [row["reason"] for row in rejected(done)] == [
+        "does not meet a / b < 2 (a = 5, b = 2)",
+        "cannot be judged, a / b: division by zero (a = 4, b = 0)",
+    ]
+    assert done[0].records["a"].to_pylist() == [1, None, 2]
+
+
+def test_an_expression_may_be_about_a_column_and_read_others():
+    rules = [
+        {"column": "n", "rule": "between", "max": 9},
+        {"column": "a", "rule": "expression", "expression": "a <= b"},
+    ]
+    done = judged(rules, batch({"a": [1, 3, 4], "b": [1, 2, 3], "n": [1, 10, 2]}))
+    (_, row) = rejected(done)
+    assert (row["position"], row["column"], row["value"], row["rule"]) == (4, "a", "4", "expression")
+    (_, check) = BaseTransformer.model_validate({"validation": rules}).checks
+    assert (check.label, check.description) == ("a: expression", "every row meets a <= b")
+
+
+@pytest.mark.parametrize(("expression", "sentence"), [
+    ("a + 1", r"validation\[0\].expression: 'a \+ 1' gives .*, not true or false"),
+    ("aa > 1", r"validation\[0\].expression: .*'aa'"),
+    ("a > 'x'", r"validation\[0\].expression: .*f.csv:2"),
+])  # fmt: skip
+def test_an_expression_that_is_no_condition_on_the_columns_is_named(expression, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        judged({"rule": "expression", "expression": expression}, batch({"a": [1]}))
+
+
 # references
 
 
@@ -340,6 +376,8 @@ def test_a_column_that_no_batch_has_is_named_with_the_nearest():
     ({"column": "a", "rule": "regex", "pattern": "a)|(b"}, "no pattern of RE2"),
     ({"column": "a", "rule": "regex", "pattern": "(?=a)b"}, "no pattern of RE2"),
     ({"column": "a", "rule": "in", "values": []}, "at least 1 item"),
+    ({"rule": "expression", "expression": "a > (SELECT 1)"}, "SELECT"),
+    ({"rule": "expression", "columns": ["a"], "expression": "a > 1"}, "an expression names its columns itself"),
     ({"column": "a", "rule": "not_null", "on_fial": "warn"}, "unknown key 'on_fial'; did you mean 'on_fail'"),
 ])  # fmt: skip
 def test_a_rule_that_is_written_wrong_is_refused(rule, sentence):

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from ingestion.model import nearest
 from ingestion.transformers.validation.between import Between
+from ingestion.transformers.validation.condition import Condition
 from ingestion.transformers.validation.plain import In, Length, NotNull, Regex
 from ingestion.transformers.validation.references import References
 from ingestion.transformers.validation.shape import Rule
@@ -23,8 +24,9 @@ _KINDS: Mapping[str, type[Rule]] = {
     "regex": Regex,
     "length": Length,
     "references": References,
+    "expression": Condition,
 }
-_Written = NotNull | Unique | In | Between | Regex | Length | References
+_Written = NotNull | Unique | In | Between | Regex | Length | References | Condition
 
 
 def _rule(value: Any) -> Any:

@@ -51,7 +51,7 @@ def as_checks(rules: Sequence[Rule]) -> tuple[Check, ...]:
         base = _OTHER.sub("_", item.label).strip("_") or item.rule.rule
         name = next(name for name in _numbered(base, "_") if name not in names)
         names.add(name)
-        subject = f"{item.subject} " if item.columns else ""
+        subject = f"{item.subject} " if item.columns and not item.rule.whole else "every row "
         checks.append(Check(name, item.label, item.rule.on_fail, f"{subject}{item.rule.demand}"))
     return tuple(checks)
 

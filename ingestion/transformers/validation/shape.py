@@ -12,6 +12,7 @@ from typing_extensions import Self
 from ingestion.errors import ConfigError
 from ingestion.model import Model
 from ingestion.parsing import type_name
+from ingestion.plugins import Origin
 from ingestion.secrets import placeholders
 
 __all__ = ["ColumnJudge", "ColumnRule", "Judge", "Names", "OnFail", "Rule", "Site", "shown"]
@@ -43,13 +44,16 @@ class Judge(ABC):
     def broken(self, rows: pa.RecordBatch) -> pa.BooleanArray:
         """Which of these *rows* break the rule, without nulls; asked once for each row, in their order.
 
-        The rows have the columns that the rule names, those that a file lacks with the type null, or all columns
-        where it names none.
+        The rows have the columns that the rule is about, those that a file lacks with the type null; or all that the
+        file has, where it looks at whole rows.
         """
 
     @abstractmethod
     def reasons(self, rows: pa.RecordBatch) -> pa.Array | str:
         """A sentence without its subject for each of these *rows*, all of which break the rule."""
+
+    def stand(self, origin: Origin) -> None:  # noqa: B027 - most errors are about a column, whatever its rows
+        """Know where the rows stand that are judged next, for an error to name."""
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
         """Give back what the judge holds, however the run ends."""
@@ -60,6 +64,8 @@ class Rule(Model, ABC):
 
     many: ClassVar[bool] = True
     """Whether each of several columns is held to the rule by itself."""
+    whole: ClassVar[bool] = False
+    """Whether it looks at all columns of a row, whichever it is about."""
 
     rule: str
     column: str | None = None

@@ -63,6 +63,7 @@ class _Verdict:
     def hold(self, item: Posed, judge: Judge, site: Site, looked_at: int) -> None:
         """Hold the rows that stand to one rule."""
         rows = self._subject(item, self._standing)
+        judge.stand(self._batch.origin if self._standing is None else self._batch.origin.take(self._standing))
         mask = judge.broken(rows)
         broken = pc.indices_nonzero(mask)
         if not len(broken):
@@ -105,7 +106,7 @@ class _Verdict:
     def _subject(self, item: Posed, rows: pa.Array | None) -> pa.RecordBatch:
         """What the rule is about, of these rows; columns that are not there have the type null."""
         records = self._batch.records
-        if item.columns:
+        if not item.rule.whole:
             count, names = records.num_rows, set(records.schema.names)
             columns = [records.column(name) if name in names else pa.nulls(count) for name in item.columns]
             records = pa.RecordBatch.from_arrays(columns, list(item.columns))
@@ -121,12 +122,14 @@ class _Verdict:
             stage="validate",
             rule=item.told,
             columns=item.subject,
-            values=_values(bad) if item.columns else None,
+            values=_values(bad.select([name for name in item.columns if name in bad.schema.names])),
             reasons=judge.reasons(bad),
         )
 
 
-def _values(rows: pa.RecordBatch) -> pa.Array:
+def _values(rows: pa.RecordBatch) -> pa.Array | None:
+    if not rows.num_columns:
+        return None
     if rows.num_columns == 1:
         return shown(rows.column(0))
     return shown(pc.binary_join_element_wise(*map(shown, rows.columns), ", ", null_handling="replace"))
