@@ -18,6 +18,7 @@ from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.loaders.iceberg.catalog import opened
 from ingestion.loaders.iceberg.upkeep import UpkeepOptions, manifests
 from ingestion.loaders.iceberg.upkeep.expiry import Expiry
+from ingestion.plugins import Load
 from ingestion_tests.iceberg_readers import agreed_rows
 from ingestion_tests.iceberg_support import FaultyCatalog, batch, faulty, land
 
@@ -425,12 +426,32 @@ def test_ledgers_of_expired_snapshots_go_and_live_ones_stay(project, loader):
     assert newest == "run-of-a"
 
 
-def test_the_quarantine_is_looked_after_too_and_its_files_stay_apart(project, loader):
+def test_the_quarantine_is_looked_after_too_and_no_row_of_it_is_lost(project, loader):
     for number in range(6):
         land(loader, [batch({"n": [number]}, number, bad=2)])
-    assert loader.upkeep("a")["snapshots_expired"] == 4 + 3
-    assert project.table("default.t__quarantine").num_rows == 12
-    assert project.iceberg("default.t__quarantine").inspect.data_files().num_rows == 6
+    before = sorted(row["id"] for rows in loader.quarantined("a") for row in rows.to_pylist())
+    assert loader.upkeep("a")["snapshots_expired"] == 4 + 4
+    assert project.iceberg("default.t__quarantine").inspect.data_files().num_rows == 1
+    assert sorted(row["id"] for rows in loader.quarantined("a") for row in rows.to_pylist()) == before
+    assert len(before) == 12
+
+
+def test_quarantined_rows_of_a_run_go_with_it_after_their_files_were_joined_and_their_snapshots_expired(project):
+    loader = IcebergLoader(table="t")
+    for number in range(8):
+        load = Load("a", f"run-{number}", f"load-{number}", loader.state("a"))
+        loader.load(load, iter([batch({"n": [number]}, number, bad=2)]))
+    loader.upkeep("a")
+    quarantine = project.iceberg("default.t__quarantine")
+    newest = quarantine.current_snapshot().snapshot_id
+    older = [item.snapshot_id for item in quarantine.snapshots() if item.snapshot_id != newest]
+    quarantine.maintenance.expire_snapshots().by_ids(older).commit()
+    assert quarantine.inspect.data_files().num_rows == 1
+    loader.rollback("a", "run-6")
+    assert sorted(project.table("default.t__quarantine")["run_id"].to_pylist()) == sorted(
+        [f"run-{number}" for number in range(6)] * 2
+    )
+    assert sum(rows.num_rows for rows in loader.quarantined("a")) == 12
 
 
 def test_a_table_that_does_not_exist_needs_nothing(loader):

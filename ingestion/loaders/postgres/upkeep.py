@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ingestion.loaders.postgres.history import LOADS, History
+from ingestion.loaders.postgres.quarantined import SUFFIX
 from ingestion.loaders.postgres.session import CommitUnclear, Session, opened, quoted
 from ingestion.loaders.postgres.table import find
 
@@ -18,7 +19,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 
 
 
 def maintain(options: "PostgresLoader", job: str) -> dict[str, int]:
-    """VACUUM and ANALYZE the table where it has dead rows, and drop all but the newest large cursors."""
+    """VACUUM and ANALYZE the table and its quarantine where they have dead rows, and drop all but the newest large cursors."""
     table = options.identifier(job)
     what = f"table {'.'.join(table)}"
     done: dict[str, int] = {}
@@ -29,7 +30,7 @@ def maintain(options: "PostgresLoader", job: str) -> dict[str, int]:
         if dropped:
             done["cursors dropped"] = dropped
     with opened(options, what, autocommit=True) as session:
-        dead = sum(_vacuumed(session, schema, name) for schema, name in (table, (table[0], LOADS)))
+        dead = sum(_vacuumed(session, table[0], name) for name in (table[1], f"{table[1]}{SUFFIX}", LOADS))
         if dead:
             done["dead rows removed"] = dead
     return done

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ingestion.loaders.iceberg.catalog import find_table
 from ingestion.loaders.iceberg.history import in_summary
+from ingestion.loaders.iceberg.quarantine import beside
 from ingestion.loaders.iceberg.sorting import fields_of
 from ingestion.loaders.iceberg.upkeep.compaction import Compaction
 from ingestion.loaders.iceberg.upkeep.expiry import Expiry
@@ -32,12 +33,7 @@ def look_after(catalog: "Catalog", identifier: tuple[str, ...], options: "Iceber
 
     A step that fails keeps no other one from its work; the first failure is raised once all were tried.
     """
-    quarantine = (*identifier[:-1], f"{identifier[-1]}__quarantine")
-    # The rows of a run that came to nothing are taken out of the quarantine by file: files stay as they are.
-    steps = chain(
-        _steps(catalog, identifier, options, compact=options.maintenance.compact),
-        _steps(catalog, quarantine, options, compact=False),
-    )
+    steps = chain(*(_steps(catalog, name, options) for name in (identifier, beside(identifier))))
     done, failures = Counter[str](), list[Exception]()
     for step in steps:
         try:
@@ -50,13 +46,13 @@ def look_after(catalog: "Catalog", identifier: tuple[str, ...], options: "Iceber
 
 
 def _steps(
-    catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader", *, compact: bool
+    catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader"
 ) -> "Iterator[Callable[[], Counter[str]]]":
     table = find_table(catalog, identifier)
     if table is None:
         return
     care = options.maintenance
-    if compact and not _has_equality_deletes(table):
+    if care.compact and not _has_equality_deletes(table):
         yield partial(_compact, catalog, identifier, options, table)
     yield lambda: merge_manifests(catalog, identifier, catalog.load_table(identifier), care.keep_snapshots)
     if table.metadata.properties.get("gc.enabled", "true").lower() != "false":  # its files may be another table's too
