@@ -8,22 +8,25 @@ from ingestion.keyed.digests import Digests, Mask, digests
 from ingestion.keyed.runs import SortedRuns
 from ingestion.keyed.slots import Slots
 
-__all__ = ["SeenKeys"]
+__all__ = ["LIMIT", "SeenKeys"]
 
-_LIMIT = 192 << 20
+LIMIT = 192 << 20
+"""Bytes in memory, where nobody says otherwise."""
+
 _TOGETHER = 1 << 16  # keys looked up at once
 
 
 class SeenKeys:
-    """The keys of one load as they come, within *limit_bytes* of memory; the rest waits on disk.
+    """The keys of one load as they come, within *limit_bytes* of memory, LIMIT where not given.
 
-    Raises OSError where the temporary folder is full.
+    The rest waits on disk. Raises OSError where the temporary folder is full.
     """
 
-    def __init__(self, limit_bytes: int = _LIMIT) -> None:
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        limit = LIMIT if limit_bytes is None else limit_bytes
         # A third for keys in memory, a sixth for the filter, and the rest for a while when keys go to disk.
-        self._slots = Slots(max(limit_bytes // 3 // 16, 16).bit_length() - 1)
-        self._filter_bytes = limit_bytes // 6
+        self._slots = Slots(max(limit // 3 // 16, 16).bit_length() - 1)
+        self._filter_bytes = limit // 6
         self._runs: SortedRuns | None = None
 
     def __enter__(self) -> Self:

@@ -33,7 +33,8 @@ class Slots:
 
     def keys(self) -> Digests:
         """All of them, in no order."""
-        return Digests(self._low, self._high).at(np.flatnonzero(self._low))
+        held = self._words.reshape(-1, 2)
+        return Digests(*held[held[:, 0] != 0].T.copy())
 
     def clear(self) -> None:
         """Forget all keys, and keep the room."""
@@ -42,25 +43,24 @@ class Slots:
     def _clear(self, power: int) -> None:
         self._power = power
         self.count = 0
-        self._low = np.zeros(1 << power, np.uint64)  # 0 where a slot is free
-        self._high = np.zeros(1 << power, np.uint64)
+        self._words = np.zeros(2 << power, np.uint64)  # low and high of each slot; a free one has 0 for low
 
     def _insert(self, keys: Digests) -> Mask:
         """Each key goes to the first free slot from its own on; equal ones go the same way, in step."""
         new = np.zeros(len(keys.low), np.bool_)
-        rows = np.arange(len(keys.low))[::-1]  # of several that claim a slot the last one gets it: the first row
-        low, high = keys
-        slots = (low >> np.uint64(_BITS - self._power)).astype(np.intp)
-        while len(rows):
-            slot, sought = slots[rows], low[rows]
-            free = self._low[slot] == 0
-            claimed, claiming = slot[free], rows[free]
-            self._high[claimed] = claiming.astype(np.uint64)
-            won = claiming[self._high[claimed] == claiming.astype(np.uint64)]
-            self._low[slots[won]], self._high[slots[won]] = low[won], high[won]
-            new[won] = True
-            there = (self._low[slot] == sought) & (self._high[slot] == high[rows])
-            rows = rows[~there]
-            slots[rows] = (slots[rows] + 1) & ((1 << self._power) - 1)
+        row = np.arange(len(keys.low), dtype=np.uint64)[::-1]  # of several that claim a slot the last gets it
+        low, high = keys.low[::-1], keys.high[::-1]
+        place = (low >> np.uint64(_BITS - self._power)).astype(np.intp) * 2
+        while len(row):
+            free = np.flatnonzero(self._words.take(place) == 0)
+            self._words[place[free] + 1] = row[free]
+            won = free[self._words.take(place[free] + 1) == row[free]]
+            self._words[place[won]], self._words[place[won] + 1] = low[won], high[won]
+            new[row[won].astype(np.intp)] = True
+            there = self._words.take(place) == low
+            there[there] = self._words.take(place[there] + 1) == high[there]
+            on = np.flatnonzero(~there)
+            row, low, high = row[on], low[on], high[on]
+            place = (place[on] + 2) & ((2 << self._power) - 1)
         self.count += int(np.count_nonzero(new))
         return new

@@ -62,8 +62,8 @@ class Winners:
         if pa.types.is_null(known) or pa.types.is_null(dtype) or dtype == known:
             return dtype if pa.types.is_null(known) else known
         raise DataError(
-            f"column {self._order_by[place]!r} has values of type {known} first and of type {dtype} later, and they "
-            f"cannot be compared; give it one type by transformer.types"
+            f"transformer.deduplicate.order_by: column {self._order_by[place]!r} has values of type {known} first and "
+            f"of type {dtype} later, and they cannot be compared; give it one type by transformer.types"
         )
 
     def _shaped(self, batch: pa.RecordBatch) -> pa.Table:
