@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check serve docs lock bench benchmerge soak clean
+.PHONY: help demo test check serve docs lock bench benchmerge benchtransform soak clean
 
 PYTHONS ?= python3.13 python3.12 python3.11 python3.10 python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ BENCH_ROWS ?= 5000000
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
-		printf '  make %-10s %s\n' "$$target" "$$text"; done
+		printf '  make %-14s %s\n' "$$target" "$$text"; done
 
 demo: ## Install, run the shipped sample job through Dagster and show its table
 	@PYTHONS="$(PYTHONS)" scripts/install base
@@ -43,6 +43,10 @@ benchmerge: ## Measure merges into Iceberg, Delta and PostgreSQL; ARGS="--rows 5
 	@PYTHONS="$(PYTHONS)" scripts/install dev
 	@scripts/install-services
 	@$(BIN)/python benchmarks/bench_merge.py $(ARGS)
+
+benchtransform: ## Measure a transformed load against the same load untransformed; BENCH_ROWS=20000000 for growth
+	@PYTHONS="$(PYTHONS)" scripts/install dev
+	@$(BIN)/python benchmarks/bench_transform.py --rows $(BENCH_ROWS) $(ARGS)
 
 docs: ## Write the reference and the JSON Schemas anew from the options themselves
 	@PYTHONS="$(PYTHONS)" scripts/install dev
