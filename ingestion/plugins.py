@@ -27,6 +27,7 @@ from ingestion.stream import (
     Origin,
     Restart,
     bad_rows,
+    known_type,
     remembering,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "Transformer",
     "Watched",
     "bad_rows",
+    "known_type",
     "remembering",
 ]
 
@@ -200,7 +202,8 @@ class Connector(Plugin):
         """Yield what is new since *cursor*, oldest first.
 
         *known* holds the columns whose types are settled already: those of the target table, and those
-        that a transformer wants as text. A value that does not fit its known type is a rejected row.
+        that a transformer wants as text; `known_type` finds the one of a column. A value that does not fit its
+        known type is a rejected row.
         Column order and presence are the source's own. The last batch carries the new cursor.
         Raises ConfigError, DataError or TransientError.
         """

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.names import cleaned
+
 __all__ = [
     "BAD_ROW",
     "INGESTED_AT",
@@ -24,6 +26,8 @@ __all__ = [
     "Restart",
     "StartOver",
     "bad_rows",
+    "by_cleaned_names",
+    "known_type",
     "remembering",
 ]
 
@@ -137,6 +141,23 @@ class Batch(NamedTuple):
     emptied: Mapping[str, int] = {}  # values this far made null because they did not fit, by "column: rule"
     noted: Mapping[str, int] = {}  # values this far that break a rule and stay all the same, by "column: rule"
     examples: Mapping[str, str] = {}  # of noted and of bad rows that were removed: where the first is, and what it is
+
+
+_CLEANED = {b"ingestion.names": b"cleaned"}
+
+
+def by_cleaned_names(known: pa.Schema) -> pa.Schema:
+    """The same columns, which a source may also have under names that become these by `cleaned`."""
+    return known.with_metadata({**(known.metadata or {}), **_CLEANED})
+
+
+def known_type(known: pa.Schema | None, name: str) -> pa.DataType | None:
+    """The type that *known* settles for the column that a source calls *name*; None where it is free."""
+    if known is None:
+        return None
+    if name not in known.names and _CLEANED.items() <= (known.metadata or {}).items():
+        name = cleaned(name)
+    return known.field(name).type if name in known.names else None
 
 
 def remembering(batches: Iterator[Batch]) -> Iterator[Batch]:

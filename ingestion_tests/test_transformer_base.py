@@ -397,7 +397,7 @@ def test_a_column_of_the_table_whose_name_was_given_away_is_not_asked_for():
     ({"types": {"t": "timestamp"}, "date_columns": {"t": "%d/%m/%Y %H:%M"}, "timezone": "UTC"}, "make it timestamptz"),
     ({"date_format": "%d/%m/%Y"}, "date_format: there are no date_columns for it; name them"),
     ({"on_conversion_error": "ignore"}, "'quarantine', 'null' or 'fail'"),
-    ({"filters": ["a > 0"]}, "unknown key 'filters'"),
+    ({"filter": ["a > 0"]}, "unknown key 'filter'; did you mean 'filters'"),
 ])  # fmt: skip
 def test_options_that_cannot_hold_are_refused(config, fragment):
     with pytest.raises(ValidationError) as refused:

@@ -9,6 +9,8 @@ from typing_extensions import Self
 
 from ingestion.plugins import Batch, Check, Transformer, remembering
 from ingestion.secrets import placeholders
+from ingestion.stream import by_cleaned_names
+from ingestion.transformers.cleaning import Cleaning
 from ingestion.transformers.converting import Converting
 from ingestion.transformers.deduplicating import Deduplicating
 from ingestion.transformers.exploding import Exploding
@@ -24,7 +26,7 @@ __all__ = ["BaseTransformer"]
 
 
 class BaseTransformer(
-    Validating, Deduplicating, Masking, Exploding, Transforming, Filters, Converting, Naming, Transformer
+    Validating, Deduplicating, Masking, Exploding, Transforming, Filters, Cleaning, Converting, Naming, Transformer
 ):
     """Renames columns, then makes dates, numbers and booleans of text; a value that does not fit is never lost.
 
@@ -43,7 +45,9 @@ class BaseTransformer(
         wanted |= dict.fromkeys([*self.converted(), *self._masked_as_read()], pa.string())
         moved = self.column_mapping.keys() - old_names.keys()
         fields = [(old_names.get(name, name), dtype) for name, dtype in wanted.items() if name not in moved]
-        return pa.schema(fields) if fields else None
+        if not fields:
+            return None
+        return by_cleaned_names(pa.schema(fields)) if self.clean_column_names else pa.schema(fields)
 
     def written(self) -> frozenset[str] | None:
         """The columns that steps other than conversions create or change; None = any."""
@@ -67,20 +71,18 @@ class BaseTransformer(
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the batches after every step."""
-        return self.curtained(remembering(batches), self._changed, self._renamed, self._made())
+        return self.curtained(remembering(batches), self._changed, self.renamed, self._made())
 
     def _changed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for step in self.steps():
             batches = step.apply(batches)
         return batches
 
-    def _renamed(self, names: list[str]) -> list[str]:
-        return [self.column_mapping.get(name, name) for name in names]
-
     def steps(self) -> Iterator[Step]:
         """What happens to the rows, in order; made anew for each run."""
         yield from self.naming_steps()
         yield from self.conversion_steps()
+        yield from self.cleaning_steps()
         yield from self.filtering_steps(self._place)
         yield from self.transforming_steps(self._place)
         yield from self.flattening_steps()

@@ -1,11 +1,12 @@
 """The options that give columns other names."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from pydantic import AliasChoices, Field
 
 from ingestion.errors import ConfigError
+from ingestion.names import cleaned_all
 from ingestion.plugins import Batch, Model
 from ingestion.transformers.steps import BatchStep, Step, require_column
 
@@ -19,11 +20,21 @@ class Naming(Model):
         default={}, validation_alias=AliasChoices("column_mapping", "rename_columns")
     )
     """New names of columns, as {old: new}; the other options use the new names."""
+    clean_column_names: bool = False
+    """Give columns names of ASCII letters, digits and _, such as order_date for "Order Date" and OrderDate; those that
+    column_mapping names stay as they are there, and the other options use the clean names."""
 
     def naming_steps(self) -> Iterator[Step]:
         """The renaming, where there is any."""
         if self.column_mapping:
             yield _Renaming(self.column_mapping)
+        if self.clean_column_names:
+            yield _Cleaning(self.column_mapping.values())
+
+    def renamed(self, names: list[str]) -> list[str]:
+        """What the columns that a source calls so are called by the steps after these."""
+        mapped = [self.column_mapping.get(name, name) for name in names]
+        return _clean(mapped, set(self.column_mapping.values())) if self.clean_column_names else mapped
 
     def naming_contradictions(self) -> Iterator[str]:
         """Sentences on options that cannot all hold."""
@@ -58,3 +69,35 @@ class _Renaming(BatchStep):
         """Raise ConfigError for a column that no batch had."""
         for old in self._mapping if self._seen else ():
             require_column(old, "column_mapping", list(self._seen))
+
+
+class _Cleaning(BatchStep):
+    """Cleans the names of all columns but those with these names."""
+
+    def __init__(self, given: Iterable[str]) -> None:
+        self._given = set(given)
+        self._names: Sequence[str] = ()  # of the batch before
+        self._clean: Sequence[str] = ()
+
+    def change(self, batch: Batch) -> Batch:
+        """The batch with clean names; raises ConfigError where two columns would have the same."""
+        names = batch.records.schema.names
+        if names != self._names:
+            self._names, self._clean = names, _clean(names, self._given)
+            _check_distinct(names, self._clean)
+        return batch._replace(records=batch.records.rename_columns(self._clean))
+
+
+def _check_distinct(names: Sequence[str], clean: Sequence[str]) -> None:
+    taken: dict[str, str] = {}
+    for old, new in zip(names, clean, strict=True):
+        if taken.setdefault(new, old) != old:
+            raise ConfigError(
+                f"clean_column_names: {taken[new]!r} and {old!r} would both become {new!r}; "
+                "give one of them another name in column_mapping"
+            )
+
+
+def _clean(names: list[str], given: Container[str]) -> list[str]:
+    """The names cleaned, those *given* as they are."""
+    return [name if name in given else clean for name, clean in zip(names, cleaned_all(names), strict=True)]

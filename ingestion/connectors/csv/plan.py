@@ -15,6 +15,7 @@ from ingestion.connectors.csv.parse import tidy
 from ingestion.connectors.files import Found
 from ingestion.errors import ConfigError, DataError
 from ingestion.parsing import parse_type
+from ingestion.plugins import known_type
 
 __all__ = ["Plan", "sample_of"]
 
@@ -30,9 +31,7 @@ class Plan:
     def __init__(self, hints: Mapping[str, str], known: pa.Schema | None, *, infer: bool) -> None:
         self._infer = infer
         self._settled: dict[str, Column] = {}
-        for field in known or []:
-            self._settled[field.name] = Column(field.name, _plain(field.type), "known")
-        self._known = set(self._settled)
+        self._known = known
         for name, type_name in hints.items():
             self._settled[name] = Column(name, parse_type(type_name), "hinted")
         self._hints = list(hints)
@@ -56,6 +55,10 @@ class Plan:
         """Take over the columns of a file; those that are new."""
         present = set(self._order)
         fresh = [name for name in names if name not in present]
+        for name in fresh:
+            dtype = known_type(self._known, name)
+            if dtype is not None and name not in self._settled:
+                self._settled[name] = Column(name, _plain(dtype), "known")
         self._order.extend(fresh)
         return fresh
 
@@ -66,7 +69,8 @@ class Plan:
 
     def check_hints(self) -> None:
         """Raise ConfigError for a hint whose column is nowhere."""
-        unknown = [name for name in self._hints if name not in self._order and name not in self._known]
+        known = self._known.names if self._known is not None else []
+        unknown = [name for name in self._hints if name not in self._order and name not in known]
         if unknown and self._order:
             raise ConfigError(
                 f"source.schema_hints: no column {unknown[0]!r}; "

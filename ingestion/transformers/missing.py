@@ -1,0 +1,80 @@
+"""Values in the place of nulls."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.errors import ConfigError
+from ingestion.parsing import cast_text, type_name
+from ingestion.plugins import Batch
+from ingestion.transformers.steps import BatchStep, require_column
+
+__all__ = ["Filling"]
+
+_KEY = "handle_missing_values.fill_null"
+
+Plain: TypeAlias = bool | int | float | str
+
+
+class Filling(BatchStep):
+    """Puts one value in every column that it fits, or to each of some columns its own."""
+
+    def __init__(self, values: Mapping[str, Plain] | Plain) -> None:
+        self._all = None if isinstance(values, Mapping) else values
+        self._own = values if isinstance(values, Mapping) else {}
+        self._seen: dict[str, None] = {}
+
+    def change(self, batch: Batch) -> Batch:
+        """The batch with the values; raises ConfigError where one of a column does not fit its type."""
+        records = batch.records
+        self._seen |= dict.fromkeys(records.schema.names)
+        for index, field in enumerate(records.schema):
+            value = self._own.get(field.name, self._all)
+            filling = None if value is None else _fitting(value, field.type, lenient=self._all is not None)
+            if filling is not None:
+                filled = pc.fill_null(pc.cast(records.column(index), filling.type), filling)
+                records = records.set_column(index, field.with_type(filled.type), filled)
+            elif value is not None and self._all is None:
+                raise ConfigError(
+                    f"transformer.{_KEY}: {value!r} is no value for column {field.name!r}, which holds "
+                    f"{type_name(field.type)}; write one of that type, or name the column in transformer.types"
+                )
+        return batch._replace(records=records)
+
+    def finish(self) -> None:
+        """Raise ConfigError for a column that no batch had."""
+        for column in self._own if self._seen else ():
+            require_column(column, _KEY, list(self._seen))
+
+
+def _fitting(value: Plain, dtype: pa.DataType, *, lenient: bool) -> pa.Scalar | None:
+    """*value* as one of *dtype*; None where it is none. Texts become dates only where not *lenient*."""
+    found = pa.scalar(value)
+    if pa.types.is_null(dtype):
+        return None if lenient else found
+    if dtype == found.type or (_is_text(dtype) and isinstance(value, str)):
+        return found.cast(dtype)
+    if isinstance(value, str):
+        return None if lenient or not pa.types.is_temporal(dtype) else _moment(value, dtype)
+    if isinstance(value, bool) or not _is_number(dtype):
+        return None
+    try:
+        # a decimal as it is written: 0.1, and not what a double makes of it
+        return pa.scalar(repr(value)).cast(dtype) if pa.types.is_decimal(dtype) else pc.cast(found, dtype)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _moment(value: str, dtype: pa.DataType) -> pa.Scalar | None:
+    typed, _ = cast_text(pa.array([value]), dtype)
+    return typed[0] if typed[0].is_valid else None
+
+
+def _is_text(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype))
+
+
+def _is_number(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype))
