@@ -1,5 +1,6 @@
 """What a job would do, seen on its first rows; nothing is written anywhere."""
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -15,6 +16,7 @@ from ingestion.config import JobConfig
 from ingestion.errors import IngestionError
 from ingestion.pipeline import closable, own_columns, stamped
 from ingestion.plugins import Batch, Comparison, Connector, Cursor, Restart, State, remembering
+from ingestion.quarantine import as_payload
 from ingestion.report import RunReport
 from ingestion.secrets import redact
 
@@ -56,7 +58,7 @@ class Preview:
             "again": self.again,
             "sources": report.sources,
             "schema": {item.name: str(item.type) for item in self.schema or ()},
-            "rows": [] if self.rows is None else self.rows.to_pylist(),
+            "rows": [] if self.rows is None else _objects(self.rows),
             "rows_to_load": report.rows_loaded,
             "filtered": dict(report.removed),
             "quarantined": [cause._asdict() for cause in self.causes],
@@ -68,6 +70,10 @@ class Preview:
             "target_error": self.target_error,
             "error": self.error,
         }
+
+
+def _objects(rows: pa.Table) -> list[dict[str, Any]]:
+    return [json.loads(text) for batch in rows.to_batches() for text in as_payload(batch).to_pylist()]
 
 
 def preview(job: JobConfig, rows: int = 1000, shown: int = 10) -> Preview:
@@ -139,10 +145,15 @@ def _first(source: Connector, cursor: Cursor, wanted: pa.Schema | None, rows: in
             if room <= 0 or sum(batch.records.nbytes for batch in kept) > _MOST_BYTES:
                 return kept, False
             kept.append(_cut(item, room))
-            room -= kept[-1].records.num_rows
+            room -= _rows(kept[-1])
             if kept[-1] is not item:
                 return kept, False
     return kept, True
+
+
+def _rows(batch: Batch) -> int:
+    rejected = batch.rejected.num_rows if batch.rejected is not None else 0
+    return int(batch.records.num_rows + rejected + sum(batch.removed.values()))
 
 
 def _cut(batch: Batch, rows: int) -> Batch:

@@ -111,7 +111,9 @@ def _counts(values: Mapping[str, int]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else _cut(str(value).replace("\n", " ").replace("\r", " "), _WIDEST)
+    if value is None or isinstance(value, bool):
+        return "" if value is None else str(value).lower()
+    return _cut(str(value).replace("\n", " ").replace("\r", " "), _WIDEST)
 
 
 def _cut(text: str, length: int) -> str:

@@ -1,8 +1,8 @@
 """The table's columns as a load will leave them: added or widened, never dropped or narrowed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,7 @@ from ingestion.loaders.delta.columns import columns_of
 from ingestion.loaders.delta.partitions import check_present, check_type, without_empty
 from ingestion.loaders.delta.types import DELTA, cast, word
 from ingestion.loaders.tables.admission import deletes
+from ingestion.loaders.tables.names import check_names
 from ingestion.loaders.tables.options import DELETED_AT
 from ingestion.loaders.tables.required import has_required, unfilled
 from ingestion.loaders.tables.types import joined, relation, typed
@@ -98,6 +99,7 @@ class Plan:
 
     def shape(self, records: pa.RecordBatch) -> pa.Table:
         """Rows in the columns of the plan; raises DataError for a value, or none, that does not fit its column."""
+        check_present(self.name, self.partition_by, self.columns)
         table = pa.Table.from_batches([records])
         held = set(table.column_names)
         values = [
@@ -186,22 +188,10 @@ class Plan:
         )
 
     def _check_names(self, names: Sequence[str]) -> None:
-        by_case: Mapping[str, str] = {name.lower(): name for name in self.columns}
-        seen: dict[str, Any] = dict(by_case)
+        check_names(names, self.columns, self.name)
         for name in names:
-            if not name:
-                raise DataError(
-                    f"table {self.name}: the data has a column without a name; "
-                    f"name it in the source or by transformer.column_mapping"
-                )
             if name.lower() in _RESERVED and name not in self.columns:
                 raise DataError(
                     f"table {self.name}: {name!r} is the name of a column of Delta's change data feed, which a table "
                     f"that has one cannot turn on; rename it with transformer.column_mapping"
-                )
-            other = seen.setdefault(name.lower(), name)
-            if other != name or names.count(name) > 1:
-                raise DataError(
-                    f"table {self.name}: columns {other!r} and {name!r} differ only in case or not at all, "
-                    f"which many engines cannot tell apart; rename one with transformer.column_mapping"
                 )

@@ -33,6 +33,7 @@ __all__ = [
     "stage",
     "stage_columns",
     "staged_table",
+    "with_ids",
 ]
 
 _NEWEST_FORMAT = 2  # that pyiceberg can write
@@ -66,7 +67,7 @@ def staged_table(
 
 def layout(columns: pa.Schema, options: "IcebergLoader", name: str) -> "tuple[Schema, PartitionSpec, SortOrder]":
     """What a new table of these columns is; raises ConfigError where an option names a column that is not there."""
-    schema = _with_ids(columns)
+    schema = with_ids(columns)
     return schema, spec_for(schema, options.partition_by, name), order_for(schema, options.sort_by, name)
 
 
@@ -173,7 +174,7 @@ def shape(metadata: "TableMetadata") -> tuple[Any, ...]:
     )
 
 
-def _with_ids(columns: pa.Schema) -> "Schema":
+def with_ids(columns: pa.Schema) -> "Schema":
     """An Iceberg schema as a table creation numbers it."""
     from pyiceberg.io.pyarrow import _ConvertToIcebergWithoutIDs, visit_pyarrow
     from pyiceberg.schema import Schema, assign_fresh_schema_ids

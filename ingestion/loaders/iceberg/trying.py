@@ -11,8 +11,8 @@ from ingestion.loaders.iceberg.catalog import find_table, is_there, opened, tran
 from ingestion.loaders.iceberg.columns import needs
 from ingestion.loaders.iceberg.names import check_names, renamed
 from ingestion.loaders.iceberg.schema import Evolution
-from ingestion.loaders.iceberg.staging import layout
-from ingestion.loaders.iceberg.types import cast, file_schema, plain, word
+from ingestion.loaders.iceberg.staging import layout, with_ids
+from ingestion.loaders.iceberg.types import cast, file_schema, plain, typed, word
 from ingestion.loaders.tables.comparing import Trial
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def trial_of(options: "IcebergLoader", job: str) -> Iterator[Trial]:
 
 class _Iceberg(Trial):
     def called(self, dtype: pa.DataType, column: str) -> str:
-        return word(plain(dtype, column))
+        stored = plain(dtype, column)
+        return "null" if pa.types.is_null(stored) else word(_created(typed(stored, None)))
 
 
 class _New(_Iceberg):
@@ -56,7 +57,7 @@ class _New(_Iceberg):
         columns = self._columns(batches)
         for batch in batches if columns else ():
             _fill(batch, columns[column].type, self._name)
-        return word(columns[column].type) if columns else None
+        return word(_created(columns[column].type)) if columns else None
 
     def check(self, batches: Sequence[pa.RecordBatch]) -> None:
         for batch in batches:
@@ -110,6 +111,12 @@ class _There(_Iceberg):
         for batch in batches:
             if batch.num_rows:
                 evolution.fit_of(batch).apply([batch])
+
+
+def _created(dtype: pa.DataType) -> pa.DataType:
+    """The type as it reads once a table has it."""
+    field: pa.Field = file_schema(with_ids(pa.schema([("column", dtype)])), field_ids=False).field(0)
+    return field.type
 
 
 def _fill(batch: pa.RecordBatch, dtype: pa.DataType, table: str) -> None:
