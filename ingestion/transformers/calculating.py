@@ -46,10 +46,11 @@ def settled(batch: Batch, results: Results, place: Place, column: str | None = N
         return batch, results.values
     if place.on_error == "fail":
         position = batch.origin.at(results.faulty[:1])[0].as_py()
-        raise DataError(
+        text = (
             f"{batch.origin.source} line {position}: {place.rule}: {results.reasons[0].as_py()}; "
             "nothing was loaded. Mend the value, or set transformer.on_conversion_error: quarantine"
         )
+        raise DataError(text, veiled=text)  # the reason shows no value of a hidden column
     if place.on_error == "null":
         emptied = Counter(batch.emptied)
         emptied[f"{column}: {place.rule}" if column else place.rule] += len(results.faulty)

@@ -77,7 +77,7 @@ class Call:
         except (Exception, pl.exceptions.PanicException) as error:  # other people's code may raise anything
             if self._place.hidden:
                 text = f"{self._place}: {self._name} raised {type(error).__name__} ({where}); what it said is hidden"
-                raise DataError(f"{text}, as the job masks columns") from None
+                raise DataError.without_values(f"{text}, as the job masks columns") from None
             said = redact(" ".join(str(error).split()))[:_LONGEST]
             raise DataError(f"{self._place}: {self._name} raised {type(error).__name__}: {said} ({where})") from error
 

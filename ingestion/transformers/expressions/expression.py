@@ -68,7 +68,7 @@ class Expression:
             raise ConfigError(f"{place}: {error}{shown}") from error
         except (PolarsError, PanicException, pa.ArrowException) as error:
             where = f"{origin.source}:{origin.at(pa.array([0]))[0].as_py()}" if records.num_rows else origin.source
-            raise DataError(
+            raise DataError.without_values(
                 f"{place}: {self.text!r} failed for the rows from {where} on: {type(error).__name__}"
             ) from error
         if not faults:

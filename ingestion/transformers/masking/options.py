@@ -9,7 +9,7 @@ from ingestion.plugins import Batch, Model
 from ingestion.secrets import has_placeholder
 from ingestion.transformers.masking.curtain import Curtain
 from ingestion.transformers.masking.methods import Hash, Hmac, Masker, Partial, Redact
-from ingestion.transformers.masking.sources import Sources
+from ingestion.transformers.masking.sources import Sources, hidden
 from ingestion.transformers.masking.step import MaskColumns
 from ingestion.transformers.steps import Step
 
@@ -49,10 +49,6 @@ class Masking(Model):
         if self.mask:
             yield MaskColumns(self._maskers())
 
-    def masking_written(self) -> frozenset[str]:
-        """The columns that are text afterwards."""
-        return frozenset(self.mask)
-
     def curtained(
         self,
         batches: Iterator[Batch],
@@ -69,6 +65,10 @@ class Masking(Model):
             return change(batches)
         maskers = self._maskers()
         return Curtain(maskers, Sources(maskers, renamed, made)).apply(batches, change)
+
+    def hidden(self, made: frozenset[str] | None) -> frozenset[str]:
+        """The columns whose values nothing may show before they are masked, *made* naming those that steps make."""
+        return hidden(self.mask, made)
 
     def masking_contradictions(self) -> Iterator[str]:
         """Sentences on options that cannot all hold."""

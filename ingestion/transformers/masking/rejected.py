@@ -1,6 +1,7 @@
 """Rejected rows of a job that masks columns: reason, origin and masked values, and nothing else of them."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from ingestion.transformers.masking.sources import Sources
 __all__ = ["Rejections"]
 
 _WITHOUT_VALUES = ("ragged", "quote")  # rules of lines that are no rows; their reasons count cells and lines
+_HIDDEN_ALREADY = ("filters[", "transformations[")  # rules whose reasons know which columns are masked
+_PLACE = re.compile(r".*?:(?:\d+|None): ")
 _LONGEST_VALUE = 200  # longer ones may have been cut
 _HIDDEN = "the value does not fit, and the reason may show it; it is hidden, because the job masks columns"
 
@@ -45,9 +48,14 @@ class Rejections:
         return rejected.set_column(*_field("payload"), payloads).set_column(*_field("payload_schema"), schemas)
 
     def examples(self, examples: Mapping[str, str]) -> dict[str, str]:
-        """What is told of rows by "column: rule", as long as it is of columns that are not masked."""
-        columns = {label: label.rpartition(": ")[0] or None for label in examples}
-        return {label: text if self._sources.shows(columns[label]) else _HIDDEN for label, text in examples.items()}
+        """What is told of rows by "column: rule"; of columns that may be masked it is the place alone."""
+        return {label: self._example(label.rpartition(": ")[0] or None, text) for label, text in examples.items()}
+
+    def _example(self, column: str | None, text: str) -> str:
+        if self._sources.shows(column):
+            return text
+        place = _PLACE.match(text)
+        return f"{place[0] if place else ''}{_HIDDEN}"
 
     def _veils_of_source(
         self, rejected: pa.RecordBatch, masked: Mapping[str, Masker] | None
@@ -63,16 +71,18 @@ class Rejections:
         return [*veils, (pc.and_(pc.is_null(columns), pc.invert(tells)), None)]
 
     def _veils_of_steps(self, rejected: pa.RecordBatch) -> "list[tuple[pa.BooleanArray, Masker | None]]":
-        stages, columns = rejected["stage"], rejected["column"]
-        before, after = pc.equal(stages, "transform"), pc.equal(stages, "validate")
+        columns, rules = rejected["column"], rejected["rule"]
+        before = pc.equal(rejected["stage"], "transform")
+        for rule in _HIDDEN_ALREADY:
+            before = pc.and_not(before, pc.starts_with(rules, rule))
+        told = pc.or_(before, pc.equal(rejected["stage"], "validate"))
         veils: list[tuple[pa.BooleanArray, Masker | None]] = [
             (pc.and_(before, _is(columns, name)), masker) for name, masker in self._maskers.items()
         ]
-        for name in pc.unique(columns).to_pylist():
-            if name not in self._maskers and not self._sources.shows(name):
-                here = pc.is_null(columns) if name is None else _is(columns, name)
-                veils.append((pc.and_(pc.or_(before, after), here), None))
-        return veils
+        others = [name for name in pc.unique(columns).drop_null().to_pylist() if name not in self._maskers]
+        veils += [(pc.and_(told, _is(columns, name)), None) for name in others if not self._sources.shows(name)]
+        nameless = before if self._sources.shows(None) else told
+        return [*veils, (pc.and_(nameless, pc.is_null(columns)), None)]
 
 
 def _without(rejected: pa.RecordBatch, veils: "list[tuple[pa.BooleanArray, Masker | None]]") -> pa.RecordBatch:

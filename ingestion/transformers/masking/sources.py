@@ -1,11 +1,28 @@
 """Which columns of a source hold what is to be masked."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
-__all__ = ["Sources"]
+__all__ = ["Sources", "hidden"]
 
 M = TypeVar("M")
+
+
+class _Every(frozenset[str]):
+    """All columns that there are."""
+
+    def __contains__(self, column: object) -> bool:
+        return True
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def hidden(masked: Collection[str], made: frozenset[str] | None) -> frozenset[str]:
+    """The columns that may hold values of *masked* ones before these are masked; *made* by steps, None = any may be."""
+    if not masked:
+        return frozenset()
+    return _Every() if made is None or made.intersection(masked) else made.union(masked)
 
 
 class Sources(Generic[M]):
@@ -33,10 +50,12 @@ class Sources(Generic[M]):
     def shows(self, columns: str | None) -> bool:
         """Whether values of *columns*, one or several with commas between, have nothing to do with masked ones.
 
-        A column that no step makes or changes has not.
+        A column that no step makes or changes has not; None = any columns.
         """
-        if columns is None or not self._traced:
+        if not self._traced:
             return False
+        if columns is None:
+            return not self._written
         named = {columns, *columns.split(", ")}
         return named.isdisjoint(self._maskers) and named.isdisjoint(self._written or ())
 

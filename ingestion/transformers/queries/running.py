@@ -67,7 +67,7 @@ def told(place: Place, columns: list[str], rows: str = "") -> Iterator[None]:
         if not rows:
             raise ConfigError(f"{place}: {_first_line(error)}") from error
         if place.hidden:
-            raise DataError(
+            raise DataError.without_values(
                 f"{place}: a value does not fit; values are hidden, as the job masks some ({rows})"
             ) from None
         raise DataError(
