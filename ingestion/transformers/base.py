@@ -93,7 +93,7 @@ class BaseTransformer(
 
     @property
     def _place(self) -> Place:
-        return Place("transformer", self.on_conversion_error, frozenset(self.mask))
+        return Place("transformer", self.on_conversion_error, self.hidden(self._made()))
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:
