@@ -12,7 +12,7 @@ from ingestion.loaders.delta.columns import columns_of
 from ingestion.loaders.delta.partitions import check_present, check_type, without_empty
 from ingestion.loaders.delta.types import DELTA, cast, word
 from ingestion.loaders.tables.admission import deletes
-from ingestion.loaders.tables.names import check_names
+from ingestion.loaders.tables.names import check_apart
 from ingestion.loaders.tables.options import DELETED_AT
 from ingestion.loaders.tables.required import has_required, unfilled
 from ingestion.loaders.tables.types import joined, relation, typed
@@ -188,7 +188,7 @@ class Plan:
         )
 
     def _check_names(self, names: Sequence[str]) -> None:
-        check_names(names, self.columns, self.name)
+        check_apart(names, self.columns, self.name)
         for name in names:
             if name.lower() in _RESERVED and name not in self.columns:
                 raise DataError(

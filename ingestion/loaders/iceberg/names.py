@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ingestion.errors import ConfigError, DataError
+from ingestion.loaders.tables.names import check_apart
 
 if TYPE_CHECKING:
     from pyiceberg.table import Transaction
@@ -31,19 +32,8 @@ _RESERVED = frozenset(
 
 def check_names(names: Sequence[str], present: Iterable[str], table: str) -> None:
     """Raise DataError for a column of the data that cannot stand beside the others of the table."""
-    by_case = {name.lower(): name for name in present}
+    check_apart(names, present, table)
     for name in names:
-        if not name:
-            raise DataError(
-                f"table {table}: the data has a column without a name; "
-                f"name it in the source or by transformer.column_mapping"
-            )
-        other = by_case.setdefault(name.lower(), name)
-        if other != name or names.count(name) > 1:
-            raise DataError(
-                f"table {table}: columns {other!r} and {name!r} differ only in case or not at all, "
-                f"which many engines cannot tell apart; rename one with transformer.column_mapping"
-            )
         if name.lower() in _RESERVED:
             raise DataError(
                 f"table {table}: {name!r} is the name of one of Iceberg's own columns, which readers of the table "

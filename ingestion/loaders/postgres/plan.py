@@ -9,6 +9,7 @@ from ingestion.errors import ConfigError, DataError
 from ingestion.loaders.postgres.session import quoted
 from ingestion.loaders.postgres.table import Column, Found
 from ingestion.loaders.postgres.types import TEXT, PgType, plain, together
+from ingestion.loaders.tables.names import check_apart
 
 __all__ = ["LONGEST_NAME", "Plan", "renames"]
 
@@ -157,12 +158,8 @@ class Plan:
     def _check_names(self, names: list[str]) -> None:
         for name in names:
             self._check_name(name)
-            other = self._cases.setdefault(name.lower(), name)
-            if other != name or names.count(name) > 1:
-                raise DataError(
-                    f"table {self.name}: columns {other!r} and {name!r} differ only in case or not at all, "
-                    f"which many engines cannot tell apart; rename one with transformer.column_mapping"
-                )
+        check_apart(names, self._cases.values(), self.name)
+        self._cases |= {name.lower(): name for name in names}
 
     def _check_name(self, name: str) -> None:
         reason = ""

@@ -19,7 +19,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 
 
 
 def maintain(options: "PostgresLoader", job: str) -> dict[str, int]:
-    """VACUUM and ANALYZE the table and its quarantine where they have dead rows, and drop all but the newest large cursors."""
+    """VACUUM and ANALYZE table and quarantine where they have dead rows, and drop all but the newest large cursors."""
     table = options.identifier(job)
     what = f"table {'.'.join(table)}"
     done: dict[str, int] = {}
