@@ -158,14 +158,16 @@ def _rows(batch: Batch) -> int:
 
 def _cut(batch: Batch, rows: int) -> Batch:
     """The batch, or its first *rows* with what stands before them; the cursor is of no use then."""
-    if batch.records.num_rows <= rows:
-        return batch
-    first = pa.array(range(rows), pa.int64())
-    origin = batch.origin.take(first)
     rejected = batch.rejected
+    if batch.records.num_rows <= rows and (rejected is None or rejected.num_rows <= rows):
+        return batch
+    first = pa.array(range(min(rows, batch.records.num_rows)), pa.int64())
+    origin = batch.origin.take(first)
     if rejected is not None:
-        last = pc.max(origin.at(first))
-        rejected = rejected.filter(pc.fill_null(pc.less_equal(rejected["position"], last), fill_value=True))
+        if len(first) == rows:
+            last = pc.max(origin.at(first))
+            rejected = rejected.filter(pc.fill_null(pc.less_equal(rejected["position"], last), fill_value=True))
+        rejected = rejected.take(pa.array(range(min(rows, rejected.num_rows)), pa.int64()))
     return Batch(batch.records.take(first), origin, rejected)
 
 
