@@ -1,6 +1,8 @@
 """Queries over the rows: what they make, what they may not do, and where their rows come from."""
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from contextlib import closing
@@ -418,3 +420,36 @@ def test_a_query_that_is_left_early_leaves_no_source_open():
     opened = len(list(Path("/proc/self/fd").iterdir()))
     stream.close()
     assert len(list(Path("/proc/self/fd").iterdir())) < opened - 1  # the file, and that of its reader
+
+
+_LARGE = """
+import resource, sys
+import pyarrow as pa
+from ingestion.plugins import Batch, Origin
+from ingestion.transformers.transformations.shape import Place
+from ingestion.transformers.transformations.sql import Sql
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+def batches():
+    shops = pa.array([f"shop number {n % 1000}, somewhere in the country" for n in range(50_000)])
+    for number in range(60):
+        ids = pa.array(range(number * 50_000, (number + 1) * 50_000))
+        yield Batch(pa.record_batch({"id": ids, "shop": shops}), Origin("f", number))
+
+def run(stream):
+    query = "SELECT shop, count(*) AS n FROM input GROUP BY shop"
+    (step,) = Sql(query=query, over="load").steps(Place("transformer"))
+    assert sum(done.records.num_rows for done in step.apply(stream)) == 1000
+    return peak()
+
+few = run((batch for batch, _ in zip(batches(), range(6))))
+print(few, run(batches()))
+"""
+
+
+def test_a_load_that_is_queried_is_not_in_memory():
+    done = subprocess.run([sys.executable, "-c", _LARGE], capture_output=True, text=True, timeout=120, check=True)
+    few, all_rows = map(int, done.stdout.split())
+    assert all_rows - few < 60, "3 million rows of 56 bytes took as many megabytes more than a tenth of them"

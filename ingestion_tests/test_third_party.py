@@ -53,7 +53,9 @@ def test_a_job_of_entry_points_alone_lands_its_rows_once(acme, project):
     first = run_sensor(acme)
     assert (first["rows_read"], first["rows_loaded"], first["rows_quarantined"]) == (4, 2, 2)
     loads = project.path / "var" / "loads" / "default" / "sensor"
-    assert pq.read_table(loads / "000000001" / "rows.parquet")["line"].to_pylist() == [20.5, 21.0]
+    landed = pq.read_table(loads / "000000001" / "rows.parquet")
+    assert landed["line"].to_pylist() == [20.5, 21.0]
+    assert landed["line_f"].to_pylist() == pytest.approx([68.9, 69.8])
     rejected = pq.read_table(loads / "000000001" / "rejected.parquet").sort_by("position").to_pylist()
     assert [(row["rule"], row["value"], row["position"]) for row in rejected] == [
         ("in_range", "900", 3),
@@ -70,7 +72,7 @@ def test_a_job_of_entry_points_alone_lands_its_rows_once(acme, project):
 
 def test_their_own_contract_tests_pass(acme):
     done = python(acme, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, str(acme / "test_acme.py"))
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_they_are_listed_in_the_schema_with_their_options(acme):
@@ -88,6 +90,16 @@ def test_a_name_that_two_packages_provide_is_refused(acme):
     done = python(acme, "-m", "ingestion.cli", "validate", "sensor")
     assert done.returncode == 2
     assert "source type 'lines' is provided twice" in done.stdout + done.stderr
+
+
+def test_a_function_that_two_packages_provide_is_refused(acme):
+    other = acme / "other-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n", encoding="utf-8")
+    (other / "entry_points.txt").write_text("[ingestion.functions]\nfahrenheit = other:f\n", encoding="utf-8")
+    done = python(acme, "-m", "ingestion.cli", "validate", "sensor")
+    assert done.returncode == 2
+    assert "function 'fahrenheit' is provided twice" in " ".join((done.stdout + done.stderr).split())
 
 
 def test_a_package_that_cannot_be_imported_says_so(acme):
