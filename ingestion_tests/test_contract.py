@@ -29,6 +29,8 @@ BATCHES = [batch(["1", "x", "3"]), batch([]), batch(["2", None], first=9)]
     {"types": {"n": "long"}, "on_conversion_error": "null"},
     {"date_columns": {"n": "%Y"}, "on_conversion_error": "quarantine"},
     {"boolean_columns": ["n"]},
+    {"mask": {"n": "hash"}, "types": {"n": "long"}},
+    {"mask": {"m": "partial"}, "transformations": [{"rename_columns": {"n": "m"}}]},
     {"validation": [{"column": "n", "rule": "not_null"}, {"column": "n", "rule": "regex", "pattern": "[0-9]"}]},
     {"validation": [{"column": "n", "rule": "length", "max": 0, "on_fail": "drop"}]},
     {"validation": [{"column": "n", "rule": "unique"}, {"column": "n", "rule": "in", "values": [1], "on_fail": "warn"}]},

@@ -199,6 +199,77 @@ def test_nothing_is_kept_of_rows_whose_masked_column_is_made_of_others():
     assert "canary" not in str(row)
 
 
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"filters": ["pay / 0 > 1"]}, "pay / 0: division by zero (pay = ***)"),
+        ({"transformations": [{"filter": "CAST(mail AS INT) > 1"}]}, "(mail = ***)"),
+        ({"transformations": [{"add_column": {"name": "tax", "formula": "pay / 0"}}]}, "(pay = ***)"),
+        ({"transformations": [{"rename_columns": {"pay": "sum"}}, {"filter": "sum / 0 > 1"}]}, "(sum = ***)"),
+        (
+            {"transformations": [{"add_column": {"name": "tax", "formula": "pay * 2"}}, {"filter": "tax / 0 > 1"}]},
+            "(tax = ***)",
+        ),
+        (
+            {"transformations": [{"sql": {"query": "select pay + 1 AS tax, * from input"}}, {"filter": "tax / 0 > 1"}]},
+            "(tax = ***)",
+        ),
+        (
+            {"transformations": [{"add_column": {"name": "twice", "formula": "pay * 2"}}],
+             "validation": [{"column": "twice", "rule": "between", "max": 1}]},
+            "is hidden",
+        ),
+        ({"validation": [{"column": "mail", "rule": "length", "max": 3}]}, "has 64 characters, more than 3"),
+        ({"validation": [{"rule": "expression", "expression": "mail = 'x'"}]}, f"(mail = {sha('canary@b.se')})"),
+    ],
+)  # fmt: skip
+def test_a_step_that_refuses_a_row_says_why_without_its_masked_values(config, reason):
+    config = {"mask": {"mail": "hash", "pay": "redact"}, "types": {"pay": "long"}, **config}
+    names = config.get("transformations", [{}])[0].get("rename_columns", {})
+    config["mask"] = {names.get(name, name): rule for name, rule in config["mask"].items()}
+    (done,) = apply(config, batch({"mail": ["canary@b.se"], "pay": ["98317264"], "n": ["shown"]}))
+    (row,) = done.rejected.to_pylist()
+    assert reason in row["reason"]
+    for secret in ("canary", "98317264", "98317265", "196634528"):
+        assert secret not in str(row)
+
+
+def test_a_column_that_has_nothing_to_do_with_masked_ones_is_told_as_ever():
+    columns = {"mail": ["canary@b.se"], "n": ["x"], "m": [0]}
+    made = {"transformations": [{"add_column": {"name": "o", "formula": "1 / m"}}]}
+    (done,) = apply({"mask": {"mail": "hash"}, **made}, batch(columns))
+    (row,) = done.rejected.to_pylist()
+    assert (row["value"], row["reason"]) == ("m = 0", "1 / m: division by zero (m = 0)")
+    (done,) = apply({"mask": {"mail": "hash"}, "types": {"n": "long"}, **made}, batch(columns))
+    (row,) = done.rejected.to_pylist()
+    assert (row["value"], row["reason"].partition(" is")[0]) == ("x", "'x'")
+
+
+def test_examples_of_masked_columns_are_told_by_their_place():
+    rule = {"rule": "length", "max": 1, "on_fail": "warn"}
+    config = {"mask": {"mail": "partial"}, "validation": [{"column": name, **rule} for name in ("mail", "n")]}
+    (done,) = apply(config, batch({"mail": ["canary@b.se"], "n": ["xx"]}))
+    assert done.examples["n: length"] == "f.csv:1: has 2 characters, more than 1"
+    assert done.examples["mail: length"].startswith("f.csv:1: the value does not fit, and the reason may show it")
+
+
+def test_rows_as_read_are_masked_by_the_names_that_cleaning_gives():
+    config = {"mask": {"e_mail": "hash"}, "clean_column_names": True, "types": {"n": "long"}}
+    (done,) = apply(config, batch({"E-Mail": ["canary", "b"], "n": ["x", "1"]}))
+    assert done.records.to_pydict() == {"e_mail": [sha("b")], "n": [1]}
+    assert json.loads(done.rejected["payload"][0].as_py()) == {"E-Mail": sha("canary"), "n": "x"}
+
+
+def test_fields_of_masked_names_are_masked_and_nothing_is_kept_of_their_rows():
+    config = {"mask": {"who_name": "hash"}, "flatten": {"separator": "_"}, "types": {"n": "long"}}
+    rows = batch({"who": [{"name": "canary", "age": 1}, {"name": "b", "age": 2}], "n": ["canary", "1"]})
+    (done,) = apply(config, rows)
+    assert done.records.to_pydict() == {"who_name": [sha("b")], "who_age": [2], "n": [1]}
+    (row,) = done.rejected.to_pylist()
+    assert row["payload"] == "{}"
+    assert "canary" not in str(row)
+
+
 def source_rejects(**row):
     records, origin = pa.record_batch({"mail": ["canary@b.se"], "n": ["x"]}), Origin("f.csv", 7)
     told = {"rule": "type", "columns": "n", "values": pa.array(["x"]), "reasons": "'x' is not a number", **row}
