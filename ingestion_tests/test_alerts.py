@@ -164,6 +164,38 @@ def test_zero_rows_are_nothing_to_tell_by_default(project, slack):
     assert slack.texts == []
 
 
+def with_rule(project: Project, on_fail: str, **monitoring: Any) -> None:
+    project.file("data/a.csv", "id,age\n1,36\n2,150\n3,-1\n")
+    rule = {"column": "age", "rule": "between", "min": 0, "max": 120, "on_fail": on_fail}
+    job(project, transformer={"validation": [rule]}, monitoring=monitoring)
+
+
+@pytest.mark.parametrize("on_fail", ["quarantine", "drop"])
+def test_a_run_that_left_bad_rows_out_is_told_with_the_rule_and_the_first_of_them(project, slack, on_fail):
+    with_rule(project, on_fail)
+    report = run_job("orders")
+    assert report.rows_loaded == 1
+    (text,) = slack.texts
+    assert "orders: a rule is broken" in text
+    assert "age: between: 2 of 3 rows break it; the first: " in text
+    assert "a.csv:3: is 150, more than 120" in text
+    assert f"/runs/{report.run_id}" in text
+
+
+def test_a_broken_rule_that_fails_the_run_is_told_once(project, slack):
+    with_rule(project, "fail")
+    run_job("orders")
+    (text,) = slack.texts
+    assert "orders failed" in text
+
+
+@pytest.mark.parametrize(("on_fail", "monitoring"), [("warn", {}), ("drop", {"alert_on_validation_failure": False})])
+def test_warnings_alone_and_what_a_job_does_not_ask_for_are_not_told(project, slack, on_fail, monitoring):
+    with_rule(project, on_fail, **monitoring)
+    run_job("orders")
+    assert slack.texts == []
+
+
 def test_an_email_reaches_the_recipients_and_the_contact_of_the_job(project, mailbox):
     channel = {"type": "email", "to": ["ops@example.com"]}
     job(project, monitoring={"notification_channels": [channel]})

@@ -69,6 +69,9 @@ class Monitoring(Model):
     """Tell the channels when a run has failed for good, after its last retry."""
     alert_on_zero_records: bool = False
     """Tell the channels when a run succeeded without reading a row."""
+    alert_on_validation_failure: bool = True
+    """Tell the channels when a run succeeded, but rows were quarantined or left out by a rule of
+    transformer.validation; a rule with on_fail: warn alone is not told, one with on_fail: fail fails the run."""
     notification_channels: list[Channel] = []
     """Where alerts go: slack, email, or objects with settings of their own."""
     notify_owners: bool = True

@@ -1,9 +1,12 @@
-"""Tell people, by Slack and email, of a run that failed or brought nothing; a channel that fails is only logged."""
+"""Tell people, by Slack and email, of a run that failed, or brought nothing or bad rows.
+
+A channel that fails is only logged.
+"""
 
 import logging
 import smtplib
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -18,7 +21,7 @@ from ingestion.report import RunReport
 from ingestion.secrets import redact
 from ingestion.settings import current
 
-__all__ = ["Alert", "alert_failure", "alert_upkeep", "alert_zero_records", "send"]
+__all__ = ["Alert", "alert_failure", "alert_upkeep", "alert_validation_failure", "alert_zero_records", "send"]
 
 _TIMEOUT = 10.0  # seconds per channel
 _SMTPS = 465
@@ -55,6 +58,13 @@ def alert_zero_records(job: JobConfig, report: RunReport) -> None:
     if not report.rows_read and _asked(job, "alert_on_zero_records"):
         sentence = "The run succeeded, but its source brought no rows."
         send(Alert(f"{job.id} brought 0 rows", (sentence, *_context(job, report.run_id))), job)
+
+
+def alert_validation_failure(job: JobConfig, run_id: str, broken: Sequence[str]) -> None:
+    """Tell of a run that succeeded without rows that broke rules, a sentence on each, where the job asks for it."""
+    if broken and _asked(job, "alert_on_validation_failure"):
+        title = f"{job.id}: {'a rule is' if len(broken) == 1 else f'{len(broken)} rules are'} broken"
+        send(Alert(title, ("The run succeeded without these rows.", *broken, *_context(job, run_id))), job)
 
 
 def send(alert: Alert, job: JobConfig) -> None:

@@ -12,7 +12,7 @@ from ingestion.pipeline import Stream
 from ingestion.plugins import BAD_ROW, Check
 from ingestion.report import RunReport
 
-__all__ = ["Finding", "check_results", "check_specs", "failed_checks_told", "findings"]
+__all__ = ["Finding", "broken_rules", "check_results", "check_specs", "failed_checks_told", "findings"]
 
 _THEN = {
     "quarantine": "Rows that break it are quarantined",
@@ -81,6 +81,12 @@ def check_results(declared: Sequence[Check], stream: Stream) -> Iterator[dg.Asse
             description=finding.sentence,
             metadata=_metadata(finding),
         )
+
+
+def broken_rules(declared: Sequence[Check], stream: Stream) -> list[str]:
+    """A sentence on each rule for which the run of *stream* left rows out."""
+    found = (finding for finding in findings(declared, stream) if finding.broken and finding.check.on_fail != "warn")
+    return [f"{finding.check.label}: {finding.sentence}" for finding in found]
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from ingestion.config import find_job
 from ingestion.errors import ConfigError
 from ingestion.loaders.tables import TableLoader
 from ingestion.orchestration.again import carried_on
-from ingestion.orchestration.alerts import alert_zero_records
-from ingestion.orchestration.checks import failed_checks_told
+from ingestion.orchestration.alerts import alert_validation_failure, alert_zero_records
+from ingestion.orchestration.checks import broken_rules, failed_checks_told
 from ingestion.orchestration.failures import failures_told, told_at_once
 from ingestion.orchestration.forms import batches_of, form_named
 from ingestion.orchestration.liveness import let_go
@@ -63,6 +63,7 @@ class LoaderIOManager(dg.ConfigurableIOManager):
         if isinstance(obj, Attempt):
             report, preview = _run(obj)
             alert_zero_records(obj.stream.job, report)
+            alert_validation_failure(obj.stream.job, report.run_id, broken_rules(obj.checks, obj.stream))
         else:
             report, preview = self._land(context, obj)
         context.add_output_metadata(materialization_metadata(report, preview))
