@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from ingestion.config import load_job
 from ingestion.errors import ConfigError, DataError
-from ingestion.keyed import keyed, seen
+from ingestion.keyed import seen, winners
 from ingestion.pipeline import run
 from ingestion.plugins import Batch, Origin
 from ingestion.testing import check_transformer
@@ -33,7 +33,7 @@ def room(request, monkeypatch):
     """Once with all the room there is, once with so little that nothing stays in memory."""
     if request.param == "disk":
         monkeypatch.setattr(seen, "LIMIT", 512)
-        monkeypatch.setattr(keyed, "LIMIT", 256)
+        monkeypatch.setattr(winners, "LIMIT", 256)
 
 
 def batch(rows, first=1, **news):
@@ -238,7 +238,7 @@ def endless(until=None):
 @pytest.mark.parametrize("config", [FIRST, BY_TIME])
 def test_no_file_is_left_when_the_run_ends_early(config, monkeypatch):
     monkeypatch.setattr(seen, "LIMIT", 4096)
-    monkeypatch.setattr(keyed, "LIMIT", 4096)
+    monkeypatch.setattr(winners, "LIMIT", 4096)
     stream = BaseTransformer.model_validate(config).apply(endless())
     for _ in range(20):
         next(stream)
@@ -266,11 +266,11 @@ def test_rows_as_read_that_may_not_be_told_do_not_go_to_disk():
 _PROGRAM = """
 import os, resource, signal, sys
 import pyarrow as pa
-from ingestion.keyed import keyed, seen
+from ingestion.keyed import seen, winners
 from ingestion.plugins import Batch, Origin
 from ingestion.transformers.base import BaseTransformer
 
-seen.LIMIT = keyed.LIMIT = 1 << 20
+seen.LIMIT = winners.LIMIT = 1 << 20
 options, moment = eval(sys.argv[1]), sys.argv[2]
 if moment == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, 3 << 20))

@@ -10,7 +10,10 @@ from ingestion.errors import DataError
 from ingestion.keyed.digests import digests
 from ingestion.keyed.keyed import KeyedRows
 
-__all__ = ["Winners"]
+__all__ = ["LIMIT", "Winners"]
+
+LIMIT = 64 << 20
+"""Bytes of keys and values in memory, where nobody says otherwise: they are narrow, and more makes it no faster."""
 
 _KEYS = ("low", "high")
 _ROW = "row"
@@ -24,7 +27,7 @@ class Winners:
 
     def __init__(self, order_by: Sequence[str], limit: int | None = None) -> None:
         self._order_by = order_by
-        self._rows = KeyedRows(_KEYS, [str(place) for place in range(len(order_by))], limit)
+        self._rows = KeyedRows(_KEYS, [str(place) for place in range(len(order_by))], LIMIT if limit is None else limit)
         self._types: list[pa.DataType] = [pa.null()] * len(order_by)
         self._count = 0
         self._stays: npt.NDArray[np.uint8] = np.empty(0, np.uint8)  # one bit for each row
