@@ -37,6 +37,8 @@ BATCHES = [batch(["1", "x", "3"]), batch([]), batch(["2", None], first=9)]
     {"validation": [{"rule": "expression", "expression": "n = '1' OR n IS NULL"}], "validate_schema": {"n": "string"}},
     {"transformations": [{"sql": "SELECT upper(n) AS n, 1 AS one FROM input WHERE n <> 'x'"}]},
     {"transformations": [{"sql": {"query": "SELECT n FROM input UNION ALL SELECT n FROM input", "over": "load"}}]},
+    {"flatten": {}, "deduplicate": {"keys": "n"}},
+    {"deduplicate": {"keys": ["n"], "order_by": "n"}, "mask": {"n": "hash"}},
 ])  # fmt: skip
 def test_the_base_transformer_keeps_the_contract(config):
     assert check_transformer(BaseTransformer.model_validate(config), BATCHES)
