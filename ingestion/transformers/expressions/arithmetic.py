@@ -63,10 +63,13 @@ class Wholes(_Arithmetic):
         return all(_SMALLEST <= value <= _GREATEST for value in [*corners, *map(int, [*ends[0], *ends[1]])])  # type: ignore[arg-type]
 
     def _divided(self, left: pl.Series, right: pl.Series) -> pl.Series:
-        wide = pl.DataFrame({"l": left.cast(pl.Int128), "r": right.cast(pl.Int128)})
-        wide = wide.with_columns(pl.when(pl.col("r") != 0).then("r").alias("r"))
-        quotient = wide.select(pl.sql_expr("l // r" if self.operator == "//" else "l % r")).to_series()
-        return quotient.cast(pl.Int64, strict=False)
+        """Null where polars would give the whole batch up: at zeros, and at the one quotient that has 65 bits."""
+        both = pl.DataFrame({"l": left.cast(pl.Int64, strict=False), "r": right.cast(pl.Int64, strict=False)})
+        possible = pl.col("r") != 0
+        if self.operator == "//":
+            possible &= (pl.col("r") != -1) | (pl.col("l") != _SMALLEST)
+        both = both.with_columns(pl.when(possible).then("r").alias("r"))
+        return both.select(pl.sql_expr(f"l {self.operator} r")).to_series()
 
 
 @dataclass(frozen=True)

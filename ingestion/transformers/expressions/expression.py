@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError, DataError
 from ingestion.plugins import Origin
@@ -73,7 +74,10 @@ class Expression:
             ) from error
         if not faults:
             return _complete(values)
-        return Results(values, *faulty(faults, records, hidden))
+        rows, reasons, operands = faulty(faults, records, hidden)
+        there = pa.array(range(records.num_rows), pa.int64())
+        values = pc.if_else(pc.is_in(there, rows), pa.scalar(None, values.type), values)
+        return Results(values, rows, reasons, operands)
 
 
 def _complete(values: pa.Array) -> Results:
