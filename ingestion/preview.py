@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -114,41 +114,52 @@ def _compare(job: JobConfig, given: Sequence[Batch], admitted: Sequence[Batch], 
         found.error = found.error or redact(found.comparison.problem)
 
 
-def _sampled(job: JobConfig, cursor: Cursor, known: pa.Schema | None, rows: int, found: Preview) -> Iterable[Batch]:
+class _Sample(NamedTuple):
+    """The first rows of a source, and how reading them ended."""
+
+    batches: list[Batch]
+    whole: bool = False  # whether there are no others
+    error: Exception | None = None
+
+    def stream(self) -> Iterator[Batch]:
+        """The same once more, its error at the end."""
+        yield from self.batches
+        if self.error is not None:
+            raise self.error
+
+
+def _sampled(job: JobConfig, cursor: Cursor, known: pa.Schema | None, rows: int, found: Preview) -> _Sample:
     wanted = job.transformer.wants(known)
-    for start in (cursor, None) if cursor is not None else (None,):
-        found.again = start is not cursor
-        try:
-            sample, found.whole = _first(job.source, start, wanted, rows)
-        except Exception as error:  # noqa: BLE001 - raised again within the transformer, which knows what may be told
-            return _failing(error)
-        if any(batch.records.num_columns or batch.rejected is not None for batch in sample):
-            return sample
-    found.again = False
-    return []
+    sample = _first(job.source, cursor, wanted, rows)
+    if cursor is not None and sample.error is None and not any(map(_tells, sample.batches)):
+        found.again = True
+        sample = _first(job.source, None, wanted, rows)
+    found.whole = sample.whole
+    return sample
 
 
-def _failing(error: Exception) -> Iterator[Batch]:
-    raise error
-    yield
+def _tells(batch: Batch) -> bool:
+    return bool(batch.records.num_columns) or batch.rejected is not None
 
 
-def _first(source: Connector, cursor: Cursor, wanted: pa.Schema | None, rows: int) -> tuple[list[Batch], bool]:
-    """The first rows, and whether there are no others."""
+def _first(source: Connector, cursor: Cursor, wanted: pa.Schema | None, rows: int) -> _Sample:
     kept: list[Batch] = []
     room = rows
-    with closing(closable(source.read(cursor, wanted))) as items:
-        for item in items:
-            if isinstance(item, Restart):
-                kept, room = [], rows
-                continue
-            if room <= 0 or sum(batch.records.nbytes for batch in kept) > _MOST_BYTES:
-                return kept, False
-            kept.append(_cut(item, room))
-            room -= _rows(kept[-1])
-            if kept[-1] is not item:
-                return kept, False
-    return kept, True
+    try:
+        with closing(closable(source.read(cursor, wanted))) as items:
+            for item in items:
+                if isinstance(item, Restart):
+                    kept, room = [], rows
+                    continue
+                if room <= 0 or sum(batch.records.nbytes for batch in kept) > _MOST_BYTES:
+                    return _Sample(kept)
+                kept.append(_cut(item, room))
+                room -= _rows(kept[-1])
+                if kept[-1] is not item:
+                    return _Sample(kept)
+    except Exception as error:  # noqa: BLE001 - raised again within the transformer, which knows what may be told
+        return _Sample(kept, error=error)
+    return _Sample(kept, whole=True)
 
 
 def _rows(batch: Batch) -> int:
@@ -179,7 +190,7 @@ class _NoLimit(NamedTuple):
 
 
 def _made_of(
-    job: JobConfig, sample: Iterable[Batch], known: pa.Schema | None, found: Preview
+    job: JobConfig, sample: _Sample, known: pa.Schema | None, found: Preview
 ) -> tuple[list[Batch], list[Batch]]:
     """The rows as they come from the transformer, and as they go to the loader."""
     given: list[Batch] = []
@@ -190,7 +201,7 @@ def _made_of(
             given.append(batch)
             yield batch
 
-    changed = job.transformer.apply(remembering(counted_in(iter(sample), found.report)))
+    changed = job.transformer.apply(remembering(counted_in(sample.stream(), found.report)))
     ready = counted_out(job.loader.admit(noting(changed), known), found.report, _NoLimit())
     try:
         for batch in stamped(ready, found.report) if job.loader.add_ingestion_metadata else ready:

@@ -186,3 +186,19 @@ def test_the_tests_of_all_shipped_jobs_pass(monkeypatch):
     assert all(item.job for item in jobs)
     told = [(item.id, outcome.problems) for item in jobs if item.job for outcome in run_tests(item.job)]
     assert [item for item in told if item[1]] == []
+
+
+def test_columns_under_cleaned_names_are_given_as_text_too():
+    job = {"source": SHOP["source"], "transformer": {"clean_column_names": True, "numeric_columns": ["unit_price"]}}
+    assert not problems({"given": [{"Unit Price": 1.5}], "expect": [{"unit_price": 1.5}]}, job=job)
+
+
+def test_a_step_after_the_transformation_sees_typed_values():
+    job = {"source": SHOP["source"], "transformer": {"types": {"price": "decimal(9,2)"}, "filters": ["price > 2"]}}
+    given = [{"price": "1.50"}, {"price": "2.50"}]
+    assert not problems({"given": given, "expect": [{"price": "2.5"}], "filtered": 1}, job=job)
+
+
+def test_a_rule_of_the_validation_rejects_a_row_of_a_test():
+    job = {"source": SHOP["source"], "transformer": {"validation": [{"column": "id", "rule": "not_null"}]}}
+    assert not problems({"given": [{"id": 1}, {"id": None}], "expect": [{"id": 1}], "rejected": "not_null"}, job=job)

@@ -205,3 +205,25 @@ def test_a_sample_is_cut_at_the_last_row_that_it_shows(untouched: Project) -> No
     assert [row["id"] for row in found.as_json()["rows"]] == [2, 4]
     assert [example["position"] for cause in found.causes for example in cause.examples] == [2, 4]
     assert not found.whole
+
+
+def test_masked_values_are_never_shown(untouched: Project) -> None:
+    untouched.file(
+        "data/a.csv", "id;ssn;day\n1;850101-1234;2024-01-01\n2;850101-9999;soon\n3;850101-7777;2024-01-01;x\n"
+    )
+    job = {**JOB, "transformer": {"date_columns": ["day"], "mask": {"ssn": "redact"}}}
+    found = previewed(untouched, job)
+    assert found.as_json()["rows"] == [{"id": 1, "ssn": "***", "day": "2024-01-01"}]
+    assert [cause.rows for cause in found.causes] == [1, 1]
+    assert "850101" not in json.dumps(found.as_json())
+    failing = previewed(untouched, {**job, "source": {**JOB["source"], "on_bad_row": "fail"}})
+    assert failing.error is not None
+    assert "850101" not in json.dumps(failing.as_json())
+
+
+def test_rules_over_the_whole_load_leave_no_files_behind(untouched: Project) -> None:
+    untouched.file("data/a.csv", "id;n\n" + "".join(f"{number % 700};{number}\n" for number in range(2000)))
+    job = {**JOB, "transformer": {"deduplicate": {"keys": ["id"]}}}
+    found = previewed(untouched, job, rows=1000)
+    assert found.report.rows_loaded == 700
+    assert found.report.rows_filtered == 300

@@ -10,6 +10,7 @@ from ingestion.errors import IngestionError
 from ingestion.examples.equality import difference
 from ingestion.plugins import Batch, Origin, remembering
 from ingestion.secrets import redact
+from ingestion.stream import known_type
 
 __all__ = ["Outcome", "run_tests"]
 
@@ -95,9 +96,10 @@ def _counted(count: int, noun: str) -> str:
 
 def _as_given(job: JobConfig, rows: Sequence[Row], source: str) -> Batch:
     wanted = job.transformer.wants(None)
-    texts = {field.name for field in wanted or () if pa.types.is_string(field.type)}
     names = dict.fromkeys(name for row in rows for name in row)
-    columns = [_column([row.get(name) for row in rows], as_text=name in texts) for name in names]
+    columns = [
+        _column([row.get(name) for row in rows], as_text=known_type(wanted, name) == pa.string()) for name in names
+    ]
     return Batch(pa.RecordBatch.from_arrays(columns, names=list(names)), Origin(source))
 
 
