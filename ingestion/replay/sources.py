@@ -17,6 +17,7 @@ __all__ = ["rows_as_read"]
 
 _NOTHING = "nothing stands at its place that is a row today"
 _WRITTEN = "its source was written since"
+_TOGETHER = 1 << 14  # rows of which the payloads are read at once
 _TIME = pl.Datetime("us", "UTC")
 _FOUND = pl.Schema({"source": pl.String(), "position": pl.Int64(), "modified_at": _TIME})
 
@@ -67,9 +68,11 @@ def _recovered(batches: Iterable[pa.RecordBatch], plan: Plan, wanted: pa.Schema 
     types |= {column.name: column.type for column in wanted or () if column.name in types}
     carriers = plan.carriers
     for batch in batches:
-        rows = pl.DataFrame(batch.filter(pc.is_in(batch["id"], carriers)))
-        for part in rows.partition_by("source", "payload_schema", maintain_order=True):
-            yield fitted(_as_read(part), types)
+        rows = batch.filter(pc.is_in(batch["id"], carriers))
+        for start in range(0, rows.num_rows, _TOGETHER):
+            few = pl.DataFrame(rows.slice(start, _TOGETHER))
+            for part in few.partition_by("source", "payload_schema", maintain_order=True):
+                yield fitted(_as_read(part), types)
 
 
 def _as_read(rows: pl.DataFrame) -> Batch:
