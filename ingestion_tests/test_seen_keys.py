@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion.keyed.digests import digests, is_keyable
+from ingestion.keyed.digests import Digests, digests, is_keyable
+from ingestion.keyed.runs import SortedRuns
 from ingestion.keyed.seen import SeenKeys
+from ingestion.keyed.slots import Slots
 
 TINY = 4096  # 64 slots in memory
 
@@ -119,3 +121,30 @@ def open_files():
 
 def block(start):
     return pa.record_batch({"k": np.arange(start, start + 50_000)})
+
+
+def words(*pairs):
+    low, high = zip(*pairs, strict=True)
+    return Digests(np.array(low, np.uint64), np.array(high, np.uint64))
+
+
+def test_keys_that_share_half_of_their_bits_are_told_apart():
+    last = 2**64 - 1  # its slot is the last one: the way to a free one leads on from the first
+    held = [(5, 1), (5, 2), (5, 3), (last, 1), (last, 2), (9, 1)]
+    slots = Slots(4)
+    assert slots.add(words(*held, (5, 2), (last, 2))).tolist() == [True] * 6 + [False] * 2
+    assert slots.add(words((5, 4), (last, 1), (9, 1))).tolist() == [True, False, False]
+    assert sorted(zip(*(half.tolist() for half in slots.held()), strict=True)) == sorted([*held, (5, 4)])
+    runs = SortedRuns(64)
+    runs.add(words(*held))
+    assert runs.has(words((5, 3), (5, 1), (5, 2), (last, 2), (9, 1))).all()
+    assert not runs.has(words((5, 4), (last, 3), (9, 2), (1, 1))).any()
+    runs.close()
+
+
+def test_slots_double_and_keep_what_they_hold():
+    slots = Slots(16)
+    keys = digests(pa.record_batch({"k": range(30_000)}))
+    assert slots.add(keys).all()
+    assert not slots.add(keys).any()
+    assert slots.room == int(2**16 * 0.6) - 30_000

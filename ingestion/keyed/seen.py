@@ -69,5 +69,5 @@ class SeenKeys:
     def _put_away(self) -> None:
         if self._runs is None:
             self._runs = SortedRuns(self._filter_bytes)
-        self._runs.add(self._slots.keys())
+        self._runs.add(self._slots.held())
         self._slots.clear()

@@ -26,12 +26,12 @@ class Slots:
     def add(self, keys: Digests) -> Mask:
         """Put *keys*, no more than there is room for, into the set; true for the first of each that was not there."""
         while self.count + len(keys.low) > (1 << self._power) * _FULL and self._power < self._most:
-            held = self.keys()
+            held = self.held()
             self._clear(self._power + 1)
             self._insert(held)
         return self._insert(keys)
 
-    def keys(self) -> Digests:
+    def held(self) -> Digests:
         """All of them, in no order."""
         held = self._words.reshape(-1, 2)
         return Digests(*held[held[:, 0] != 0].T.copy())
