@@ -52,7 +52,9 @@ def test_the_posted_job_is_valid(block):
     assert parse_job(body["job_id"], body["job_config"]).id == "daily_sales"
 
 
-@pytest.mark.parametrize("command", ["validate", "run", "schema", "demo", "serve", "history", "rollback", "upkeep"])
+@pytest.mark.parametrize(
+    "command", ["validate", "run", "schema", "demo", "serve", "history", "rollback", "upkeep", "quarantine", "replay"]
+)
 def test_a_documented_command_exists(command):
     tool = Path(sys.executable).with_name("ingestion")
     done = subprocess.run([tool, command, "--help"], capture_output=True, text=True, check=False)
