@@ -256,6 +256,13 @@ REFUSED = [
     "SELECT id FRM input",
     "SELECT FROM input WHERE",
     "SELECT * FROM input" + " " * 30_000,
+    "SELECT " + "'x' || " * 1000 + "shop AS s FROM input",
+    "SELECT id FROM input WHERE " + "id = 1 OR " * 1000 + "id = 2",
+    "SELECT CASE " + "WHEN true THEN 1 " * 1000 + "END AS x FROM input",
+    "SELECT " + "NOT " * 1000 + "true AS x FROM input",
+    "SELECT id FROM input" + " UNION ALL SELECT id FROM input" * 100,
+    "WITH c0 AS (SELECT id FROM input)" + "".join(f", c{n} AS (SELECT x.id FROM c{n - 1} AS x, c{n - 1} AS y)" for n in range(1, 40)) + " SELECT id FROM c39",
+    "WITH c0 AS (SELECT id FROM input)" + "".join(f", c{n} AS (SELECT x.id FROM (c{n - 1}) AS x JOIN (c{n - 1}) AS y ON x.id = y.id)" for n in range(1, 40)) + " SELECT id FROM c39",
 ]  # fmt: skip
 
 

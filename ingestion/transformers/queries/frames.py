@@ -82,5 +82,9 @@ def as_records(frame: "pl.DataFrame", schema: pa.Schema, place: Place) -> pa.Rec
     try:
         columns = [frame[field.name].rechunk().to_arrow().cast(field.type) for field in schema]
     except pa.ArrowException as error:
-        raise DataError(f"{place}: the result does not fit its types ({error}); cast it in the query") from error
+        if place.hidden:
+            raise DataError(
+                f"{place}: the result does not fit its types; values are hidden, as the job masks some"
+            ) from None
+        raise DataError(f"{place}: the result does not fit its types ({error}); cast it there") from error
     return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -15,6 +15,8 @@ INPUT = "input"
 """The table that holds the rows."""
 
 _LONGEST = 20_000  # characters
+_OPERATORS = 400  # polars goes down one step of its stack for each; some 1000 end the process
+_TABLES = 24  # each may be another twice, and the next one that twice
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,26 @@ class Query:
                 yield f"{token.text} is another with each run; a column of that name goes in double quotes"
         for token, following in pairwise(self._tokens):
             yield from _pair_problems(token, following)
+        operators = sum(token.key in words.JOINING or token.text in words.SIGNS for token in self._tokens)
+        if operators > _OPERATORS:
+            yield f"the query has {operators} operators; {_OPERATORS} are the most, divide it"
         yield from self._table_problems()
 
     def _table_problems(self) -> Iterator[str]:
         """Why the tables that it reads are refused, if they are."""
-        defined = {_bare(name) for name, following in pairwise(self._tokens) if following.key == "AS"}
+        triples = zip(self._tokens, self._tokens[1:], self._tokens[2:], strict=False)
+        defined = {_bare(name) for name, word, bracket in triples if (word.key, bracket.text) == ("AS", "(")}
+        read = {INPUT.upper(), *defined}
         tables = list(self._tables())
         for table in tables:
-            if table.text != "(" and _bare(table) not in {INPUT.upper(), *defined}:
+            if table.text != "(" and _bare(table) not in read:
                 yield f"there is no table {table.text}; the rows are in {INPUT}"
+        before_tables = {"FROM", "JOIN", ",", "("}
+        count = sum(
+            _bare(table) in read and word.text.upper() in before_tables for word, table in pairwise(self._tokens)
+        )
+        if count > _TABLES:
+            yield f"the query names tables {count} times; {_TABLES} times are the most, divide it"
         if not tables:
             yield f"the query reads no table; the rows are in {INPUT}, so write FROM {INPUT}"
 

@@ -1,6 +1,6 @@
 """The words of SQL that a query may use, or may not."""
 
-__all__ = ["BEFORE_PARENTHESES", "CHANGING", "FUNCTIONS", "REFUSED", "ROW_BY_ROW", "TOGETHER"]
+__all__ = ["BEFORE_PARENTHESES", "CHANGING", "FUNCTIONS", "JOINING", "REFUSED", "ROW_BY_ROW", "SIGNS", "TOGETHER"]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -47,6 +47,12 @@ BEFORE_PARENTHESES = _words(
     """
 )
 """Words that may stand before a parenthesis and are no function."""
+
+JOINING = _words("and or when xor")
+"""Words that join one expression to another."""
+
+SIGNS = frozenset("+-*/%<>=!|&^~:")
+"""Signs that do so."""
 
 CHANGING = _words("current_date current_time current_timestamp localtime localtimestamp now")
 """Words for the time of the run."""
