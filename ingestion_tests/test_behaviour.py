@@ -235,7 +235,7 @@ def assert_next_run_completes(target, moments):
             assert cursor == stop, moment
         if cursor is not None:
             assert target.numbers() == list(range(cursor)), moment
-        land(loader, numbers(cursor or 0, stop))
+        again(loader, numbers(cursor or 0, stop), stop)
         land(loader, numbers(stop, stop))
         assert target.numbers() == list(range(stop)), moment
         assert loader.state("a").cursor == stop
@@ -254,6 +254,14 @@ def test_after_kills_at_every_moment_the_table_is_what_it_would_have_been(target
     assert_next_run_completes(target, MOMENTS * 3)
 
 
+def again(loader, batches, stop):
+    """Land what a killed run was to land, unless its last request lands meanwhile: servers outlive their clients."""
+    try:
+        land(loader, batches)
+    except Superseded:
+        assert loader.state("a").cursor == stop
+
+
 def assert_next_merge_completes(target, moments):
     """Kill merges that change half as many rows as they add; what is there is always one whole load after another."""
     options = {"write_mode": "merge", "merge_keys": ["n"], **target.strategies[-1]}
@@ -268,7 +276,7 @@ def assert_next_merge_completes(target, moments):
         if cursor is not None:
             assert {row["n"]: row["v"] for row in target.rows()} == (after if cursor == stop else expected), moment
         if cursor != stop:
-            land(loader, overlapping(start, stop))
+            again(loader, overlapping(start, stop), stop)
         expected = after
         assert len(target.rows()) == stop
         assert {row["n"]: row["v"] for row in target.rows()} == expected, moment
