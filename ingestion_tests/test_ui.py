@@ -101,3 +101,47 @@ def test_a_broken_file_explains_itself_in_the_browser(service, page):
         expect(page.get_by_text("invalid_config").first).to_be_visible()
     finally:
         (service.project.jobs / "broken_ui.yaml").unlink()
+
+
+_CHECKS = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { assetChecksOrError {
+  ... on AssetChecks { checks { name executionForLatestMaterialization { status evaluation { success severity
+  description } } } } } } } }"""
+
+
+def checks_of(service: "Service", asset: str) -> dict[str, Any]:
+    """The latest evaluation of every check of an asset, as the browser asks for it."""
+    node = service.graphql(_CHECKS, key={"path": [asset]})["assetNodeOrError"]
+    found = {
+        check["name"]: check["executionForLatestMaterialization"] for check in node["assetChecksOrError"]["checks"]
+    }
+    return {name: execution["evaluation"] if execution else None for name, execution in found.items()}
+
+
+def test_the_rules_of_a_job_are_checks_in_the_browser(service, page, tmp_path):
+    service.project.file("ages/a.csv", "id,age\n1,36\n2,150\n3,40\n")
+    config = {
+        "source": {"type": "csv", "source_path": f"{service.project.path}/ages"},
+        "transformer": {
+            "validation": [
+                {"column": "age", "rule": "between", "min": 0, "max": 120},
+                {"column": "id", "rule": "unique", "on_fail": "fail"},
+            ]
+        },
+        "loader": {"type": "iceberg"},
+    }
+    answer = service.post("/jobs", {"job_id": "ages_ui", "job_config": config})
+    assert answer.status_code == 201, answer.text
+
+    assert service.execute("ages_ui")["rows_loaded"] == 2
+    found = checks_of(service, "ages_ui")
+    assert found["id_unique"]["success"]
+    assert (found["age_between"]["success"], found["age_between"]["severity"]) == (False, "ERROR")
+    assert found["age_between"]["description"].startswith("1 of 3 rows break it; the first: ")
+
+    page.goto(f"{service.ui}/assets/ages_ui?view=checks&checkDetail=age_between")
+    expect(page.get_by_text("1 of 3 rows break it").first).to_be_visible()
+    expect(page.get_by_text("rows_looked_at").first).to_be_visible()
+    page.screenshot(path=tmp_path / "checks.png")
+    page.goto(f"{service.ui}/assets/ages_ui")
+    expect(page.get_by_text("rows_loaded").first).to_be_visible()
+    page.screenshot(path=tmp_path / "asset.png")
