@@ -142,6 +142,27 @@ def test_the_rows_that_stay_are_those_of_plain_python(room, rows, cuts, keys, or
     assert removed_of(done) == len(rows) - len(stays)
 
 
+@pytest.mark.parametrize("values", [
+    pa.array([1, 2, None], pa.int8()),
+    pa.array([1, 2**63, None], pa.uint64()),
+    pa.array([-1.5, 2.5, None]),
+    pa.array([False, True, None]),
+    pa.array(["a", "b", None]),
+    pa.array(["a", "b", None]).dictionary_encode(),
+    pa.array([b"a", b"b", None], pa.binary(1)),
+    pa.array([1, 2, None], pa.date32()),
+    pa.array([1, 2, None], pa.time64("us")),
+    pa.array([1, 2, None], pa.timestamp("us", "UTC")),
+    pa.array([1, 2, None], pa.duration("s")),
+    pa.array([1, 2, None], pa.decimal128(10, 2)),
+    pa.array([b"a" * 16, b"b" * 16, None], pa.uuid()),
+])  # fmt: skip
+def test_rows_are_ranked_by_values_of_every_type(values, room):
+    records = pa.record_batch({"id": [1, 1, 1], "at": values})
+    done = change(BY_TIME, Batch(records, Origin("f")))
+    assert positions_of(done) == [2]
+
+
 def test_what_is_known_of_rows_comes_back_with_them():
     at = datetime(2024, 5, 1, tzinfo=timezone.utc)
     records = pa.record_batch({"id": ["1", "x", "2"], "at": ["1", "2", "3"], "tags": [["a", "b"], [], ["c"]]})
@@ -169,9 +190,10 @@ def test_what_is_known_of_rows_comes_back_with_them():
     ({"keys": "id", "order_by": "when"}, r"transformer\.deduplicate\.order_by: .*'when'"),
     ({"keys": "tags"}, r"deduplicate\.keys: column 'tags' has values of type list<item: int64>, which cannot be"),
     ({"keys": "id", "order_by": "tags"}, r"deduplicate\.order_by: column 'tags' has values of type list"),
+    ({"keys": "id", "order_by": "wide"}, r"deduplicate\.order_by: column 'wide' has values of type decimal256"),
 ])  # fmt: skip
 def test_a_column_that_is_no_key_is_named(config, sentence):
-    records = pa.record_batch({"id": [1], "at": [2], "tags": [[3]]})
+    records = pa.record_batch({"id": [1], "at": [2], "tags": [[3]], "wide": pa.nulls(1, pa.decimal256(50, 2))})
     with pytest.raises(ConfigError, match=sentence):
         change({"deduplicate": config}, Batch(records, Origin("f")))
 

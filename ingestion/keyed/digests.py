@@ -38,7 +38,7 @@ def is_keyable(dtype: pa.DataType) -> bool:
         return is_keyable(dtype.value_type)
     if isinstance(dtype, pa.BaseExtensionType):
         return is_keyable(dtype.storage_type)
-    return not t.is_nested(dtype) and not t.is_run_end_encoded(dtype)
+    return not (t.is_nested(dtype) or t.is_interval(dtype) or t.is_run_end_encoded(dtype))
 
 
 def digests(columns: pa.RecordBatch) -> Digests:

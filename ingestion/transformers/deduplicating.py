@@ -123,7 +123,7 @@ def _columns(batch: Batch, option: str, names: Sequence[str]) -> pa.RecordBatch:
     for name in names:
         require_column(name, f"deduplicate.{option}", batch.records.schema.names)
         dtype = batch.records.schema.field(name).type
-        if not is_keyable(dtype):
+        if not is_keyable(dtype) or (option == "order_by" and pa.types.is_decimal256(dtype)):  # which polars lacks
             raise ConfigError(
                 f"transformer.deduplicate.{option}: column {name!r} has values of type {dtype}, which cannot be "
                 f"compared; flatten or explode it, or name another column"
