@@ -352,6 +352,22 @@ def test_upkeep_tells_of_each_table_what_was_done(loaded: Project, capsys: pytes
     assert "name the jobs whose tables are meant, or give --all" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("named", ["careless", "careful"])
+def test_upkeep_of_a_table_is_as_careful_as_any_job_that_loads_it_wants(loaded: Project, named: str) -> None:
+    loads = len(loaded.iceberg("default.orders").snapshots())
+    assert loads > 1
+    careless = {"keep_snapshots": 1, "min_age_hours": 0}
+    careful = {"keep_snapshots": 50, "compact": False, "min_age_hours": 0}
+    jobs = {"orders": ("orders", careless), "careless": ("orders", careless), "careful": ("orders", careful)}
+    for job_id, (table, care) in {**jobs, "elsewhere": ("people", {"enabled": False})}.items():
+        loaded.job(job_id, {**CSV_JOB, "loader": {"table": table, "maintenance": care}})
+    assert main(["upkeep", named]) == 0
+    assert len(loaded.iceberg("default.orders").snapshots()) == loads
+    loaded.job("careful", {**CSV_JOB, "loader": {"table": "people"}})
+    assert main(["upkeep", "careless"]) == 0
+    assert len(loaded.iceberg("default.orders").snapshots()) == 1
+
+
 def test_upkeep_of_all_tells_of_job_files_that_do_not_load(loaded: Project, capsys: pytest.CaptureFixture[str]) -> None:
     loaded.job("broken", {**CSV_JOB, "loader": {"nonsense": 1}})
     capsys.readouterr()

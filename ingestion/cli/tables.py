@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ingestion.cli.commands import DONE, FAILED, WRONG_CALL, require_jobs, say, show, show_json
-from ingestion.config import JobConfig, LoadedJob, load_all, load_job, one_per_table
+from ingestion.config import JobConfig, LoadedJob, caretaker, load_all, load_job, one_per_table
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.plugins import Landed
 from ingestion.secrets import redact
@@ -107,8 +107,7 @@ def _tables(names: Sequence[str]) -> tuple[list[list[str]], list[LoadedJob]]:
 
 def _upkeep(job_id: str, jobs: Sequence[str]) -> dict[str, Any]:
     try:
-        job = load_job(job_id).resolved()
-        return {"jobs": jobs, "done": job.loader.upkeep(job.id), "error": None}
+        return {"jobs": jobs, "done": caretaker(job_id).upkeep(job_id), "error": None}
     except IngestionError as error:
         return {"jobs": jobs, "done": {}, "error": redact(str(error))}
 

@@ -18,7 +18,7 @@ from ingestion.config.load import (
 from ingestion.config.monitoring import Channel, EmailChannel, Metadata, Monitoring, RetryPolicy, SlackChannel
 from ingestion.config.problems import InvalidConfig, Problem, explain, yaml_path
 from ingestion.config.source import SourceConfig
-from ingestion.config.tables import one_per_table
+from ingestion.config.tables import caretaker, one_per_table
 from ingestion.config.write import SavedJob, save_job
 from ingestion.config.yaml_text import yaml_scalar
 
@@ -37,6 +37,7 @@ __all__ = [
     "SavedJob",
     "SlackChannel",
     "SourceConfig",
+    "caretaker",
     "check_id",
     "check_templates",
     "explain",

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from ingestion.config import JobConfig, load_all, load_job, one_per_table
+from ingestion.config import JobConfig, caretaker, load_all, load_job, one_per_table
 from ingestion.config.cron import check_cron
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.orchestration.alerts import alert_upkeep
@@ -108,8 +108,7 @@ def _broken() -> list[str]:
 def _one_table(context: dg.OpExecutionContext, ids: Sequence[str]) -> Iterator[dg.AssetObservation]:
     """Look after the table of these jobs; what was done is noted on the asset of each."""
     _wait_for_loads(context.instance, ids)
-    job = load_job(ids[0]).resolved()
-    done = job.loader.upkeep(job.id)
+    done = caretaker(ids[0]).upkeep(ids[0])
     said = ", ".join(f"{name}: {count}" for name, count in done.items()) or "nothing was due"
     context.log.info("%s: %s", ", ".join(ids), said)
     metadata = {name: dg.MetadataValue.int(count) for name, count in done.items()}

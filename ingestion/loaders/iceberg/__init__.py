@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from ingestion.loaders.iceberg.sorting import SortField, SortInput, as_sort_fiel
 from ingestion.loaders.iceberg.upkeep import UpkeepOptions
 from ingestion.loaders.tables import TableLoader
 from ingestion.loaders.tables.values import FileSize, Property
-from ingestion.plugins import Batch, Landed, Load, LoadResult, Model, Part, RolledBack, State
+from ingestion.plugins import Batch, Landed, Load, Loader, LoadResult, Model, Part, RolledBack, State
 from ingestion.secrets import has_placeholder
 
 if TYPE_CHECKING:
@@ -170,10 +171,7 @@ class IcebergLoader(TableLoader):
         return list(landed(self._opened_table(job).metadata))
 
     def quarantined(self, job: str) -> Iterator[pa.RecordBatch]:
-        """The rejected rows of the loads that the table's present rows come from, less those brought anew since.
-
-        Of loads that are older than the snapshots that are kept all rows count.
-        """
+        """The rejected rows of loads that landed, or are older than the kept snapshots, less those brought anew."""
         from ingestion.loaders.iceberg.catalog import opened, translated
         from ingestion.loaders.iceberg.quarantined import quarantined
 
@@ -192,6 +190,11 @@ class IcebergLoader(TableLoader):
         identifier = self.identifier(job)
         with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}"):
             return Rollback(catalog, identifier, job, run_id).run()
+
+    def careful(self, others: Sequence[Loader]) -> Self:
+        """The same loader, whose maintenance keeps as much as that of any of *others*, and leaves off what one does."""
+        care = [item.maintenance for item in others if isinstance(item, IcebergLoader)]
+        return self.model_copy(update={"maintenance": reduce(UpkeepOptions.careful, care, self.maintenance)})
 
     def upkeep(self, job: str) -> dict[str, int]:
         """Compact small and worn files, merge manifests, expire old snapshots and remove what nothing refers to.

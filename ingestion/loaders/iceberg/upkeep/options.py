@@ -20,3 +20,10 @@ class UpkeepOptions(Model):
     """Younger snapshots stay, too. It must be longer than the longest run takes."""
     orphans_older_than_hours: float = Field(72, ge=1)
     """Files that nothing refers to are deleted once they are older. It must be longer than the longest run takes."""
+
+    def careful(self, other: "UpkeepOptions") -> "UpkeepOptions":
+        """What throws away, and does, only what both would."""
+        both = {name: getattr(self, name) and getattr(other, name) for name in ("enabled", "compact")}
+        longest = ("keep_snapshots", "min_age_hours", "orphans_older_than_hours")
+        most = {name: max(getattr(self, name), getattr(other, name)) for name in longest}
+        return self.model_copy(update={**both, **most})
