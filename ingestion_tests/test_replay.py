@@ -353,3 +353,42 @@ def test_the_payload_is_as_read_however_often_a_row_fails(project: Project) -> N
     (row,) = batch.to_pylist()
     assert json.loads(row["payload"]) == {"id": 2, "day": "soon"}
     assert pa.ipc.read_schema(pa.py_buffer(row["payload_schema"])).names == ["id", "day"]
+
+
+def test_a_row_from_before_its_column_was_masked_is_masked_when_it_fails_again(project: Project) -> None:
+    path = project.file("data/a.csv", "id,name,day\n1,ann,2024-01-02\n2,robert,soon\n3,roberta,3.1.2024\n")
+    job(project, {"date_columns": ["day"]})
+    load()
+    path.unlink()
+    project.file("data/b.csv", "id,name,day\n")
+    job(project, {"mask": {"name": "partial"}, "date_columns": {"day": ["%Y-%m-%d", "%d.%m.%Y"]}})
+    assert bring().rows_loaded == 1
+    assert rows(project, "id", "name") == [(1, "ann"), (3, "***erta")]
+    (batch,) = load_job("orders").resolved().loader.quarantined("orders")
+    (row,) = batch.to_pylist()
+    assert json.loads(row["payload"])["name"] == "**bert"
+    assert row["payload_schema"] is None
+
+
+def test_rows_of_several_loads_and_types_are_brought_together(project: Project) -> None:
+    project.file("data/a.csv", "id,day,note\n1,2024-01-02,x\n2,soon,7\n")
+    job(project, {"date_columns": ["day"]}, source={"schema_hints": {"note": "string"}})
+    load()
+    project.file("data/b.csv", "id,day,more\n3,2024-01-02,1.5\n4,late,2.5\n")
+    load()
+    job(project, {"date_columns": ["day"], "on_conversion_error": "null"})
+    assert bring().rows_loaded == 2
+    assert rows(project, "id", "note", "more") == [(1, "x", None), (2, "7", None), (3, None, 1.5), (4, None, 2.5)]
+
+
+def test_a_payload_value_that_does_not_fit_the_tables_type_of_today_is_rejected(
+    project: Project, lists: type[ListsConnector]
+) -> None:
+    lists.given = {"id": [1, 2, 3], "n": ["x", "5", "6"], "tags": [["A"], ["B"], ["c"]]}
+    divided(project, {"validation": [LOWER], "column_mapping": {"n": "m"}})
+    load()
+    divided(project, {"types": {"n": "long"}})
+    report = bring()
+    assert (report.rows_loaded, report.rows_quarantined) == (1, 1)
+    assert rows(project, "id", "n", "m") == [(2, 5, None), (3, None, "6")]
+    assert waiting() == [(1, "types")]

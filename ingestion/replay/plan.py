@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ingestion.stream import StartOver
 
-__all__ = ["Doubts", "Plan", "Quarantined", "Unreplayable", "listed", "planned"]
+__all__ = ["Doubts", "Plan", "Quarantined", "Unreplayable", "listed", "planned", "sources_to_read"]
 
 PLACE = ("source", "position")
 _TEXTS = ("id", "load_id", "stage", "source")
@@ -20,6 +20,7 @@ _ROWS = {
     "quarantined_at": _TIME,
     "readable": pl.Boolean(),  # there is a payload from which the row as read can be had
 }
+_GONE = {"source": pl.String, "gone": pl.String}
 _DOUBTED = {"id": pl.String, "reason": pl.String}
 
 _NAMELESS = "it has no id, as it was quarantined by an earlier version of this service"
@@ -113,27 +114,25 @@ def planned(found: Quarantined, newest: Collection[str] | None, unreadable: Mapp
 
     *unreadable* are sources that cannot be read again, with the reason.
     """
-    gone = pl.DataFrame(
-        {"source": list(unreadable), "gone": list(unreadable.values())},
-        schema_overrides={"gone": pl.String, "source": pl.String},
-    )
-    rows = (
-        found.rows.join(gone, on="source", how="left", maintain_order="left")
-        .join(doubts.lost.rename({"reason": "lost"}), on="id", how="left", maintain_order="left")
-        .join(doubts.spoilt.rename({"reason": "spoilt"}), on="id", how="left", maintain_order="left")
-        .with_columns(pl.coalesce("gone", "lost").alias("gone"), _reread().alias("reread"))
-        .with_columns(_left(newest).alias("left"), (pl.col("reread") & pl.col("gone").is_null()).alias("reread"))
+    rows = _doubted(found.rows, unreadable, doubts).with_columns(
+        _left(newest).alias("left"), (pl.col("reread") & pl.col("gone").is_null()).alias("reread")
     )
     first = rows.filter(pl.col("left").is_null()).unique(PLACE, keep="first").select(*PLACE, first="load_id")
-    rows = rows.join(first, on=PLACE, how="left", maintain_order="left").with_columns(
-        pl.when(pl.col("left").is_null() & (pl.col("load_id") != pl.col("first")))
-        .then(pl.lit(_LATER))
-        .otherwise("left")
-        .alias("left")
-    )
+    rows = rows.join(first, on=PLACE, how="left", maintain_order="left")
+    later = pl.col("left").is_null() & (pl.col("load_id") != pl.col("first"))
+    rows = rows.with_columns(pl.when(later).then(pl.lit(_LATER)).otherwise("left").alias("left"))
     counts = rows["left"].drop_nulls().value_counts(sort=True)
     chosen = rows.filter(pl.col("left").is_null()).with_columns(pl.col("reread").any().over(PLACE))
     return Plan(chosen.select(*_ROWS, "reread"), dict(counts.iter_rows()), found.schemas)
+
+
+def _doubted(rows: pl.DataFrame, unreadable: Mapping[str, str], doubts: Doubts) -> pl.DataFrame:
+    """*rows* with why their source gives nothing (gone) or their payload does not (spoilt); null where all is well."""
+    gone = {"source": list(unreadable), "gone": list(unreadable.values())}
+    found = rows.join(pl.DataFrame(gone, schema=_GONE), on="source", how="left", maintain_order="left")
+    for name, doubt in (("lost", doubts.lost), ("spoilt", doubts.spoilt)):
+        found = found.join(doubt.rename({"reason": name}), on="id", how="left", maintain_order="left")
+    return found.with_columns(pl.coalesce("gone", "lost").alias("gone"), _reread().alias("reread"))
 
 
 def _left(newest: Collection[str] | None) -> pl.Expr:
