@@ -104,7 +104,9 @@ def _column(path: Path, column: str, *, is_parquet: bool) -> pa.ChunkedArray:
         return pq.read_table(path, columns=[column]).column(0)
     import pyarrow.csv as pa_csv
 
-    options = pa_csv.ConvertOptions(include_columns=[column], column_types={column: pa.string()})
+    options = pa_csv.ConvertOptions(
+        include_columns=[column], column_types={column: pa.string()}, null_values=[""], strings_can_be_null=True
+    )
     return pa_csv.read_csv(path, convert_options=options).column(0)
 
 
