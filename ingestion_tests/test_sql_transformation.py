@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from pyiceberg.exceptions import NoSuchTableError
 
+from ingestion import load_job, run
 from ingestion.errors import ConfigError, DataError, TransientError
 from ingestion.plugins import REJECTED, Batch, Origin
 from ingestion.testing import check_transformer
@@ -460,3 +462,62 @@ def test_a_load_that_is_queried_is_not_in_memory():
     done = subprocess.run([sys.executable, "-c", _LARGE], capture_output=True, text=True, timeout=120, check=True)
     few, all_rows = map(int, done.stdout.split())
     assert all_rows - few < 60, "3 million rows of 56 bytes took as many megabytes more than a tenth of them"
+
+
+# in a job
+
+
+def sales(project, query, **transformer):
+    steps = [{"sql": {"query": query, "over": "load"}}]
+    project.job("sales", {
+        "source": {"type": "csv", "source_path": "in"},
+        "transformer": {"numeric_columns": ["price"], "transformations": steps, **transformer},
+        "loader": {"type": "iceberg", "write_mode": "append"},
+        "max_bad_ratio": 1.0,
+    })  # fmt: skip
+
+
+def test_each_run_queries_what_is_new_and_its_rows_balance(project):
+    sales(project, "SELECT shop, sum(price) AS total, count(*) AS n FROM input GROUP BY shop ORDER BY shop")
+    project.file("in/1.csv", "shop,price\na,1.5\nb,2\na,x\na,3\n")
+    project.file("in/2.csv", "shop,price\na,10\n")
+    first = run(load_job("sales"), "run-1")
+    assert (first.rows_read, first.rows_loaded, first.rows_quarantined, first.removed) == (5, 2, 1, {"sql": 2})
+    project.file("in/3.csv", "shop,price\nb,7\n")
+    second = run(load_job("sales"), "run-2")
+    assert (second.rows_read, second.rows_loaded, second.removed) == (1, 1, {})
+    idle = run(load_job("sales"), "run-3")
+    assert (idle.rows_read, idle.rows_loaded, idle.snapshot) == (0, 0, None)
+    table = (
+        project.table("default.sales")
+        .select(["shop", "total", "n"])
+        .sort_by([("n", "descending"), ("total", "ascending")])
+    )
+    assert table.to_pylist() == [
+        {"shop": "a", "total": 14.5, "n": 3},
+        {"shop": "b", "total": 2.0, "n": 1},
+        {"shop": "b", "total": 7.0, "n": 1},
+    ]
+
+
+def test_a_row_made_of_several_is_quarantined_as_it_was_made(project):
+    rule = {"column": "total", "rule": "between", "min": 0, "max": 10}
+    query = "SELECT shop, sum(price) AS total FROM input GROUP BY shop"
+    sales(project, query, validation=[rule])
+    project.file("in/1.csv", "shop,price\na,1\nb,20\nb,1\n")
+    report = run(load_job("sales"), "run-1")
+    assert (report.rows_read, report.rows_loaded, report.rows_quarantined, report.removed) == (3, 1, 1, {"sql": 1})
+    (row,) = project.table("default.sales__quarantine").to_pylist()
+    assert (row["column"], row["position"], row["payload_schema"]) == ("total", None, None)
+    assert row["payload"] == '{"shop":"b","total":21.0}'
+
+
+def test_a_query_that_fails_loads_nothing(project):
+    sales(project, "SELECT shop, CAST(shop AS INT) AS n FROM input")
+    project.file("in/1.csv", "shop,price\na,1\n")
+    with pytest.raises(
+        DataError, match=r"transformer.transformations\[0\].query: conversion from `str` to `i32` failed"
+    ):
+        run(load_job("sales"), "run-1")
+    with pytest.raises(NoSuchTableError):
+        project.table("default.sales")
