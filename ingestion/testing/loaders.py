@@ -26,6 +26,8 @@ def check_loader(loader: Loader, table: Callable[[], pa.Table]) -> None:
     _check_failures(loader, table)
     _check_jobs_apart(loader, table)
     _check_schema(loader, table)
+    if type(loader).quarantined is not Loader.quarantined:  # others keep none that could be read
+        _check_quarantine(loader)
 
 
 def _batch(numbers: Iterable[int], cursor: Cursor = None, bad: int = 0, **more: pa.Array) -> Batch:
@@ -35,9 +37,15 @@ def _batch(numbers: Iterable[int], cursor: Cursor = None, bad: int = 0, **more: 
     return Batch(records, Origin("memory"), rejected, {}, cursor)
 
 
-def _load(loader: Loader, batches: Iterable[Batch], job: str = _JOB, since: State | None = None) -> LoadResult:
+def _load(
+    loader: Loader,
+    batches: Iterable[Batch],
+    job: str = _JOB,
+    since: State | None = None,
+    replays: pa.Array | None = None,
+) -> LoadResult:
     state = loader.state(job) if since is None else since
-    return loader.load(Load(job, "run", uuid.uuid4().hex, state), iter(batches))
+    return loader.load(Load(job, "run", uuid.uuid4().hex, state, replays=replays), iter(batches))
 
 
 def _numbers(table: pa.Table) -> list[int]:
@@ -118,3 +126,31 @@ def _check_schema(loader: Loader, table: Callable[[], pa.Table]) -> None:
         require("n" in str(error), f"the error does not name the column: {error}")
     else:
         raise AssertionError("text landed in a column of numbers")
+
+
+def _check_quarantine(loader: Loader) -> None:
+    rows = pa.Table.from_batches(loader.quarantined(_JOB), _quarantined())
+    count = rows.num_rows
+    require(count == 1, f"of all loads that landed one row was rejected, and {count} are listed as quarantined")
+    require(rows.column("id").null_count == 0, "a quarantined row has no id")
+    require(not list(loader.quarantined("other")), "a job's quarantined rows are listed as another's")
+    ids = rows.column("id").combine_chunks()
+    result = _load(loader, [_batch([], bad=1)], replays=ids)
+    require(result.quarantined == 1, f"1 row was rejected when it was brought anew, the result says {result}")
+    again = pa.Table.from_batches(loader.quarantined(_JOB), _quarantined()).column("id")
+    require(len(again) == 1 and again[0] != ids[0], "a row that was brought anew is not listed by its newest rejection")
+    try:
+        _load(loader, [], replays=ids)
+    except Superseded:
+        pass
+    else:
+        raise AssertionError("a row was brought anew twice")
+    require(
+        _load(loader, [], replays=again.combine_chunks()).snapshot, "a load that only brings rows anew did not land"
+    )
+    require(not list(loader.quarantined(_JOB)), "a row that was brought anew is still listed as quarantined")
+
+
+def _quarantined() -> pa.Schema:
+    stamps = [(name, pa.string()) for name in ("load_id", "run_id", "job", "config_hash")]
+    return pa.schema([("id", pa.string()), *REJECTED, *stamps, ("quarantined_at", pa.timestamp("us", "UTC"))])
