@@ -23,7 +23,7 @@ MASKED = hashlib.sha256(f"{CANARY}@good.se".encode()).hexdigest()
 HEADER = "id,mail,born,amount,note\n"
 ROWS = {
     "good": f"1,{CANARY}@good.se,2024-01-01,12.5,a\n",
-    "bad date": f"2,{CANARY}@date.se,yesterday,12.5,b\n",
+    "bad date": f"2,{CANARY}@date.se,31.12.2023,12.5,b\n",
     "bad masked number": f"3,d@e.se,2024-01-01,{CANARY}7,c\n",
     "ragged": f"4,{CANARY}@ragged.se,2024-01-01,1,d,e,f\n",
     "no key": f",{CANARY}@nokey.se,2024-01-01,1,e\n",
@@ -176,12 +176,31 @@ def test_a_killed_run_leaves_none(people, loader, moment):
 
 def test_the_command_line_shows_none(people):
     job(people)
-    for arguments in (["run", "orders", "--json"], ["preview", "orders", "--json"]):
+    for arguments in (
+        ["run", "orders", "--json"],
+        ["quarantine", "orders", "--json"],
+        ["quarantine", "orders", "--rows"],
+        ["preview", "orders"],
+        ["preview", "orders", "--json"],
+        ["replay", "orders", "--json"],
+    ):
         done = child(people, "-m", "ingestion.cli", *arguments)
         assert done.returncode == 0, done.stderr
         assert_nowhere(people.path, done.stdout, done.stderr)
+
+
+def test_a_replay_reads_masked_rows_anew_and_shows_none(people):
+    job(people)
+    bare = ("-m", "ingestion.cli", "run", "orders", "--bare")
+    assert child(people, *bare).returncode == 0
+    job(people, transformer={"date_columns": {"born": ["%Y-%m-%d", "%d.%m.%Y"]}})
+    done = child(people, "-m", "ingestion.cli", "replay", "orders", "--bare", "--json")
+    assert done.returncode == 0, done.stderr
+    masked = hashlib.sha256(f"{CANARY}@date.se".encode()).hexdigest()
+    assert masked in people.table("default.orders")["mail"].to_pylist()
+    assert_nowhere(people.path, done.stdout, done.stderr)
     job(people, source={"incremental": False}, max_bad_rows=0)
-    done = child(people, "-m", "ingestion.cli", "run", "orders", "--bare", "--json")
+    done = child(people, *bare, "--json")
     assert done.returncode == 1
     assert "max_bad_rows is 0" in json.loads(done.stdout)["error"]
     assert_nowhere(people.path, done.stdout, done.stderr)
