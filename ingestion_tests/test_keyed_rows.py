@@ -234,6 +234,17 @@ def test_no_rows_make_no_pass() -> None:
         assert (rows.rows, rows.superseded) == (0, 0)
 
 
+def test_readers_of_rows_that_wait_do_not_disturb_each_other() -> None:
+    spool = Spool()
+    for number in range(6):  # schemas that change, so that there are several streams in the file
+        spool.write(pa.RecordBatch.from_pydict({f"x{number // 2}": [number] * 10_000}))
+    slow, quick = spool.read(), spool.read()
+    first = next(slow)
+    assert [batch.column(0)[0].as_py() for batch in quick] == [0, 1, 2, 3, 4, 5]
+    assert [batch.column(0)[0].as_py() for batch in (first, *slow)] == [0, 1, 2, 3, 4, 5]
+    spool.close()
+
+
 def test_a_full_disk_is_an_oserror_that_says_so() -> None:
     spool = Spool()
     full = os.open("/dev/full", os.O_RDWR)
