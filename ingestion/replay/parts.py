@@ -53,14 +53,11 @@ class Parts:
         places = pl.DataFrame({name: _series(rejected[name]) for name in (*PLACE, "part")})
         kept = self._kept(places)
         removed[_LOADED] += rejected.num_rows - len(kept)
-        told = kept.join(self._wanted, on=PLACE, how="left", suffix="_wanted", maintain_order="left")
-        told = told.unique(["row", "part", "part_wanted"], maintain_order=True)
-        divided = kept.filter(pl.col("part").is_not_null())["row"]
-        told = told.filter(~pl.col("row").is_in(divided.implode()) | (pl.col("part") == pl.col("part_wanted")))
+        whole = kept.filter(pl.col("part").is_null()).drop("part").join(self._wanted, on=PLACE, how="left")
+        told = pl.concat([kept.filter(pl.col("part").is_not_null()), whole.select(kept.columns)]).sort("row", "part")
         removed[_PER_PART] -= len(told) - len(kept)
-        part = rejected.schema.get_field_index("part")
-        parts = pa.array(told.select(pl.coalesce("part", "part_wanted")).to_series().to_arrow(), pa.int64())
-        return rejected.take(told["row"].to_arrow()).set_column(part, rejected.schema.field(part), parts)
+        place, parts = rejected.schema.get_field_index("part"), pa.array(told["part"].to_arrow(), pa.int64())
+        return rejected.take(told["row"].to_arrow()).set_column(place, rejected.schema.field(place), parts)
 
 
 def _series(values: pa.Array) -> pl.Series:
