@@ -392,3 +392,27 @@ def test_a_payload_value_that_does_not_fit_the_tables_type_of_today_is_rejected(
     assert (report.rows_loaded, report.rows_quarantined) == (1, 1)
     assert rows(project, "id", "n", "m") == [(2, 5, None), (3, None, "6")]
     assert waiting() == [(1, "types")]
+
+
+def test_a_masked_job_whose_file_was_written_since_keeps_its_rows(project: Project) -> None:
+    path = project.file("data/a.csv", "id,name,day\n1,ann,2024-01-02\n2,robert,soon\n")
+    job(project, {"mask": {"name": "partial"}, "date_columns": ["day"]})
+    load()
+    path.touch()
+    assert bring().left == {"its source was written since": 1}
+    assert waiting() == [(3, "date_columns")]
+
+
+def test_a_replay_that_is_taken_back_leaves_the_quarantine_as_it_was(project: Project) -> None:
+    project.file("data/a.csv", "id,day\n1,2024-01-02\n2,soon\n")
+    job(project, {"date_columns": ["day"]})
+    load()
+    job(project, {"date_columns": ["day"], "on_conversion_error": "null"})
+    run_id = bring().run_id
+    assert waiting() == []
+    found = load_job("orders").resolved()
+    assert [item.run_id for item in found.loader.rollback("orders", run_id).undone] == [run_id]
+    assert waiting() == [(3, "date_columns")]
+    assert rows(project, "id") == [(1,)]
+    assert load().rows_read == 0
+    assert bring().rows_loaded == 1

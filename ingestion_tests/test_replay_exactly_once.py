@@ -127,3 +127,18 @@ def test_late_rows_are_merged_where_the_job_merges(project: Project, target: Tar
     assert bring().replayed == 5
     assert target.numbers() == list(range(9))
     assert str(target.rows()[5]["day"]) == "2025-01-01"
+
+
+@somewhere(ONE_OF_EACH, without=[name for name in EVERYWHERE if name not in ONE_OF_EACH])
+def test_late_rows_are_added_to_the_newest_load_where_the_job_overwrites(project: Project, target: Target) -> None:
+    job(project, target, write_mode="overwrite")
+    load(project, 0)
+    load(project, 0)
+    first = bring()
+    assert (first.rows_loaded, first.rows_quarantined, sum(first.left.values())) == (4, 1, 5)
+    assert target.numbers() == list(range(9))
+    second = bring()  # what failed again is of the newest load still
+    assert (second.replayed, second.rows_quarantined, sum(second.left.values())) == (1, 1, 5)
+    run(load_job("orders"), "anew")
+    assert target.numbers() == list(range(9))
+    assert (bring().replayed, bring().left) == (1, {"a later load replaced all that its load brought": 6})
