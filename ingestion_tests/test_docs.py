@@ -14,6 +14,7 @@ import yaml
 
 from ingestion.config import parse_job
 from ingestion.loaders import LoaderFactory
+from ingestion.transformers import TransformerFactory, functions
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), ROOT / "metadata" / "README.md"])
@@ -43,6 +44,17 @@ def test_a_yaml_block_is_a_valid_job(block):
 def test_a_yaml_block_with_a_loader_alone_is_a_valid_loader(block):
     loader = LoaderFactory.create({"type": "iceberg", **yaml.safe_load(block)["loader"]})
     assert loader.as_written()
+
+
+@pytest.mark.parametrize("block", yaml_blocks("source", "loader", "transformer"))
+def test_a_yaml_block_with_a_transformer_alone_is_a_valid_transformer(block, monkeypatch):
+    monkeypatch.setenv("PYTHON_TRANSFORM_MODULES", "acme")
+    functions.register("fahrenheit", len)
+    try:
+        transformer = TransformerFactory.create({"type": "base", **yaml.safe_load(block)["transformer"]})
+    finally:
+        functions.unregister("fahrenheit")
+    assert transformer.as_written()
 
 
 @pytest.mark.parametrize("block", [one for one in blocks("bash") if '/jobs"' in one.values[0]])
