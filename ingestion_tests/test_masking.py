@@ -167,6 +167,15 @@ def test_rows_that_lack_a_masked_column_go_no_further():
     assert "e_mail" not in str(caught.value)  # in a file without its header names are values
 
 
+@pytest.mark.parametrize("rows", [["canary@c"], []])
+def test_a_file_without_its_header_shows_its_first_row_to_nobody(rows):
+    config = {"mask": {"mail": "hash"}, "transformations": [{"select": ["mail", "n"]}], "types": {"m": "long"}}
+    first = batch({"canary@b": pa.array(rows, pa.string())})
+    with pytest.raises(ConfigError, match="no column 'mail'") as caught:
+        apply(config, first)
+    assert "canary" not in str(caught.value)
+
+
 # what is told of rows
 
 

@@ -72,10 +72,9 @@ class Plan:
         known = self._known.names if self._known is not None else []
         unknown = [name for name in self._hints if name not in self._order and name not in known]
         if unknown and self._order:
-            raise ConfigError(
-                f"source.schema_hints: no column {unknown[0]!r}; "
-                f"the header has {', '.join(map(repr, self._order[:_NAMES_SHOWN]))}"
-            )
+            text = f"source.schema_hints: no column {unknown[0]!r}"
+            header = ", ".join(map(repr, self._order[:_NAMES_SHOWN]))
+            raise ConfigError(f"{text}; the header has {header}", veiled=f"{text} in the header")
 
     def _free_column(self, name: str) -> Column:
         dtype = self._free.get(name)

@@ -10,6 +10,7 @@ from ingestion.plugins import Batch
 from ingestion.transformers.masking.methods import Masker
 from ingestion.transformers.masking.rejected import Rejections
 from ingestion.transformers.masking.sources import Sources
+from ingestion.transformers.masking.step import lacking
 from ingestion.transformers.masking.telling import InSight, is_told, veiled
 
 __all__ = ["Curtain"]
@@ -48,6 +49,8 @@ class Curtain:
         for batch in batches:
             read = batch.origin.read
             names = batch.records.schema.names if read is None else read.records.schema.names
+            for column in self._sources.lacking(names):
+                raise lacking(column, f" in {batch.origin.source}")  # before a step names columns that may be values
             masked = self._sources.of(names)
             self._sight.look_at(batch, masked)
             if read is not None:

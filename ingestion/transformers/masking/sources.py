@@ -47,6 +47,13 @@ class Sources(Generic[M]):
             self._found[key] = self._follow(key)
         return self._found[key]
 
+    def lacking(self, names: Sequence[str]) -> list[str]:
+        """The masked columns that nothing can make of the source's columns *names*."""
+        if not self._traced or not names:
+            return []
+        new = set(self._renamed(list(names)))
+        return [column for column in self._maskers if column not in new]
+
     def shows(self, columns: str | None) -> bool:
         """Whether values of *columns*, one or several with commas between, have nothing to do with masked ones.
 

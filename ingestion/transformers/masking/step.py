@@ -9,7 +9,7 @@ from ingestion.plugins import Batch
 from ingestion.transformers.masking.methods import Masker
 from ingestion.transformers.steps import BatchStep
 
-__all__ = ["MaskColumns"]
+__all__ = ["MaskColumns", "lacking"]
 
 
 class MaskColumns(BatchStep):
@@ -31,18 +31,18 @@ class MaskColumns(BatchStep):
                 field = records.schema.field(place).with_type(pa.string()).with_nullable(nullable=True)
                 records = records.set_column(place, field, masker.mask(records[place], column))
             elif records.num_rows:
-                raise _lacking(column, f" in {batch.origin.source}")
+                raise lacking(column, f" in {batch.origin.source}")
         return batch._replace(records=records)
 
     def finish(self) -> None:
         """Raise ConfigError for a column that no batch had."""
         for column in self._maskers if self._read else ():
             if column not in self._seen:
-                raise _lacking(column, "")
+                raise lacking(column, "")
 
 
-def _lacking(column: str, place: str) -> ConfigError:
-    """Says nothing of the columns that there are: in a file without its header they are values."""
+def lacking(column: str, place: str) -> ConfigError:
+    """What to raise; it does not name the columns that there are: in a file without its header they are values."""
     return ConfigError.without_values(
         f"transformer.mask: there is no column {column!r}{place}, and under another name it would not be masked; "
         f"correct the name in mask, which is the one after column_mapping and transformations, or mend the source"
