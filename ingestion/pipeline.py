@@ -70,8 +70,10 @@ class Stream:
         changed = self._changed(job, remembering(counted_in(read, report)))
         transformed = _Tap(job.loader.admit(changed, known))
         ready = self._previewed(counted_out(transformed, report, job))
-        yield from stamped(ready, report) if job.loader.add_ingestion_metadata else ready
-        report.stages = {"read": read.seconds, "transform": max(transformed.seconds - read.seconds, 0.0)}
+        try:
+            yield from stamped(ready, report) if job.loader.add_ingestion_metadata else ready
+        finally:  # where the time went is asked of failed runs, too
+            report.stages = {"read": read.seconds, "transform": max(transformed.seconds - read.seconds, 0.0)}
 
     def _changed(self, job: JobConfig, batches: Iterator[Batch]) -> Iterator[Batch]:
         return job.transformer.apply(batches)

@@ -14,6 +14,8 @@ from ingestion.plugins import Cursor
 __all__ = ["RunReport", "describe_cursor"]
 
 _COUNTERS = ("removed", "rejected", "emptied", "noted", "refused")
+_CAUSES_SHOWN = 5
+_DOUBTFUL = ": numeric_columns"  # behind the name of a column in `RunReport.noted`
 _LEFT_OUT = ": schema_contract"  # behind the name of a column in `RunReport.emptied`
 
 Status = Literal["success", "partial", "failed"]
@@ -36,7 +38,7 @@ class RunReport:
     bytes_written: int = 0
     files: int = 0
     duration_seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)  # seconds: read, transform, write, commit
+    stages: dict[str, float] = field(default_factory=dict)  # seconds that the run waited for each: read, transform, ...
     removed: Counter[str] = field(default_factory=Counter)  # filtered rows by reason
     rejected: Counter[str] = field(default_factory=Counter)  # quarantined rows by "column: rule"
     emptied: Counter[str] = field(default_factory=Counter)  # values that became null by "column: rule"
@@ -124,11 +126,20 @@ class RunReport:
             self.warnings.append(f"values that could not be converted became null: {places}")
 
     def warn_of_noted(self) -> None:
-        """Say in a warning how many values break a rule and were loaded all the same."""
-        if self.noted:
+        """Say in warnings how many values break a rule, or may mean something else, and were loaded all the same."""
+        doubtful = {place: count for place, count in self.noted.items() if place.endswith(_DOUBTFUL)}
+        for place, count in doubtful.items():
+            column = place.removesuffix(_DOUBTFUL)
+            self.warnings.append(
+                f"all {count:,} numbers of column {column} that have a point are like 1.234, which was read as a "
+                f"little more than one and may mean a thousand times that; "
+                f"set transformer.decimal_separator: '.' or ','"
+            )
+        if len(doubtful) < len(self.noted):
             places = ", ".join(
                 f"{count:,} x {place}{f' ({self.examples[place]})' if place in self.examples else ''}"
                 for place, count in self.noted.most_common()
+                if place not in doubtful
             )
             self.warnings.append(f"values that break a rule were loaded, as on_fail: warn says: {places}")
 
@@ -144,6 +155,19 @@ class RunReport:
         loaded = f"{loaded} ({did})" if did else loaded
         loaded = f"partial: {loaded}" if self.status == "partial" else loaded
         return f"{self.job}: {loaded}{self._left_out()} in {self.duration_seconds:.1f} s{told}"
+
+    def details(self) -> list[str]:
+        """Lines for people who want to know more: why rows were quarantined, and where the time went."""
+        if not self.rows_read:
+            return []
+        lines = [
+            f"quarantined: {count:,} x {label}{f' ({self.examples[label]})' if label in self.examples else ''}"
+            for label, count in self.rejected.most_common(_CAUSES_SHOWN)
+        ]
+        more = len(self.rejected) - _CAUSES_SHOWN
+        lines += [f"quarantined: {more} more reasons; --json has all"] if more > 0 else []
+        times = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self.stages.items())
+        return [*lines, f"waited for: {times}"] if times else lines
 
     def _left_out(self) -> str:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.removed.most_common() if count)

@@ -75,9 +75,23 @@ def test_materializing_an_asset_loads_its_rows_and_says_what_it_did(orders):
     assert [column.name for column in shown["dagster/column_schema"].columns][:2] == ["id", "name"]
     assert shown["source_files"] == [str(orders.path / "data" / "a.csv")]
     assert set(shown["stages"]) == {"read", "transform", "write", "commit"}
+    assert {f"stage_{stage}_seconds" for stage in shown["stages"]} <= shown.keys()
+    assert sum(shown["stages"].values()) == pytest.approx(shown["duration_seconds"], abs=0.5)
+    assert not {"quarantined_by_reason", "filtered_by_reason"} & shown.keys()
     assert "| 2 | a\\|b |" in shown["preview"]
     assert shown[REPORT]["load_id"] == shown["load_id"]
     assert shown[REPORT]["status"] == "success"
+
+
+def test_reasons_are_a_table(orders):
+    orders.file("data/a.csv", "id,name\n1,Ada\n2,a,b\n3,a,b\n")
+    orders.file("data/b.csv", "id,name\n,\n4,Bo\n")
+    shown = metadata_of(materialize())
+    [bad] = [record.data for record in shown["quarantined_by_reason"].records]
+    assert (bad["reason"], bad["rows"]) == ("ragged", 2)
+    assert f"{orders.path / 'data' / 'a.csv'}:3: " in bad["example"]
+    assert [record.data["rows"] for record in shown["filtered_by_reason"].records] == [shown["rows_filtered"]]
+    assert shown[REPORT]["rejected"] == {"ragged": 2}
 
 
 def test_the_row_count_is_that_of_the_table_whatever_one_run_loaded(orders):

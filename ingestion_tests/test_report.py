@@ -41,3 +41,33 @@ def test_columns_left_out_as_asked_are_noted_and_no_reason_for_alarm():
     report.warn_of_emptied()
     assert report.notes == ["values of columns that the table lacks were left out, as schema_contract says: w (3)"]
     assert report.warnings == ["values that could not be converted became null: 2 x n: types"]
+
+
+def test_numbers_that_may_mean_a_thousand_times_more_are_a_warning_with_its_cure():
+    report = RunReport("orders", "r", "l", datetime.now(timezone.utc))
+    report.noted.update({"price: numeric_columns": 3, "id: unique": 2})
+    report.warn_of_noted()
+    first, second = report.warnings
+    assert first == (
+        "all 3 numbers of column price that have a point are like 1.234, which was read as a little more than one and "
+        "may mean a thousand times that; set transformer.decimal_separator: '.' or ','"
+    )
+    assert "2 x id: unique" in second
+    assert "price" not in second
+
+
+def test_details_say_why_rows_were_quarantined_and_where_the_time_went():
+    report = RunReport("orders", "r", "l", datetime.now(timezone.utc), rows_read=9)
+    report.rejected.update({f"c{number}: types": number for number in range(1, 8)})
+    report.examples = {"c7: types": "a.csv:2: 'x' is not a number"}
+    report.stages = {"read": 0.123, "transform": 0.0, "write": 1.5, "commit": 0.25}
+    assert report.details() == [
+        "quarantined: 7 x c7: types (a.csv:2: 'x' is not a number)",
+        "quarantined: 6 x c6: types",
+        "quarantined: 5 x c5: types",
+        "quarantined: 4 x c4: types",
+        "quarantined: 3 x c3: types",
+        "quarantined: 2 more reasons; --json has all",
+        "waited for: read 0.12 s, transform 0.00 s, write 1.50 s, commit 0.25 s",
+    ]
+    assert RunReport("orders", "r", "l", datetime.now(timezone.utc)).details() == []

@@ -1,6 +1,7 @@
 """numeric_columns: numbers as people write them, each text alike in every batch, none lost."""
 
 import math
+from collections import Counter
 from decimal import Decimal
 
 import pyarrow as pa
@@ -152,7 +153,7 @@ def test_a_column_that_contradicts_itself_is_refused_however_it_is_cut(texts):
 def test_what_one_run_saw_does_not_bind_the_next():
     transformer = BaseTransformer(numeric_columns=["n"])
     for text, value in (("1.234", 1.234), ("12,5", 12.5), ("1.234", 1.234)):
-        (done,) = transformer.apply(iter([batch([text])]))
+        done, *_ = transformer.apply(iter([batch([text])]))
         assert done.records["n"].to_pylist() == [value]
 
 
@@ -246,3 +247,33 @@ def test_grouped_numbers_of_every_country_come_back(whole, cents, separators):
     text = f"{whole:,}".replace(",", thousands) + f"{decimal}{cents:02}"
     exact = Decimal(f"{whole}.{cents:02}")
     assert convert([text], types={"n": "decimal(20,2)"}) == [exact]
+
+
+@pytest.mark.parametrize(("values", "doubtful"), [
+    (["1.234"], 1),
+    (["1.234", "12.500", "7", None, "999"], 2),
+    (["1.234", "12.5"], 0),
+    (["12.5", "1.234"], 0),
+    (["1.234", "0.750"], 0),
+    (["1.234", "1,234.56"], 0),
+    (["1.234", "12.5 %"], 0),
+    (["1.234", "1234.567"], 0),
+    (["9.90", "10.00"], 0),
+    (["7", "1234"], 0),
+    (["12,5", "1.234,5"], 0),
+])  # fmt: skip
+@pytest.mark.parametrize("rows", [1, 9])
+def test_numbers_that_may_all_mean_a_thousand_times_more_are_noted_at_the_end(values, doubtful, rows):
+    transformer = BaseTransformer(numeric_columns=["n"])
+    cuts = [batch(values[first : first + rows]) for first in range(0, len(values), rows)]
+    done = list(transformer.apply(iter(cuts)))
+    noted = sum((Counter(item.noted) for item in done), Counter())
+    assert noted == (Counter({"n: numeric_columns": doubtful}) if doubtful else Counter())
+    assert len({item.records.schema for item in done}) == 1
+    assert sum(item.records.num_rows for item in done) == len(values)
+
+
+@pytest.mark.parametrize("separator", [".", ","])
+def test_a_separator_that_is_named_leaves_no_doubt(separator):
+    transformer = BaseTransformer(numeric_columns=["n"], decimal_separator=separator)
+    assert not any(item.noted for item in transformer.apply(iter([batch(["1.234"])])))

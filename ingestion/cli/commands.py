@@ -127,7 +127,9 @@ def run(options: argparse.Namespace) -> int:
     status = FAILED if report.status == "failed" else DONE
     if options.json:
         show_json(report.as_json())
-    (say if options.json or status != DONE else show)(redact(report.sentence()))
+    tell = say if options.json or status != DONE else show
+    for line in (report.sentence(), *report.details()):
+        tell(redact(line))
     return status
 
 

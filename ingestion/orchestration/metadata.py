@@ -11,6 +11,9 @@ from ingestion.report import RunReport
 __all__ = ["materialization_metadata", "preview_markdown"]
 
 _CELL_WIDTH = 80
+_REASONS = dg.TableSchema(
+    [dg.TableColumn("reason", "string"), dg.TableColumn("rows", "int"), dg.TableColumn("example", "string")]
+)
 
 
 def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) -> dict[str, Any]:
@@ -32,6 +35,8 @@ def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) 
         "stages": value.json(report.stages),
         REPORT: value.json(report.as_json()),
     }
+    metadata |= {f"stage_{stage}_seconds": value.float(round(seconds, 3)) for stage, seconds in report.stages.items()}
+    metadata |= _reasons_of(report)
     metadata |= {f"rows_{word}": value.int(count) for word, count in report.changes.items()}
     for name in ("columns_added", "columns_absent", "notes", "warnings"):
         if found := getattr(report, name):
@@ -50,6 +55,20 @@ def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) 
     if preview is not None:
         metadata["preview"] = value.md(preview_markdown(preview))
     return metadata
+
+
+def _reasons_of(report: RunReport) -> dict[str, dg.TableMetadataValue]:
+    """Tables of why rows were left behind, the most frequent reason first; none where there is none."""
+    tables = {}
+    for name, counts in (("quarantined_by_reason", report.rejected), ("filtered_by_reason", report.removed)):
+        records = [
+            dg.TableRecord({"reason": reason, "rows": count, "example": report.examples.get(reason, "")})
+            for reason, count in counts.most_common()
+            if count
+        ]
+        if records:
+            tables[name] = dg.MetadataValue.table(records, _REASONS)
+    return tables
 
 
 def preview_markdown(rows: pa.RecordBatch) -> str:

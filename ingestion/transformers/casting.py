@@ -1,7 +1,7 @@
 """Conversion of one run's columns: values that do not fit leave their rows behind as rejected."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import pyarrow as pa
@@ -23,6 +23,17 @@ class Casting(BatchStep):
         self._conversions = conversions
         self._on_error = on_error
         self._seen: dict[str, None] = {}  # every column so far
+
+    def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield each batch changed, and at the end one without rows that notes the values of doubtful meaning."""
+        last: Batch | None = None
+        for batch in super().apply(batches):
+            last = batch
+            yield batch
+        noted = {f"{one.column}: {one.rule}": one.reader.doubtful for one in self._conversions if one.reader.doubtful}
+        if noted and last is not None:
+            nothing = pa.array([], pa.int64())
+            yield Batch(last.records.take(nothing), last.origin.take(nothing), noted=noted)
 
     def change(self, batch: Batch) -> Batch:
         """The batch with new types; its schema does not depend on which values fit."""

@@ -12,7 +12,7 @@ Each value is read by itself, so that the same text means the same in every batc
 - Currency signs and units are misfits, and so is a whole number that a double cannot hold exactly.
 
 A column that shows decimal commas and values such as ``1.234`` in one run is refused: one of the two would be
-wrong by a factor of a thousand.
+wrong by a factor of a thousand. Where all values with a point are like ``1.234``, `NumberReader.doubtful` counts them.
 """
 
 import re
@@ -23,17 +23,17 @@ import pyarrow.compute as pc
 
 from ingestion.errors import DataError
 from ingestion.parsing import cast_text, expectation, keep, matching, misfit_reasons
+from ingestion.transformers.points import LONE_GROUP, Points
 from ingestion.transformers.readers import TextReader
 
 __all__ = ["NumberReader"]
 
 _BLANK = "[ \u00a0\u2007\u2009\u202f]"
-_LONE_GROUP = r"^[+-]?[1-9]\d{0,2}[.,]\d{3}$"
 _EXACT_IN_DOUBLES = float(2**53)  # all whole numbers below it
 _DIGITS_OF_DOUBLES = 15
 _SPECIAL_MISFITS = (
     (r"\p{Sc}", "a number: it has a currency sign; take it out at the source, or leave the column as text"),
-    (_LONE_GROUP, "clear: its separator may stand for decimals or for thousands; set transformer.decimal_separator"),
+    (LONE_GROUP, "clear: its separator may stand for decimals or for thousands; set transformer.decimal_separator"),
 )
 
 
@@ -83,7 +83,7 @@ class NumberReader(TextReader):
         self._auto = decimal == "auto"
         self._notations = {point: _notation(point, thousands) for point in ".," if self._auto or decimal == point}
         self._comma: str | None = None
-        self._lone_point: str | None = None
+        self._points = Points()
 
     def read(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
         """The numbers and a mask of misfits; raises DataError where the column's notation contradicts itself."""
@@ -99,6 +99,11 @@ class NumberReader(TextReader):
             typed, misfits = keep(typed, pc.invert(rounded)), pc.or_(misfits, rounded)
         self._check_notation()
         return typed, misfits
+
+    @property
+    def doubtful(self) -> int:
+        """How many values such as 1.234 were read while no other value shows what a point stands for."""
+        return self._points.doubtful
 
     def reasons(self, text: pa.Array) -> pa.Array:
         """One sentence for each misfit."""
@@ -125,7 +130,7 @@ class NumberReader(TextReader):
         else:
             typed, misfits = cast_text(keep(text, pc.invert(commas)), self.dtype)
             misfits = pc.or_(misfits, commas)
-        self._note_lone_point(text, typed)
+        self._note_points(text, typed)
         return typed, misfits
 
     def _read_written(self, text: pa.Array) -> pa.Array:
@@ -161,8 +166,11 @@ class NumberReader(TextReader):
             shape = rf"^[+-]?[1-9]\d{{0,2}}(?:{re.escape(group)}\d{{3}})+{re.escape(notation.point)}\d+$"
             bare = pc.replace_substring(matching(text, shape), group, "")
             read = cast_text(bare if notation.point == "." else pc.replace_substring(bare, ",", "."), self.dtype)[0]
+            seen = pc.is_valid(read)
             if notation.point == ",":
-                self._note_comma(text, pc.is_valid(read))
+                self._note_comma(text, seen)
+            else:
+                self._points.note_clear(text, seen)
             typed = pc.coalesce(typed, read)
         return typed
 
@@ -184,8 +192,9 @@ class NumberReader(TextReader):
         by_point, by_comma = readings
         differ = pc.not_equal(by_point, by_comma).fill_null(fill_value=False)
         lone_point = pc.and_(differ, pc.match_substring(text, "."))
-        self._note_lone_point(text.filter(lone_point), by_point.filter(lone_point))
+        self._note_points(text.filter(lone_point), by_point.filter(lone_point))
         self._note_comma(text, pc.and_(pc.is_null(by_point), pc.is_valid(by_comma)))
+        self._points.note_clear(text, pc.and_(pc.is_valid(by_point), pc.is_null(by_comma)))
         return keep(pc.coalesce(by_point, by_comma), pc.or_(lone_point, pc.invert(differ)))
 
     def _rounded(self, text: pa.Array, typed: pa.Array) -> pa.BooleanArray:
@@ -197,15 +206,9 @@ class NumberReader(TextReader):
             fill_value=False
         )
 
-    def _note_lone_point(self, text: pa.Array, typed: pa.Array) -> None:
-        if not self._auto or self._lone_point is not None:
-            return
-        text = pc.utf8_trim_whitespace(text)
-        point = pc.find_substring(text, ".")
-        near = pc.and_(pc.greater(point, 0), pc.equal(pc.add(point, 4), pc.binary_length(text)))
-        found = text.filter(pc.and_(near, pc.is_valid(typed)))
-        found = found.filter(pc.match_substring_regex(found, _LONE_GROUP))
-        self._lone_point = found[0].as_py() if len(found) else None
+    def _note_points(self, text: pa.Array, typed: pa.Array) -> None:
+        if self._auto:
+            self._points.note(text, typed)
 
     def _note_comma(self, text: pa.Array, seen: pa.BooleanArray) -> None:
         if self._auto and self._comma is None:
@@ -213,9 +216,9 @@ class NumberReader(TextReader):
             self._comma = found[0].as_py() if len(found) else None
 
     def _check_notation(self) -> None:
-        if self._comma is not None and self._lone_point is not None:
+        if self._comma is not None and self._points.lone is not None:
             raise DataError(
                 f"numeric_columns: column {self._column!r} has {self._comma!r} with a decimal comma and also "
-                f"{self._lone_point!r}, which may then mean a thousand times more; "
+                f"{self._points.lone!r}, which may then mean a thousand times more; "
                 "set transformer.decimal_separator: ','"
             )

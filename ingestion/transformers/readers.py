@@ -22,6 +22,11 @@ class TextReader(ABC):
 
     dtype: pa.DataType
 
+    @property
+    def doubtful(self) -> int:
+        """How many of the values read so far may mean something else, as nothing in the column shows which."""
+        return 0
+
     @abstractmethod
     def read(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
         """The values as `dtype`, null for misfits, and a mask of the misfits."""
