@@ -55,10 +55,13 @@ class BudgetSpent(DataError):
 class RuleBroken(DataError):
     """Rows break a validation rule with on_fail: fail; nothing was committed."""
 
-    def __init__(self, message: str, label: str = "", count: int = 0, *, veiled: str | None = None) -> None:
+    def __init__(
+        self, message: str, label: str = "", count: int = 0, looked_at: int = 0, *, veiled: str | None = None
+    ) -> None:
         super().__init__(message, veiled=veiled)
         self.label = label  # of the rule, as rows are counted by it
         self.count = count  # rows found so far that break it
+        self.looked_at = looked_at  # rows so far
 
 
 class TransientError(IngestionError):

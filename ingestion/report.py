@@ -90,6 +90,7 @@ class RunReport:
             self.status, self.error, self.rows_loaded = "failed", str(error), 0
             if isinstance(error, RuleBroken):
                 self.refused[error.label] += error.count
+                self.rows_validated = max(self.rows_validated, error.looked_at)
                 self.examples.setdefault(error.label, str(error))
         elif self.rows_quarantined or self.warnings:
             self.status = "partial"

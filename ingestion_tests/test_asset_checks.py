@@ -109,7 +109,8 @@ def test_a_run_that_fails_for_its_rows_leaves_the_check_red(project, rows, optio
         assert set(status.values()) == {"PLANNED"}  # shown as not having run
         key = dg.AssetCheckKey(dg.AssetKey("people"), failed)
         evaluation = records[key].event.dagster_event.asset_check_evaluation_data
-        assert told(evaluation)["rows_failed"] == (2 if failed == "id_unique" else 1)
+        shown = told(evaluation)
+        assert (shown["rows_failed"], shown["rows_looked_at"]) == ((2, 4) if failed == "id_unique" else (1, 2))
         assert told(evaluation)["example"]
 
 

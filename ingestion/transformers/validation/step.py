@@ -142,4 +142,4 @@ def _failure(item: Posed, site: Site, first: dict[str, str], count: int, looked_
     place = f"{site.key}: {told}; the first is {first['source']}:{first['position']}: {subject}"
     advice = "nothing was loaded. Mend the data, or set on_fail: quarantine"
     text = f"{place} {first['reason']}{value}; {advice}"
-    return RuleBroken(text, item.label, count, veiled=f"{place}; {advice}")
+    return RuleBroken(text, item.label, count, looked_at, veiled=f"{place}; {advice}")
