@@ -117,22 +117,30 @@ def planned(found: Quarantined, newest: Collection[str] | None, unreadable: Mapp
     rows = _doubted(found.rows, unreadable, doubts).with_columns(
         _left(newest).alias("left"), (pl.col("reread") & pl.col("gone").is_null()).alias("reread")
     )
-    first = rows.filter(pl.col("left").is_null()).unique(PLACE, keep="first").select(*PLACE, first="load_id")
-    rows = rows.join(first, on=PLACE, how="left", maintain_order="left")
-    later = pl.col("left").is_null() & (pl.col("load_id") != pl.col("first"))
-    rows = rows.with_columns(pl.when(later).then(pl.lit(_LATER)).otherwise("left").alias("left"))
-    counts = rows["left"].drop_nulls().value_counts(sort=True)
-    chosen = rows.filter(pl.col("left").is_null()).with_columns(pl.col("reread").any().over(PLACE))
-    return Plan(chosen.select(*_ROWS, "reread"), dict(counts.iter_rows()), found.schemas)
+    left = rows["left"].drop_nulls().value_counts(sort=True)
+    rows = rows.filter(pl.col("left").is_null()).select(*_ROWS, "reread")
+    first = rows.unique(PLACE, keep="first").select(*PLACE, "load_id")
+    chosen = rows.join(first, on=[*PLACE, "load_id"], how="semi", maintain_order="left")
+    later = {_LATER: len(rows) - len(chosen)} if len(chosen) < len(rows) else {}
+    mixed = chosen["reread"].any() and not chosen["reread"].all()
+    chosen = chosen.with_columns(pl.col("reread").any().over(PLACE)) if mixed else chosen
+    return Plan(chosen, dict(left.iter_rows()) | later, found.schemas)
 
 
 def _doubted(rows: pl.DataFrame, unreadable: Mapping[str, str], doubts: Doubts) -> pl.DataFrame:
     """*rows* with why their source gives nothing (gone) or their payload does not (spoilt); null where all is well."""
     gone = {"source": list(unreadable), "gone": list(unreadable.values())}
-    found = rows.join(pl.DataFrame(gone, schema=_GONE), on="source", how="left", maintain_order="left")
+    found = _told(rows, pl.DataFrame(gone, schema=_GONE), "source")
     for name, doubt in (("lost", doubts.lost), ("spoilt", doubts.spoilt)):
-        found = found.join(doubt.rename({"reason": name}), on="id", how="left", maintain_order="left")
+        found = _told(found, doubt.rename({"reason": name}), "id")
     return found.with_columns(pl.coalesce("gone", "lost").alias("gone"), _reread().alias("reread"))
+
+
+def _told(rows: pl.DataFrame, reasons: pl.DataFrame, key: str) -> pl.DataFrame:
+    if len(reasons):
+        return rows.join(reasons, on=key, how="left", maintain_order="left")
+    (name,) = set(reasons.columns) - {key}  # a join costs memory by the row, whatever it finds
+    return rows.with_columns(pl.lit(None, pl.String).alias(name))
 
 
 def _left(newest: Collection[str] | None) -> pl.Expr:
