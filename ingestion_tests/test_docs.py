@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from ingestion.config import parse_job
+from ingestion.config.yaml_text import parse_yaml
+from ingestion.examples import run_tests
 from ingestion.loaders import LoaderFactory
 from ingestion.transformers import TransformerFactory, functions
 
@@ -40,6 +42,12 @@ def test_a_yaml_block_is_a_valid_job(block):
     assert parse_job("documented", yaml.safe_load(block)).as_written()
 
 
+@pytest.mark.parametrize("block", [one for one in yaml_blocks("source") if "\ntests:" in one.values[0]])
+def test_the_tests_in_a_yaml_block_pass(block):
+    job = parse_job("documented", parse_yaml(block, "documented").value)
+    assert [item.problems for item in run_tests(job)] == [()] * len(job.tests) != []
+
+
 @pytest.mark.parametrize("block", yaml_blocks("source", "loader"))
 def test_a_yaml_block_with_a_loader_alone_is_a_valid_loader(block):
     loader = LoaderFactory.create({"type": "iceberg", **yaml.safe_load(block)["loader"]})
@@ -65,7 +73,21 @@ def test_the_posted_job_is_valid(block):
 
 
 @pytest.mark.parametrize(
-    "command", ["validate", "run", "schema", "demo", "serve", "history", "rollback", "upkeep", "quarantine", "replay"]
+    "command",
+    [
+        "validate",
+        "run",
+        "schema",
+        "demo",
+        "serve",
+        "history",
+        "rollback",
+        "upkeep",
+        "preview",
+        "test",
+        "quarantine",
+        "replay",
+    ],
 )
 def test_a_documented_command_exists(command):
     tool = Path(sys.executable).with_name("ingestion")
