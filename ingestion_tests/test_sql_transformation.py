@@ -159,6 +159,11 @@ def test_files_whose_columns_have_two_types_are_refused():
         apply("SELECT * FROM input", batch({"id": [1]}), batch({"id": ["x"]}), over="load")
 
 
+def test_a_value_that_the_type_of_another_file_cannot_hold_is_an_error():
+    with pytest.raises(DataError, match=r"query: a value does not fit the type that its column has in another batch"):
+        apply("SELECT * FROM input", batch({"id": [2**60 + 1]}), batch({"id": [0.5]}), over="load")
+
+
 def test_columns_keep_their_types():
     schema = pa.schema([
         ("s", pa.string()), ("l", pa.large_string()), ("v", pa.string_view()), ("b", pa.binary(2)), ("d", pa.decimal128(9, 2)),

@@ -29,6 +29,7 @@ class Held:
         self._place = place
         self._spool = Spool()
         self._closed = False
+        self._readers = 0  # at work now
 
     def add(self, records: pa.RecordBatch) -> bool:
         """Keep *records* too; says whether the columns of all have changed by it.
@@ -63,14 +64,18 @@ class Held:
         self, columns: list[str] | None, condition: "pl.Expr | None", rows: int | None, _batch_rows: int | None
     ) -> Iterator["pl.DataFrame"]:
         wanted = self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
-        for records in self._spool.read():
-            if self._closed or rows == 0:
-                return
-            frame = as_frame(_widened(records, wanted), self._place)
-            if rows is not None:
-                frame = frame.head(rows)
-                rows -= frame.height
-            yield frame if condition is None else frame.filter(condition)
+        self._readers += 1
+        try:
+            for records in self._spool.read():
+                if self._closed or rows == 0:
+                    return
+                frame = as_frame(self._widened(records, wanted), self._place)
+                if rows is not None:
+                    frame = frame.head(rows)
+                    rows -= frame.height
+                yield frame if condition is None else frame.filter(condition)
+        finally:
+            self._readers -= 1
 
     def results(self, made: "pl.LazyFrame") -> Iterator["pl.DataFrame"]:
         """The rows of *made*, in order, as it makes them; it works no further ahead than a few batches."""
@@ -79,19 +84,27 @@ class Held:
             yield from frames
         finally:
             self._closed = True
-            for _ in frames:  # polars ends a query only once its results were taken
-                pass
+            while self._readers and next(frames, None) is not None:
+                pass  # polars ends its readers only while its results are taken
 
     def close(self) -> None:
         """Give the space back."""
         self._closed = True
         self._spool.close()
 
-
-def _widened(records: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    names = set(records.schema.names)
-    columns = [
-        pc.cast(records[field.name], field.type) if field.name in names else pa.nulls(records.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    def _widened(self, records: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+        """*records* with the columns of *schema*."""
+        names, count = set(records.schema.names), records.num_rows
+        try:
+            columns = [
+                pc.cast(records[field.name], field.type) if field.name in names else pa.nulls(count, field.type)
+                for field in schema
+            ]
+        except pa.ArrowException as error:
+            shown = "values are hidden, as the job masks some" if self._place.hidden else error
+            cause = None if self._place.hidden else error
+            raise DataError(
+                f"{self._place}: a value does not fit the type that its column has in another batch ({shown}); "
+                f"give it one in transformer.types"
+            ) from cause
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
