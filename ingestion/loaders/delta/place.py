@@ -1,7 +1,7 @@
 """Where a table is: its folder on a disk or in an object store, and what opening it may meet."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import pyarrow.fs as pafs
 
 from ingestion.errors import ConfigError, IngestionError, TransientError
 from ingestion.loaders.delta.stores import stored_files
+from ingestion.loaders.tables.failures import translating
 from ingestion.secrets import redact
 
 if TYPE_CHECKING:
@@ -79,24 +80,9 @@ class Place:
                 self.files.delete_file(path)
 
 
-@contextmanager
-def translated(what: str) -> Iterator[None]:
+def translated(what: str) -> AbstractContextManager[None]:
     """Raise ConfigError or TransientError, without secrets, in place of what the driver raises."""
-    try:
-        yield
-    except IngestionError:
-        raise
-    except ImportError as error:
-        raise ConfigError(f"{what} needs deltalake ({error}): pip install 'ingestion[delta]'") from error
-    except PermissionError as error:
-        raise ConfigError(f"{what}: no permission ({_first_line(error)}); grant it or choose another place") from error
-    except OSError as error:
-        raise _of_storage(what, error) from error
-    except Exception as error:
-        known = _of_driver(what, error)
-        if known is None:
-            raise
-        raise known from error
+    return translating(what, "run: pip install 'ingestion[delta]'", _of_storage, _of_driver)
 
 
 def _of_driver(what: str, error: Exception) -> IngestionError | None:

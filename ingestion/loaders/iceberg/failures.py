@@ -1,13 +1,11 @@
 """What catalogs, object stores and their drivers raise, told by its remedy."""
 
-import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ingestion.errors import ConfigError, IngestionError, TransientError
-from ingestion.secrets import redact
+from ingestion.loaders.tables.failures import first_line, translating
 
 if TYPE_CHECKING:
     from requests import RequestException
@@ -55,28 +53,9 @@ _AWS_REFUSALS = {
 }
 
 
-@contextmanager
-def translated(what: str) -> Iterator[None]:
+def translated(what: str) -> AbstractContextManager[None]:
     """Raise ConfigError or TransientError, without secrets, in place of what drivers and pyiceberg raise."""
-    try:
-        yield
-    except IngestionError:
-        raise
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] == "ingestion":
-            raise  # a bug of ours, and no driver
-        raise ConfigError(
-            f"{what} needs a driver that is not installed ({error}); install the extra it belongs to"
-        ) from error
-    except PermissionError as error:
-        raise ConfigError(f"{what}: no permission ({first_line(error)}); grant it or choose another place") from error
-    except OSError as error:
-        raise _of_os(what, error) from error
-    except Exception as error:
-        kind = _kind(error)
-        if kind is None:
-            raise
-        raise kind(f"{what}: {_described(error)}; {_ADVICE[kind]}") from error
+    return translating(what, "install the extra it belongs to", _of_storage, _of_driver)
 
 
 def refused(error: Exception) -> bool:
@@ -93,23 +72,20 @@ def refused(error: Exception) -> bool:
     )
 
 
-def first_line(error: BaseException) -> str:
-    """What *error* says, without secrets; drivers add pages to it."""
-    lines = redact(str(error)).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
 def _described(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error  # SQLAlchemy wraps what the driver says in the statement
     return f"{type(cause).__name__}: {first_line(cause)}"
 
 
-def _of_os(what: str, error: OSError) -> IngestionError:
+def _of_driver(what: str, error: Exception) -> IngestionError | None:
+    kind = _kind(error)
+    return kind(f"{what}: {_described(error)}; {_ADVICE[kind]}") if kind is not None else None
+
+
+def _of_storage(what: str, error: OSError) -> IngestionError:
     from requests import exceptions as http
 
     said = first_line(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return TransientError(f"{what}: no space left ({said}); free some and run again, nothing was loaded")
     if isinstance(error, http.ConnectionError | http.Timeout) and not isinstance(error, http.SSLError):
         return TransientError(f"{what}: {_address(error)} does not answer; {_ADVICE[TransientError]}")
     if any(words in said for words in _NO_BUCKET):

@@ -1,16 +1,15 @@
 """What the driver and the server raise, as errors named by their remedy."""
 
-import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
+from ingestion.loaders.tables import failures
+from ingestion.loaders.tables.failures import translating
 from ingestion.secrets import redact
 
 __all__ = ["first_line", "translated"]
 
-_MISSING = "needs a driver that is not installed ({error}); run: pip install 'ingestion[postgres]'"
 _KINDS: list[tuple[str, type[IngestionError], str]] = [
     ("25006", ConfigError, "the server only reads; name the primary in loader.host"),
     ("28", ConfigError, "check loader.username and loader.password"),
@@ -38,29 +37,19 @@ _AT_CONNECT: list[tuple[tuple[str, ...], str]] = [
 ]
 
 
-@contextmanager
-def translated(what: str) -> Iterator[None]:
+def translated(what: str) -> AbstractContextManager[None]:
     """Raise ConfigError, DataError or TransientError, without secrets, in place of what the driver raises."""
-    try:
-        yield
-    except IngestionError:
-        raise
-    except ImportError as error:
-        raise ConfigError(f"{what} {_MISSING.format(error=error)}") from error
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "free some space and run again" if full else "run again"
-        raise TransientError(f"{what}: {first_line(error)}; {advice}, nothing was loaded") from error
-    except Exception as error:
-        if not _is_drivers(error):
-            raise
-        raise _as_ours(what, error) from error
+    return translating(what, "run: pip install 'ingestion[postgres]'", _of_storage, _of_driver)
 
 
-def _is_drivers(error: Exception) -> bool:
+def _of_storage(what: str, error: OSError) -> IngestionError:
+    return TransientError(f"{what}: {first_line(error)}; run again, nothing was loaded")
+
+
+def _of_driver(what: str, error: Exception) -> IngestionError | None:
     from adbc_driver_manager import Error
 
-    return isinstance(error, Error)
+    return _as_ours(what, error) if isinstance(error, Error) else None
 
 
 def _as_ours(what: str, error: Any) -> IngestionError:
@@ -96,5 +85,4 @@ def _state(error: Any) -> str:
 
 def first_line(error: BaseException) -> str:
     """The first line of what *error* says, without secrets."""
-    lines = redact(str(error)).strip().splitlines()
-    return lines[0].removeprefix("IO: ").removeprefix("[libpq] ") if lines else type(error).__name__
+    return failures.first_line(error).removeprefix("IO: ").removeprefix("[libpq] ")
