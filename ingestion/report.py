@@ -171,9 +171,9 @@ class RunReport:
         return [*lines, f"waited for: {times}"] if times else lines
 
     def _left_out(self) -> str:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.removed.most_common() if count)
-        filtered = f", {self.rows_filtered:,} filtered ({reasons})" if self.rows_filtered else ""
-        return filtered + (f", {self.rows_quarantined:,} quarantined" if self.rows_quarantined else "")
+        added = Counter({reason: -count for reason, count in self.removed.items() if count < 0})
+        told = _with_reasons(added, "added") + _with_reasons(+self.removed, "filtered")
+        return told + (f", {self.rows_quarantined:,} quarantined" if self.rows_quarantined else "")
 
     def _of_columns(self) -> list[str]:
         told = self.columns_absent or not self.columns_added  # `compare` has a warning then
@@ -187,3 +187,8 @@ def describe_cursor(cursor: Cursor) -> Any:
     if isinstance(cursor, Mapping):
         return dict(cursor)
     return cursor
+
+
+def _with_reasons(counts: Counter[str], what: str) -> str:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
+    return f", {sum(counts.values()):,} {what} ({reasons})" if reasons else ""

@@ -35,6 +35,12 @@ def test_a_merge_says_what_became_of_its_rows_and_why_some_were_left_out():
     )
 
 
+def test_rows_that_were_added_are_told_apart_from_those_left_out():
+    report = RunReport("orders", "r", "l", datetime.now(timezone.utc), rows_read=3, rows_loaded=3, table="t")
+    report.removed.update({"explode": -2, "deduplicate": 2, "filter": 0})
+    assert "3 rows loaded into t, 2 added (2 explode), 2 filtered (2 deduplicate) in" in report.sentence()
+
+
 def test_columns_left_out_as_asked_are_noted_and_no_reason_for_alarm():
     report = RunReport("orders", "r", "l", datetime.now(timezone.utc), rows_read=1, rows_loaded=1, table="t")
     report.emptied.update({"w: schema_contract": 3, "n: types": 2})
