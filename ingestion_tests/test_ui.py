@@ -120,6 +120,7 @@ def checks_of(service: "Service", asset: str) -> dict[str, Any]:
 def test_the_rules_of_a_job_are_checks_in_the_browser(service, page, tmp_path):
     service.project.file("ages/a.csv", "id,age\n1,36\n2,150\n3,40\n")
     config = {
+        "enabled": False,  # its sensor would start runs of its own
         "source": {"type": "csv", "source_path": f"{service.project.path}/ages"},
         "transformer": {
             "validation": [
@@ -145,3 +146,12 @@ def test_the_rules_of_a_job_are_checks_in_the_browser(service, page, tmp_path):
     page.goto(f"{service.ui}/assets/ages_ui")
     expect(page.get_by_text("rows_loaded").first).to_be_visible()
     page.screenshot(path=tmp_path / "asset.png")
+
+    service.project.file("ages/b.csv", "id,age\n4,36\n4,37\n")
+    assert service.execute("ages_ui")["status"] == "failed"
+    found = checks_of(service, "ages_ui")
+    assert not found["id_unique"]["success"]
+    assert "came before in this load" in found["id_unique"]["description"]
+    page.goto(f"{service.ui}/assets/ages_ui?view=checks&checkDetail=id_unique")
+    expect(page.get_by_text("1 of 2 rows break it").first).to_be_visible()
+    page.screenshot(path=tmp_path / "failed.png")

@@ -108,6 +108,11 @@ def test_in_compares_in_the_type_of_the_column(values, fine, told):
     assert broken({"rule": "in", "values": fine}, values) == told
 
 
+def test_a_date_that_python_has_made_of_yaml_is_the_text_that_it_was():
+    rule = {"rule": "between", "min": dt.date(2024, 1, 1)}
+    assert broken(rule, pa.array([dt.date(2024, 1, 1), dt.date(2023, 12, 31)])) == ["2023-12-31"]
+
+
 def test_in_names_some_of_the_values_that_are_fine():
     assert reasons({"rule": "in", "values": list("abcdefg")}, pa.array(["x"])) == [
         "is x, not one of a, b, c, d, e, ..."

@@ -1,10 +1,12 @@
 """What a job file writes as a value becomes a value of the column's type, exactly or not at all."""
 
+from datetime import date, time
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
-from typing import TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.types as t
+from pydantic import BeforeValidator
 
 from ingestion.errors import ConfigError
 from ingestion.parsing import cast_text, expectation, type_name
@@ -12,7 +14,13 @@ from ingestion.transformers.validation.shape import Site
 
 __all__ = ["Given", "bound", "typed"]
 
-Given: TypeAlias = bool | int | float | str
+
+def _written(value: Any) -> Any:
+    """Dates and times, which other readers of YAML make of such texts, as the texts that they were."""
+    return str(value) if isinstance(value, date | time) else value
+
+
+Given: TypeAlias = Annotated[bool | int | float | str, BeforeValidator(_written)]
 """A value as YAML has it; dates and times are text, in ISO 8601."""
 
 _DIGITS = 80  # more than the widest decimal has, and any shift of its point
