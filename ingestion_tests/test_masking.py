@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from ingestion import quarantine
 from ingestion.config import load_job
 from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
-from ingestion.plugins import Batch, Origin
+from ingestion.plugins import AsRead, Batch, Origin
 from ingestion.testing import check_transformer
 from ingestion.transformers.base import BaseTransformer
 
@@ -279,6 +279,16 @@ def test_fields_of_masked_names_are_masked_and_nothing_is_kept_of_their_rows():
     assert "canary" not in str(row)
 
 
+def test_nothing_is_kept_of_rows_that_were_made_of_several():
+    read = AsRead(pa.record_batch({"mail": ["canary"]}), shown=lambda rows: rows)
+    origin = Origin("f.csv", read=read).blurred(2)
+    rejected = quarantine.reject(
+        pa.record_batch({"mail": ["canary", "canary"]}), pa.array([1]), origin, stage="transform", rule="r", reasons="x"
+    )
+    assert rejected["payload"].to_pylist() == ["{}"]
+    assert rejected["payload_schema"].to_pylist() == [None]
+
+
 def source_rejects(**row):
     records, origin = pa.record_batch({"mail": ["canary@b.se"], "n": ["x"]}), Origin("f.csv", 7)
     told = {"rule": "type", "columns": "n", "values": pa.array(["x"]), "reasons": "'x' is not a number", **row}
@@ -298,6 +308,8 @@ def test_a_row_that_the_source_rejected_is_masked():
     assert (row["value"], row["reason"], row["payload_schema"]) == ("x", "'x' is not a number", None)
     row = as_told(source_rejects(columns="mail", values=pa.array(["canary@b.se"]), reasons="'canary@b.se' is odd"))
     assert (row["value"], row["reason"]) == (sha("canary@b.se"), "'***' is odd")
+    row = as_told(source_rejects(reasons="'x' is not a number for canary@b.se"))
+    assert (row["value"], "canary" in str(row), "is hidden" in row["reason"]) == ("***", False, True)
     row = as_told(source_rejects(columns="mail", values=pa.array(["canary@b.se"]), reasons="odd: canary@b.se"))
     assert "canary" not in str(row)
     assert "is hidden" in row["reason"]
@@ -310,6 +322,8 @@ def test_a_line_that_is_no_row_is_kept_by_its_reason_alone():
     schema = quarantine.REJECTED
     row = as_told(pa.RecordBatch.from_pylist([ragged], schema))
     assert (row["payload"], row["reason"], row["position"]) == ("***", ragged["reason"], 3)
+    row = as_told(pa.RecordBatch.from_pylist([{**ragged, "payload": '{"n": "canary"}'}], schema))
+    assert row["payload"] == "***"  # its text looks like a row
     row = as_told(pa.RecordBatch.from_pylist([odd], schema))
     assert (row["payload"], row["source"], row["position"]) == ("***", "f.csv", 3)
     assert "canary" not in str(row)
@@ -323,12 +337,14 @@ def raised(error, config=BAD_DATE):
 
     def batches():
         yield batch({"mail": ["canary@b.se"], "born": ["2024-01-01"]}, first=12)
+        error.__notes__ = ["canary"]
         raise error from ValueError("canary@b.se")
 
     with pytest.raises(IngestionError) as caught:
         list(BaseTransformer.model_validate(config).apply(batches()))
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
+    assert not getattr(caught.value, "__notes__", [])
     return caught.value
 
 

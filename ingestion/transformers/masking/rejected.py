@@ -17,6 +17,7 @@ __all__ = ["Rejections"]
 _WITHOUT_VALUES = ("ragged", "quote")  # rules of lines that are no rows; their reasons count cells and lines
 _HIDDEN_ALREADY = ("filters[", "transformations[")  # rules whose reasons know which columns are masked
 _PLACE = re.compile(r".*?:(?:\d+|None): ")
+_SHORTEST_QUOTED = 3  # shorter values are in every sentence
 _LONGEST_VALUE = 200  # longer ones may have been cut
 _HIDDEN = "the value does not fit, and the reason may show it; it is hidden, because the job masks columns"
 
@@ -32,8 +33,10 @@ class Rejections:
         """Rows that a source rejected, *masked* being those of its columns that are; None = any may be."""
         if rejected is None or not rejected.num_rows:
             return rejected
-        rows = _without(rejected, self._veils_of_source(rejected, masked))
-        payloads = [_payload(text, masked) for text in rejected["payload"].to_pylist()]  # few, or the run fails
+        given = [_object(row) for row in rejected.to_pylist()]  # few, or the run fails
+        quoted = pa.array([_quotes(rejected, place, row, masked) for place, row in enumerate(given)], pa.bool_())
+        rows = _without(rejected, [*self._veils_of_source(rejected, masked), (quoted, None)])
+        payloads = [_payload(row, masked) for row in given]
         rows = rows.set_column(*_field("payload"), pa.array(payloads, pa.string()))
         return rows.set_column(*_field("payload_schema"), pa.nulls(rows.num_rows, pa.binary()))
 
@@ -118,13 +121,31 @@ def _unquoted(reasons: pa.Array, values: pa.Array, masker: Masker | None) -> pa.
     return quoted.select(told).to_series().to_arrow().cast(pa.string())
 
 
-def _payload(text: str, masked: Mapping[str, Masker] | None) -> str:
-    """The row as it may be shown: an object with its values masked, or nothing of a line that is none."""
+def _object(rejected: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The row as it was read; None for a line that is none, whatever its text looks like."""
+    if rejected["payload_schema"] is None:
+        return None
     try:
-        row = json.loads(text)
+        row = json.loads(rejected["payload"])
     except ValueError:
-        row = None
-    if not isinstance(row, dict):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _quotes(
+    rejected: pa.RecordBatch, place: int, row: Mapping[str, Any] | None, masked: Mapping[str, Masker] | None
+) -> bool:
+    """Whether the value or the reason of another column quotes a masked one of the same row."""
+    if row is None or masked is None or rejected["column"][place].as_py() in masked:
+        return False
+    told = f"{rejected['reason'][place]} {rejected['value'][place]}"
+    values = [str(row[name]) for name in masked if row.get(name) is not None]
+    return any(value in told for value in values if len(value) >= _SHORTEST_QUOTED)
+
+
+def _payload(row: Mapping[str, Any] | None, masked: Mapping[str, Masker] | None) -> str:
+    """The row as it may be shown: an object with its values masked, or nothing of a line that is none."""
+    if row is None:
         return REDACTED
     if masked is None:
         return "{}"

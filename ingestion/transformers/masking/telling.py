@@ -14,6 +14,7 @@ __all__ = ["InSight", "is_told", "veiled"]
 
 _SHORTEST = 3  # characters of a value that is looked for in a text; shorter ones are in every text
 _COMPARED = 40  # characters of a value; errors cut long ones
+_BECAUSE = ", because the job masks columns (transformer.mask)"
 _OPTION = re.compile(r"\b(?:transformer|source)(?:\.\w+|\[\d+\])+")
 
 
@@ -64,10 +65,8 @@ def veiled(error: BaseException, sight: InSight) -> IngestionError:
         text = f"{_place(sight)}{type(error).__name__}{about}; its text may show values and is hidden{_BECAUSE}"
     error.args = (text,)
     error.__cause__ = error.__context__ = None
+    error.__dict__.pop("__notes__", None)
     return error
-
-
-_BECAUSE = ", because the job masks columns (transformer.mask)"
 
 
 def _place(sight: InSight) -> str:
