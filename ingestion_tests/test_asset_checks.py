@@ -111,7 +111,8 @@ def test_a_run_that_fails_for_its_rows_leaves_the_check_red(project, rows, optio
         evaluation = records[key].event.dagster_event.asset_check_evaluation_data
         shown = told(evaluation)
         assert (shown["rows_failed"], shown["rows_looked_at"]) == ((2, 4) if failed == "id_unique" else (1, 2))
-        assert told(evaluation)["example"]
+        assert evaluation.description.endswith(shown["example"])
+        assert evaluation.description.startswith("transformer.validation[3]: " if failed == "id_unique" else "1 of 2 ")
 
 
 def test_a_rule_that_the_overrides_took_out_is_not_said_to_hold(project):

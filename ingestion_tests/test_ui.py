@@ -153,5 +153,5 @@ def test_the_rules_of_a_job_are_checks_in_the_browser(service, page, tmp_path):
     assert not found["id_unique"]["success"]
     assert "came before in this load" in found["id_unique"]["description"]
     page.goto(f"{service.ui}/assets/ages_ui?view=checks&checkDetail=id_unique")
-    expect(page.get_by_text("1 of 2 rows break it").first).to_be_visible()
+    expect(page.get_by_text("is broken by 1 of 2 rows so far").first).to_be_visible()
     page.screenshot(path=tmp_path / "failed.png")

@@ -41,6 +41,8 @@ class Finding(NamedTuple):
         """The finding for people."""
         if self.skipped:
             return "not looked at: the overrides of this run took the rule out"
+        if self.check.on_fail == "fail" and self.broken and self.example:
+            return self.example  # the error of the run, which has it all
         found = f"{self.broken:,} of {self.looked_at:,} rows break it"
         return f"{found}; the first: {self.example}" if self.broken and self.example else found
 
