@@ -183,7 +183,7 @@ def numbers(inner):
 
 NUMBERS = st.recursive(
     st.sampled_from(["a", "b", "x", "p", "none", "0", "1", "-1", "2.5", "1e300", "9223372036854775807", "NULL", "LENGTH(s)",
-                     "CAST(s AS long)", "CAST(s AS decimal(38,4))", "YEAR(d)", "EXTRACT(EPOCH FROM at)"]),
+                     "CAST(s AS long)", "CAST(s AS decimal(38,4))", "YEAR(d)", "EXTRACT(EPOCH FROM at)", "EXTRACT(EPOCH FROM d)"]),
     numbers, max_leaves=8,
 )  # fmt: skip
 TEXTS = st.one_of(

@@ -1,7 +1,10 @@
 """Expressions calculate from one row alone, lose nothing in silence, and can be taken from anybody."""
 
+import ast
 import datetime as dt
+import re
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from ingestion.errors import ConfigError
 from ingestion.plugins import Origin
 from ingestion.transformers.expressions import Expression
+from ingestion.transformers.expressions.functions import FUNCTIONS
 
 UTC = dt.timezone.utc
 NOON = dt.datetime(2024, 1, 31, 12, 30, 15, tzinfo=UTC).replace(tzinfo=None)
@@ -69,6 +73,8 @@ def value(text):
     ("n * 1.5", 10.5),
     ("i * i", (2**31 - 1) ** 2),
     ("i + 1", 2**31),
+    ("u + 1", Decimal(2**64)),
+    ("COALESCE(u, n)", Decimal(2**64 - 1)),
     ("n * none", None),
     ("n / none", None),
     ("nothing + 1", None),
@@ -185,6 +191,10 @@ def value(text):
     ("EXTRACT(HOUR FROM at)", 12),
     ("HOUR(clock)", 23),
     ("EXTRACT(DOW FROM day)", 3),
+    ("EXTRACT(EPOCH FROM day)", 1706659200.0),
+    ("EXTRACT(DOY FROM day)", 31),
+    ("EXTRACT(WEEK FROM day)", 5),
+    ("EXTRACT(QUARTER FROM at)", 1),
     ("EXTRACT(EPOCH FROM utc)", NOON.replace(tzinfo=UTC).timestamp()),
     ("STRFTIME(day, '%Y-%m')", "2024-01"),
     # objects
@@ -210,12 +220,12 @@ def test_an_expression_has_this_value(text, expected):
     ("big * 2", "big * 2: the result has more than 64 bits (big = 4611686018427387904)"),
     ("big + big", "big + big: the result has more than 64 bits (big = 4611686018427387904)"),
     ("-big - big - 1", "-big - big - 1: the result has more than 64 bits (big = 4611686018427387904)"),
-    ("u + 1", "u + 1: the result has more than 64 bits (u = 18446744073709551615)"),
     ("(-9223372036854775807 - 1) // -1", "(-9223372036854775807 - 1) // -1: the result has more than 64 bits"),
     ("ABS(-9223372036854775807 - 1)", "ABS(-9223372036854775807 - 1): the value is not within 64 bits"),
     ("huge * huge", "huge * huge: the result is too large for a double (huge = 1e+300)"),
     ("digits * digits", f"digits * digits: the result has more than 38 digits (digits = {'9' * 36}.99)"),
     ("digits + 10 * digits", f"10 * digits: the result has more than 38 digits (digits = {'9' * 36}.99)"),
+    ("CEIL(digits)", f"CEIL(digits): the value is not of 38 digits (digits = {'9' * 36}.99)"),
     ("SQRT(m)", "SQRT(m): there is no finite result (m = -2)"),
     ("LN(z)", "LN(z): there is no finite result (z = 0)"),
     ("EXP(huge)", "EXP(huge): there is no finite result (huge = 1e+300)"),
@@ -366,6 +376,7 @@ def test_types_that_do_not_go_together_are_named(text, sentence):
     ("IF(yes, 1)", "IF takes 3 arguments, not 2"),
     ("STRPTIME(s, '%Y')", r"transformer\.date_columns"),
     ("LPAD(s, 99999999999, 'x')", "a whole number from 0 to 10000"),
+    ("LPAD(s, 5, '')", "fills with one character"),
     ("LEFT(s, n)", "takes a number as it is written"),
     (f"REPLACE(REPLACE(s, 'a', '{'a' * 100}'), 'a', '{'a' * 100}')", "texts too long"),
     ("(" * 40 + "n" + ")" * 40, "nested more than 30 levels deep"),
@@ -424,3 +435,46 @@ def test_an_expression_without_columns_has_a_value_for_every_row():
 def test_a_regular_expression_ends_on_any_text():
     records = pa.record_batch({"s": ["a" * 50_000 + "!"]})
     assert evaluate("s ~ '^(a+)+$'", records).values.to_pylist() == [False]
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "transformers.md").read_text(encoding="utf-8")
+DOCUMENTED = re.findall(
+    r"^\| `(.+?)` \| `(.+?)` \|$", PAGE.partition("| expression | gives |")[2].partition("\n\n")[0], re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("text", "shown"), DOCUMENTED)
+def test_the_documentation_says_what_an_expression_gives(text, shown):
+    expected = {"null": None, "true": True}.get(shown) if shown in ("null", "true") else ast.literal_eval(shown)
+    found = value(text.replace(r"\|", "|"))
+    assert (found, type(found)) == (expected, type(expected))
+
+
+def test_the_documentation_names_every_function():
+    assert len(DOCUMENTED) > 20
+    assert [name for name in FUNCTIONS if not re.search(rf"\b{name}\b", PAGE)] == []
+
+
+TUNED = {"STRFTIME": "'%Y'", "LPAD": "'x'", "RPAD": "'x'"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_takes_any_column_or_says_why_not(name):
+    """Never is a batch given up, which would be a DataError."""
+    takes = FUNCTIONS[name].takes
+    taken = 0
+    takes += takes[-1:] * (FUNCTIONS[name].least - len(takes))
+    for column in ROW:
+        tuning = {"N": "2", "S": TUNED.get(name, "'a'")}
+        arguments = [tuning.get(letter, f'"{column}"') for letter in takes]
+        for records in (RECORDS, RECORDS.slice(0, 0)):
+            taken += accepted(f"{name}({', '.join(arguments)})", records)
+    assert taken
+
+
+def accepted(text, records):
+    try:
+        evaluate(text, records)
+    except ConfigError:
+        return False
+    return True

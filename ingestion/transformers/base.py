@@ -28,10 +28,10 @@ __all__ = ["BaseTransformer"]
 class BaseTransformer(
     Validating, Deduplicating, Masking, Exploding, Transforming, Filters, Cleaning, Converting, Naming, Transformer
 ):
-    """Renames columns, then makes dates, numbers and booleans of text; a value that does not fit is never lost.
+    """Renames columns, makes dates, numbers and booleans of text, filters, calculates and validates, in that order.
 
-    All options but column_mapping use the new names. Rows with such a value go to quarantine, unless
-    on_conversion_error says otherwise.
+    All options but column_mapping use the new names. Rows with a value that does not fit go to quarantine, unless
+    on_conversion_error says otherwise; none is ever lost.
     """
 
     type: Literal["base"] = "base"

@@ -82,7 +82,8 @@ class Converting(Model):
     boolean_columns: list[str] = []
     """Columns to convert to booleans, from yes/no, true/false, y/n, 1/0, ja/nej, on/off in any case."""
     on_conversion_error: Literal["quarantine", "null", "fail"] = "quarantine"
-    """What becomes of a row with a value that cannot be converted: quarantine it, empty the value, or fail the run."""
+    """What becomes of a row with a value that cannot be converted, or for which a formula or filter has no result:
+    quarantine it, empty the value, or fail the run."""
 
     def conversion_steps(self) -> Iterator[Step]:
         """The conversions, where there are any."""

@@ -57,7 +57,7 @@ class Wholes(_Arithmetic):
     def _fits(self, left: pl.Series, right: pl.Series) -> bool:
         ends = [(series.min(), series.max()) for series in (left, right)]
         if any(low is None for low, _ in ends):
-            return pl.UInt64 not in {left.dtype, right.dtype}
+            return True
         calculate = _OPERATIONS[self.operator]
         corners = [calculate(int(one), int(other)) for one in ends[0] for other in ends[1]]  # type: ignore[arg-type]
         return all(_SMALLEST <= value <= _GREATEST for value in [*corners, *map(int, [*ends[0], *ends[1]])])  # type: ignore[arg-type]

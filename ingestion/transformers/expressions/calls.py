@@ -1,6 +1,6 @@
 """How functions and casts become stages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
 import polars as pl
@@ -16,6 +16,7 @@ from ingestion.transformers.expressions.stages import Calculated, Converted, Rea
 
 __all__ = ["call", "cast", "extract"]
 
+_WIDEST = 38
 _DATED: tuple[Kind, ...] = ("date", "timestamp", "timestamptz")
 _CLOCK = ("HOUR", "MINUTE", "SECOND")
 _MOMENT = datetime(2024, 1, 31, tzinfo=timezone.utc)
@@ -50,7 +51,7 @@ def cast(made: Compiler, node: Cast, guard: str | None) -> Ref:
     if type_name(dtype).partition("(")[0] not in allowed.get(of.kind, ()):
         raise Misfit(node, f"{node.text!r}: {shown(of.dtype)} does not become {type_name(dtype)}")
     values = pl.col(source)
-    if of.dtype.is_float() and isinstance(target, pl.Decimal):  # polars would refuse the batch for one value
+    if of.dtype.is_float() and isinstance(target, pl.Decimal):  # else one value costs the batch
         most = 10 ** (dtype.precision - dtype.scale)
         values = pl.when(values.round(dtype.scale).abs() < most).then(values)
     result = values.cast(target, strict=False)
@@ -65,7 +66,8 @@ def extract(made: Compiler, node: Extract, guard: str | None) -> Ref:
         raise Misfit(node, f"{of.node.text!r} is {shown(of.dtype)}, which has no {node.part.lower()}")
     if of.kind == "date" and node.part in _CLOCK:
         raise Misfit(node, f"{of.node.text!r} is a date, which has no {node.part.lower()}")
-    return made.plain(node, f"EXTRACT({node.part} FROM {made.typed(of, 'timestamp')})")
+    moment = f"CAST({of.sql} AS TIMESTAMP)" if of.kind in ("date", "null") else of.sql
+    return made.plain(node, f"EXTRACT({node.part} FROM {moment})")
 
 
 def call(made: Compiler, node: Call, guard: str | None) -> Ref:
@@ -81,9 +83,8 @@ def call(made: Compiler, node: Call, guard: str | None) -> Ref:
         _check_format(node, refs[0].dtype)
     text = f"{node.name}({', '.join(texts)})"
     names = tuple(ref.name for ref in refs if ref.name is not None)
-    if node.name == "ROUND":
-        digits = int(node.arguments[1].text) if len(refs) > 1 else 0
-        return made.plain(node, pl.sql_expr(texts[0]).round(digits, mode="half_away_from_zero"))
+    if function.rounds:
+        return _rounded(made, node, refs, guard)
     if function.negates and refs[0].dtype.is_integer():
         wide = pl.col(made.name(refs[0])).cast(pl.Int128).abs().cast(pl.Int64, strict=False)
         source = made.name(refs[0])
@@ -91,6 +92,25 @@ def call(made: Compiler, node: Call, guard: str | None) -> Ref:
     if function.finite:
         return made.add(node, lambda name: Calculated(name, node, guard, pl.sql_expr(text), names))
     return made.plain(node, text)
+
+
+def _rounded(made: Compiler, node: Call, refs: Sequence[Ref], guard: str | None) -> Ref:
+    """A number without some of its digits; ROUND takes halves away from zero."""
+    digits = int(refs[1].node.text) if len(refs) > 1 else 0
+    of = refs[0]
+    if isinstance(of.dtype, pl.Decimal) and of.dtype.precision == _WIDEST:  # else one value costs the batch
+        source = made.name(of)
+        fits = pl.col(source).cast(pl.Float64).abs() < 0.99 * 10.0 ** (_WIDEST - of.dtype.scale)
+        fitting = made.plain(node, pl.when(fits).then(pl.col(source)))
+        result = _rounding(node.name, fitting.sql, digits)
+        return made.add(node, lambda name: Converted(name, node, guard, source, result, "of 38 digits", strict=True))
+    return made.plain(node, _rounding(node.name, _argument(made, node, 0, of), digits))
+
+
+def _rounding(name: str, text: str, digits: int) -> pl.Expr:
+    if name == "ROUND":
+        return pl.sql_expr(text).round(digits, mode="half_away_from_zero")
+    return pl.sql_expr(f"{name}({text})")
 
 
 def _coalesce(made: Compiler, node: Call, guard: str | None) -> Ref:

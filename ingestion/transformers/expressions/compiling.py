@@ -172,6 +172,6 @@ def fallible(node: Node) -> bool:
     return any(
         (isinstance(part, Operation) and part.operator in _ARITHMETIC)
         or (isinstance(part, Cast) and part.strict)
-        or (isinstance(part, Call) and (FUNCTIONS[part.name].finite or FUNCTIONS[part.name].negates))
+        or (isinstance(part, Call) and FUNCTIONS[part.name].fallible)
         for part in walk(node)
     )

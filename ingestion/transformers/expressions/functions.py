@@ -22,15 +22,21 @@ class Function(NamedTuple):
     finite: bool = False  # may have no finite result
     same: bool = False  # its arguments are of one kind
     negates: bool = False  # may leave the range of a long
+    rounds: bool = False  # may have one digit more than the widest decimal
+
+    @property
+    def fallible(self) -> bool:
+        """Whether a row may have no result."""
+        return self.finite or self.negates or self.rounds
 
 
 FUNCTIONS: dict[str, Function] = {
     # numbers
     "ABS": Function("n", 1, negates=True),
-    "CEIL": Function("n", 1),
-    "FLOOR": Function("n", 1),
-    "ROUND": Function("nN", 1),
-    "TRUNC": Function("n", 1),
+    "CEIL": Function("n", 1, rounds=True),
+    "FLOOR": Function("n", 1, rounds=True),
+    "ROUND": Function("nN", 1, rounds=True),
+    "TRUNC": Function("n", 1, rounds=True),
     "SIGN": Function("n", 1),
     "SQRT": Function("n", 1, finite=True),
     "CBRT": Function("n", 1, finite=True),
@@ -61,15 +67,15 @@ FUNCTIONS: dict[str, Function] = {
     "SUBSTR": Function("sNN", 2),
     "REPLACE": Function("sSS", 3),
     "REVERSE": Function("s", 1),
-    "LPAD": Function("sNS", 2),
-    "RPAD": Function("sNS", 2),
+    "LPAD": Function("sNS", 3),
+    "RPAD": Function("sNS", 3),
     "STARTS_WITH": Function("ss", 2),
     "ENDS_WITH": Function("ss", 2),
     "STRPOS": Function("sS", 2, wide=True),
     "SPLIT_PART": Function("sSN", 3),
     "CONCAT": Function("a", 1, rest=True),
     "CONCAT_WS": Function("Sa", 2, rest=True),
-    "REGEXP_LIKE": Function("sSS", 2),
+    "REGEXP_LIKE": Function("sS", 2),
     "REGEXP_REPLACE": Function("sSS", 3),
     # dates
     "STRFTIME": Function("dS", 2),

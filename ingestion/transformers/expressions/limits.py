@@ -39,6 +39,8 @@ def _check_literals(node: Call) -> None:
             raise ConfigError(f"{node.name} takes a {wanted} as it is written where {argument.text!r} stands")
         if letter == "N" and not (argument.value.isdigit() and int(argument.value) <= _LONGEST_PAD):
             raise ConfigError(f"{node.name} takes a whole number from 0 to {_LONGEST_PAD}, not {argument.text}")
+    if node.name in ("LPAD", "RPAD") and len(getattr(node.arguments[-1], "value", "")) != 1:
+        raise ConfigError(f"{node.name} fills with one character, such as '0', not {node.arguments[-1].text}")
     if node.name in ("REGEXP_LIKE", "REGEXP_REPLACE"):
         pattern = node.arguments[1]
         assert isinstance(pattern, Value)  # noqa: S101 - just checked

@@ -43,6 +43,8 @@ def framed(records: pa.RecordBatch, columns: Mapping[str, str]) -> pl.DataFrame:
 def _plain(values: pa.Array) -> pa.Array:
     if isinstance(values.type, pa.BaseExtensionType):
         values = values.storage
+    if pa.types.is_uint64(values.type):  # beside other whole numbers polars makes doubles of them
+        return pc.cast(values, pa.decimal128(20, 0))
     return pc.cast(values, values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
