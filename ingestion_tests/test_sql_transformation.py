@@ -332,6 +332,29 @@ def test_no_query_that_is_accepted_reads_a_file(words, blanks):
         assert CANARY not in found
 
 
+@pytest.mark.parametrize("expression", [
+    "CAST(shop AS DATE)", "TRY_CAST(shop AS date)", "cast(upper(shop) AS TIMESTAMP)", "shop::date", "(shop)::timestamp", "TRY_CAST(shop AS TIME)",
+    "TRY_CAST(date_trunc('day', id) || shop AS DATE)", "TRY_CAST(coalesce(shop, '') AS DATETIME)", 'CAST(shop AS "DATE")', "CAST(CAST(shop AS TEXT) AS DATE)",
+    "TRY_CAST(strptime(shop, '%Y') || (shop) AS DATE)", "date(shop)", "timestamp(shop)", "datetime(shop)", "time(shop)", "CAST(shop AS TIMESTAMP WITH TIME ZONE)",
+])  # fmt: skip
+def test_a_cast_that_guesses_the_format_by_the_neighbours_is_refused(expression):
+    for over in ("batch", "load"):
+        with pytest.raises(ValidationError, match=r"would guess how a text is written|there is no function"):
+            Sql.model_validate({"query": f"SELECT {expression} AS x FROM input", "over": over})
+
+
+def test_dates_are_made_by_their_format_and_of_times():
+    columns = {"s": ["2024-01-31 10:00"], "t": pa.array([1706700000], pa.timestamp("s"))}
+    time = "strptime(s, '%Y-%m-%d %H:%M')"
+    query = f"SELECT {time} AS a, CAST({time} AS DATE) AS b, CAST(date_trunc('day', t) AS DATE) AS c, CAST(t AS TEXT) AS date, s::text AS e FROM input"
+    (made,) = rows(apply(query, batch(columns)))
+    assert (made["a"].isoformat(), str(made["b"]), str(made["c"])) == (
+        "2024-01-31T10:00:00",
+        "2024-01-31",
+        "2024-01-31",
+    )
+
+
 @pytest.mark.parametrize(("query", "word"), [
     ("SELECT count(*) AS n FROM input", "count"),
     ("SELECT shop FROM input GROUP BY shop", "GROUP"),

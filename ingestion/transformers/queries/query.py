@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from ingestion.model import nearest
 from ingestion.transformers.queries import words
+from ingestion.transformers.queries.casts import cast_problems
 from ingestion.transformers.queries.tokens import Token, tokens, with_depth
 
 __all__ = ["INPUT", "Query"]
@@ -81,6 +82,7 @@ class Query:
         if operators > _OPERATORS:
             yield f"the query has {operators} operators; {_OPERATORS} are the most, divide it"
         yield from self._table_problems()
+        yield from cast_problems(self._tokens)
 
     def _table_problems(self) -> Iterator[str]:
         """Why the tables that it reads are refused, if they are."""

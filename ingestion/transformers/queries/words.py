@@ -1,6 +1,18 @@
 """The words of SQL that a query may use, or may not."""
 
-__all__ = ["BEFORE_PARENTHESES", "CHANGING", "FUNCTIONS", "JOINING", "REFUSED", "ROW_BY_ROW", "SIGNS", "TOGETHER"]
+__all__ = [
+    "BEFORE_PARENTHESES",
+    "CASTS",
+    "CHANGING",
+    "FUNCTIONS",
+    "JOINING",
+    "REFUSED",
+    "ROW_BY_ROW",
+    "SIGNS",
+    "TIMES",
+    "TOGETHER",
+    "TYPES",
+]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -14,8 +26,8 @@ ROW_BY_ROW = _words(
     bit_length char_length character_length concat concat_ws ends_with initcap left length lower lpad ltrim
     octet_length regexp_like regexp_replace replace reverse right rpad rtrim split_part starts_with string_to_array
     strpos substr substring trim upper position
-    date datetime date_part date_trunc day dayofmonth dayofweek dayofyear extract hour minute month quarter second
-    strftime strptime time timestamp week year
+    date_part date_trunc day dayofmonth dayofweek dayofyear extract hour minute month quarter second
+    strftime strptime week year
     cast try_cast coalesce greatest if ifnull least nullif
     array_contains array_get array_length array_lower array_mean array_reverse array_sum array_to_string array_unique
     array_upper
@@ -53,6 +65,20 @@ JOINING = _words("and or when xor")
 
 SIGNS = frozenset("+-*/%<>=!|&^~:")
 """Signs that do so."""
+
+CASTS = _words("cast try_cast")
+"""Functions that change the type."""
+
+TYPES = _words(
+    """
+    bigint binary blob bool boolean bytea char decimal double float int int2 int4 int8 integer numeric real smallint
+    string text tinyint varbinary varchar
+    """
+)
+"""Types that a value of any type is cast to in one way."""
+
+TIMES = _words("date_trunc strptime")
+"""Functions that give a time, and refuse what is none."""
 
 CHANGING = _words("current_date current_time current_timestamp localtime localtimestamp now")
 """Words for the time of the run."""
