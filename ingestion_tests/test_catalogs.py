@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog import load_catalog
+from pyiceberg.catalog.sql import SqlCatalog
 
 from ingestion.errors import ConfigError, OutcomeUnknown, Superseded, TransientError
 from ingestion.loaders.iceberg import IcebergLoader
@@ -161,7 +162,7 @@ def test_a_postgres_catalog_that_is_down_is_transient(project, postgres_server):
 
 
 def test_a_postgres_catalog_whose_tables_are_not_ours_to_read_is_a_config_error(project, postgres_server, postgres_url):
-    IcebergLoader(table="t", catalog={"uri": postgres_url}).state("a")
+    SqlCatalog("default", uri=postgres_url.replace("postgresql", "postgresql+psycopg")).close()  # makes its tables
     role = f"r{uuid.uuid4().hex[:8]}"
     postgres_server.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'weak'")
     uri = postgres_server.url(postgres_url.rpartition("/")[2], user=role, password="weak")

@@ -202,3 +202,9 @@ def test_a_step_after_the_transformation_sees_typed_values():
 def test_a_rule_of_the_validation_rejects_a_row_of_a_test():
     job = {"source": SHOP["source"], "transformer": {"validation": [{"column": "id", "rule": "not_null"}]}}
     assert not problems({"given": [{"id": 1}, {"id": None}], "expect": [{"id": 1}], "rejected": "not_null"}, job=job)
+
+
+def test_a_run_needs_no_variable_that_only_a_test_names():
+    job = parse_job("shop", {**SHOP, "tests": [{"given": [{**GOOD, "note": "${NOT_SET}"}], "expect": [{}]}]})
+    assert job.resolved().id == "shop"
+    assert not problems({"given": [{**GOOD, "note": "${NOT_SET}"}], "expect": [{"note": "${NOT_SET}"}]})

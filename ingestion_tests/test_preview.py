@@ -105,6 +105,15 @@ def test_a_server_sees_but_questions(untouched: Project, postgres_url: str) -> N
     assert base.ask(left) == []
 
 
+def test_a_catalog_on_a_server_gets_no_tables(untouched: Project, postgres_url: str) -> None:
+    untouched.file("data/a.csv", ORDERS)
+    found = previewed(
+        untouched, {**JOB, "loader": {"type": "iceberg", "catalog": {"type": "sql", "uri": postgres_url}}}
+    )
+    assert set(grades(found).values()) == {"new"}
+    assert Database(postgres_url).ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
+
+
 def test_a_target_that_cannot_be_reached_is_told_and_rows_are_shown(untouched: Project) -> None:
     untouched.file("data/a.csv", ORDERS)
     found = previewed(untouched, {**JOB, "loader": {"type": "postgres", "port": 1, "connect_timeout": 1}})

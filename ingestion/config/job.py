@@ -140,16 +140,19 @@ class JobConfig(Model):
     @property
     def config_hash(self) -> str:
         """Changes when, and only when, an option changes; tests are none."""
-        options = {name: value for name, value in self.as_written().items() if name != "tests"}
-        text = json.dumps(options, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(self._options(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def resolved(self, where: str = "") -> Self:
         """The same job, placeholders replaced, validated anew; raises ConfigError that names path and variable."""
-        config = self.as_written()
+        config = self._options()
         if not placeholders(config):
             return self
         return validated(type(self), self.id, resolve(config, where))
+
+    def _options(self) -> dict[str, Any]:
+        """What a run depends on: all but the tests."""
+        return {name: value for name, value in self.as_written().items() if name != "tests"}
 
     def merged(self, overrides: Mapping[str, Any]) -> Self:
         """The job with *overrides* merged over it for one run; raises InvalidConfig that names the wrong option."""

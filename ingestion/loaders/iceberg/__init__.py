@@ -124,17 +124,14 @@ class IcebergLoader(TableLoader):
 
     def state(self, job: str) -> State:
         """The job's cursor and newest load as the table's present history has them, and the table's columns."""
-        from ingestion.loaders.iceberg.catalog import find_table, is_there, opened, translated
+        from ingestion.loaders.iceberg.catalog import asked
         from ingestion.loaders.iceberg.cursors import restored
         from ingestion.loaders.iceberg.history import entry_of
         from ingestion.loaders.iceberg.names import renamed
         from ingestion.loaders.iceberg.types import file_schema
 
         identifier = self.identifier(job)
-        if not is_there(self._catalog_options()):
-            return State()
-        with opened(self._catalog_options()) as catalog, translated(f"table {'.'.join(identifier)}"):
-            table = find_table(catalog, identifier)
+        with asked(self._catalog_options(), identifier) as table:
             if table is None:
                 return State()
             entry = entry_of(table.metadata, job, table.io)

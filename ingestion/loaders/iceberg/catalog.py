@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
-__all__ = ["catalog_properties", "find_table", "is_there", "make_namespace", "opened", "translated"]
+__all__ = ["asked", "catalog_properties", "find_table", "make_namespace", "opened", "translated"]
 
 _LOCK_WAIT_SECONDS = 30  # how long SQLite waits for another writer
 _CONNECT_SECONDS = "30"  # how long a PostgreSQL server may keep a new connection waiting
@@ -53,10 +53,30 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def is_there(given: Mapping[str, Any]) -> bool:
-    """Whether there is a catalog to be asked: one in an SQLite file comes into being with the first load."""
-    file = _sqlite_file(catalog_properties(given)[1].get("uri", ""))
-    return not file or Path(file).exists()
+@contextmanager
+def asked(given: Mapping[str, Any], identifier: tuple[str, ...]) -> "Iterator[Table | None]":
+    """The table, None where there is none; nothing is created, so that there may be no catalog either.
+
+    Raises ConfigError or TransientError if the catalog cannot be asked.
+    """
+    name, options = catalog_properties(given)
+    file = _sqlite_file(options.get("uri", ""))
+    if file and not Path(file).exists():
+        yield None
+        return
+    with opened(given, only_asking=True) as catalog:
+        with translated(f"catalog {name!r}"):
+            there = _has_tables(catalog)
+        with translated(f"table {'.'.join(identifier)}"):
+            yield find_table(catalog, identifier) if there else None
+
+
+def _has_tables(catalog: "Catalog") -> bool:
+    """Whether a SQL catalog has tables of its own, which come into being with the first load."""
+    from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
+    from sqlalchemy import inspect
+
+    return not isinstance(catalog, SqlCatalog) or inspect(catalog.engine).has_table(IcebergTables.__tablename__)
 
 
 def _sqlite_file(uri: str) -> str:
@@ -64,11 +84,16 @@ def _sqlite_file(uri: str) -> str:
 
 
 @contextmanager
-def opened(given: Mapping[str, Any]) -> "Iterator[Catalog]":
-    """The catalog, closed again at the end; raises ConfigError or TransientError if it cannot be opened."""
+def opened(given: Mapping[str, Any], *, only_asking: bool = False) -> "Iterator[Catalog]":
+    """The catalog, closed again at the end; raises ConfigError or TransientError if it cannot be opened.
+
+    A SQL catalog gets its own tables unless it is *only_asking*.
+    """
     from pyiceberg.exceptions import NotInstalledError
 
     name, options = catalog_properties(given)
+    if only_asking:
+        options["init_catalog_tables"] = "false"
     with translated(f"catalog {name!r}"):
         try:
             catalog = _open(name, options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ingestion.errors import DataError
-from ingestion.loaders.iceberg.catalog import find_table, is_there, opened, translated
+from ingestion.loaders.iceberg.catalog import asked
 from ingestion.loaders.iceberg.columns import needs
 from ingestion.loaders.iceberg.names import check_names, renamed
 from ingestion.loaders.iceberg.schema import Evolution
@@ -16,7 +16,6 @@ from ingestion.loaders.iceberg.types import cast, file_schema, plain, typed, wor
 from ingestion.loaders.tables.comparing import Trial
 
 if TYPE_CHECKING:
-    from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
     from ingestion.loaders.iceberg import IcebergLoader
@@ -27,14 +26,9 @@ __all__ = ["trial_of"]
 @contextmanager
 def trial_of(options: "IcebergLoader", job: str) -> Iterator[Trial]:
     """The table of *job*, to try things on; none where the catalog is not there yet."""
-    given, identifier = options.catalog.model_dump(exclude_none=True), options.identifier(job)
-    name = ".".join(identifier)
-    if not is_there(given):
-        yield _New(options, name)
-        return
-    with opened(given) as catalog, translated(f"table {name}"):
-        table = find_table(catalog, identifier)
-        yield _New(options, name) if table is None else _There(options, catalog, identifier, table)
+    identifier = options.identifier(job)
+    with asked(options.catalog.model_dump(exclude_none=True), identifier) as table:
+        yield _New(options, ".".join(identifier)) if table is None else _There(options, identifier, table)
 
 
 class _Iceberg(Trial):
@@ -81,11 +75,9 @@ class _New(_Iceberg):
 class _There(_Iceberg):
     """A table that is there."""
 
-    def __init__(
-        self, options: "IcebergLoader", catalog: "Catalog", identifier: tuple[str, ...], table: "Table"
-    ) -> None:
+    def __init__(self, options: "IcebergLoader", identifier: tuple[str, ...], table: "Table") -> None:
         self._name = ".".join(identifier)
-        self._load = (catalog, identifier, table, options)
+        self._load = (table.catalog, identifier, table, options)
         self.known = renamed(file_schema(table.schema(), field_ids=False), options.rename_from, self._name)
 
     def before(self, column: str) -> str | None:
