@@ -179,10 +179,8 @@ def test_the_command_line_shows_none(people):
     job(people)
     for arguments in (
         ["run", "orders", "--json"],
-        ["quarantine", "orders", "--json"],
         ["quarantine", "orders", "--rows"],
         ["preview", "orders"],
-        ["preview", "orders", "--json"],
         ["replay", "orders", "--json"],
     ):
         done = child(people, "-m", "ingestion.cli", *arguments)
