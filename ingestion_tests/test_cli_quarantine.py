@@ -70,11 +70,10 @@ def test_rows_are_listed_one_by_one(loaded: Project, capsys: pytest.CaptureFixtu
 def test_a_replay_says_what_became_of_the_rows(loaded: Project, capsys: pytest.CaptureFixture[str]) -> None:
     loaded.job("orders", MENDED)
     assert main(["replay", "orders", "--bare"]) == 0
-    out, err = capsys.readouterr()
+    out = capsys.readouterr().out
     assert out.startswith(
         "orders: 4 rows replayed: partial: 2 rows loaded into default.orders, 2 quarantined again in "
     )
-    assert err == ""
     assert main(["replay", "orders", "--bare", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["status"], report["replayed"], report["rows_quarantined"], report["left"]) == ("partial", 2, 2, {})
