@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -65,8 +66,7 @@ def settled(batch: Batch, results: Results, place: Place, column: str | None = N
         columns=column,
         values=pc.utf8_slice_codeunits(results.operands, 0, _LONGEST),
     )
-    rows = pa.array(range(batch.records.num_rows), pa.int64())
-    good = rows.filter(pc.invert(pc.is_in(rows, results.faulty)))
+    good = pa.array(np.delete(np.arange(batch.records.num_rows), results.faulty.to_numpy()))
     batch = batch._replace(
         records=batch.records.take(good),
         origin=batch.origin.take(good),

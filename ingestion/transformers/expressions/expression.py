@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError, DataError
+from ingestion.parsing import keep
 from ingestion.plugins import Origin
 from ingestion.transformers.expressions.grammar import parse
 from ingestion.transformers.expressions.limits import check_limits
@@ -75,9 +76,9 @@ class Expression:
         if not faults:
             return _complete(values)
         rows, reasons, operands = faulty(faults, records, hidden)
-        there = pa.array(range(records.num_rows), pa.int64())
-        values = pc.if_else(pc.is_in(there, rows), pa.scalar(None, values.type), values)
-        return Results(values, rows, reasons, operands)
+        there = np.ones(records.num_rows, bool)
+        there[rows.to_numpy()] = False
+        return Results(keep(values, pa.array(there)), rows, reasons, operands)
 
 
 def _complete(values: pa.Array) -> Results:
