@@ -83,7 +83,6 @@ def test_the_whole_job_configuration_block_loads_and_runs(project):
     [
         ("loader", {"write_mode": "merge"}),
         ("source", {"after_load": "move"}),
-        ("transformer", {"filters": ["id > 0"]}),
         ("monitoring", {"freshness": {"max_age": "1h"}}),
     ],
 )
