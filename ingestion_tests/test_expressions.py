@@ -375,7 +375,7 @@ def test_types_that_do_not_go_together_are_named(text, sentence):
     ("NULLIF(s)", "NULLIF takes 2 arguments, not 1"),
     ("IF(yes, 1)", "IF takes 3 arguments, not 2"),
     ("STRPTIME(s, '%Y')", r"transformer\.date_columns"),
-    ("LPAD(s, 99999999999, 'x')", "a whole number from 0 to 10000"),
+    ("LPAD(s, 99999999999, 'x')", "a whole number from 0 to 1000"),
     ("LPAD(s, 5, '')", "fills with one character"),
     ("LEFT(s, n)", "takes a number as it is written"),
     (f"REPLACE(REPLACE(s, 'a', '{'a' * 100}'), 'a', '{'a' * 100}')", "texts too long"),

@@ -6,9 +6,9 @@ from ingestion.transformers.expressions.nodes import Call, Like, Node, Value, wa
 
 __all__ = ["check_limits", "quote"]
 
-_LONGEST_PAD = 10_000
+_LONGEST_PAD = 1_000
 _LONGEST_SHOWN = 200
-_MOST_GROWTH = 1_000
+_MOST_GROWTH = 100
 
 
 def check_limits(text: str, node: Node) -> None:
