@@ -47,7 +47,7 @@ def kept(batch: Batch, rows: pa.BooleanArray, reason: str) -> Batch:
         return batch
     removed = Counter(batch.removed)
     removed[reason] += gone  # not by +, which drops the negative counts of rows that were added
-    return batch._replace(records=batch.records.take(indices), origin=batch.origin.take(indices), removed=removed)
+    return batch._replace(records=batch.records.filter(rows), origin=batch.origin.take(indices), removed=removed)
 
 
 def beginning(batch: Batch) -> str:
