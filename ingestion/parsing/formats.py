@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,7 +11,12 @@ from typing_extensions import Self
 
 from ingestion.errors import ConfigError
 
+if TYPE_CHECKING:
+    import polars as pl
+
 __all__ = ["DateFormat"]
+
+_YEAR_OF_POLARS = 2069
 
 _SHORTHAND = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y"}
 _SHAPES = {
@@ -77,7 +83,14 @@ class DateFormat:
             shaped = pc.replace_substring_regex(shaped, r"Z$", "+0000")
         dtype = pl.Datetime("us", "UTC" if self.has_offset else None)
         series = pl.Series(pl.from_arrow(shaped)).str.strptime(dtype, self.native, strict=False)
+        if "%y" in self.native:
+            series = _with_posix_centuries(series)
         return pc.cast(series.to_arrow(), pa.timestamp("us", "UTC" if self.has_offset else None))
+
+
+def _with_posix_centuries(stamps: "pl.Series") -> "pl.Series":
+    """69 is 1969, as in every other strptime; polars makes it 2069."""
+    return stamps.zip_with((stamps.dt.year() != _YEAR_OF_POLARS).fill_null(value=True), stamps.dt.offset_by("-100y"))
 
 
 def _shape(tokens: list[str], at: int) -> str:

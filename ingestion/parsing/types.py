@@ -39,6 +39,11 @@ _EXPECTED = {
     "timestamp": "a timestamp without time zone (YYYY-MM-DD HH:MM:SS)",
     "timestamptz": "a timestamp with time zone (YYYY-MM-DDTHH:MM:SSZ)",
 }
+_ODD_CHARACTERS = (
+    (r"[\p{Cf}\x00-\x08]", "it holds a character that cannot be seen"),
+    (r"[\x{2010}-\x{2015}\x{2212}]", "it holds a dash that is not the - of keyboards"),
+    (r"[\x{0660}-\x{0669}\x{06F0}-\x{06F9}\x{0966}-\x{096F}\x{FF10}-\x{FF19}]", "its digits are not 0 to 9"),
+)
 
 
 def parse_type(name: str) -> pa.DataType:
@@ -80,5 +85,10 @@ def expectation(dtype: pa.DataType) -> str:
 
 
 def misfit_reasons(values: pa.Array, expected: str) -> pa.Array:
-    """One sentence for each text of *values* that is not *expected*."""
-    return pc.binary_join_element_wise("'", values, f"' is not {expected}", "")
+    """One sentence for each text of *values* that is not *expected*, and what the eye may miss in it."""
+    reasons = pc.binary_join_element_wise("'", values, f"' is not {expected}", "")
+    for pattern, finding in _ODD_CHARACTERS:
+        odd = pc.match_substring_regex(values, pattern)
+        if pc.any(odd).as_py():
+            reasons = pc.if_else(odd, pc.binary_join_element_wise(reasons, finding, "; "), reasons)
+    return reasons

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from ingestion.errors import DataError
 from ingestion.parsing import cast_text, expectation, keep, matching, misfit_reasons
 from ingestion.transformers.points import LONE_GROUP, Points
-from ingestion.transformers.readers import TextReader
+from ingestion.transformers.readers import LARGE, TOO_LARGE, TextReader
 
 __all__ = ["NumberReader"]
 
@@ -111,6 +111,8 @@ class NumberReader(TextReader):
         reasons = misfit_reasons(text, expectation(self.dtype))
         for pattern, expected in _SPECIAL_MISFITS if self._auto else _SPECIAL_MISFITS[:1]:
             reasons = pc.if_else(pc.match_substring_regex(bare, pattern), misfit_reasons(text, expected), reasons)
+        if pa.types.is_floating(self.dtype):
+            reasons = pc.if_else(pc.match_substring_regex(bare, LARGE), misfit_reasons(text, TOO_LARGE), reasons)
         if self._exact:
             digits = pc.match_substring_regex(bare, r"^[^\p{L}\p{Sc}]*$")
             long = pc.and_(digits, pc.greater(pc.binary_length(_significant(bare)), _DIGITS_OF_DOUBLES))

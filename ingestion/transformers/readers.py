@@ -7,13 +7,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.parsing import cast_text, expectation, misfit_reasons
+from ingestion.transformers.dates import advised, hints, hints_by_formats
 
-__all__ = ["BooleanReader", "DateReader", "PlainReader", "TextReader"]
+__all__ = ["LARGE", "TOO_LARGE", "BooleanReader", "DateReader", "PlainReader", "TextReader"]
+
+LARGE = r"^\s*[+-]?[\d.,]+[eE]\+?\d{3,}\s*$"
+"""Numbers that are misfits of a float or a double by their size alone."""
+TOO_LARGE = "a number that a double can hold: it is too large"
 
 _TRUE_WORDS = ("yes", "true", "y", "1", "ja", "on")
 _FALSE_WORDS = ("no", "false", "n", "0", "nej", "off")
 _MIDNIGHT = r"[ T]00:00(?::00(?:\.0+)?)?\s*$"
-_OTHER_NOTATION = r"^\s*(?:\d{1,2}[./ -]|\d{4}[./ ]|\d{8}\s*$)"
+_OTHER_NOTATION = r"^\s*(?:\d{1,2}[./ -]|\d{4}[./ ]|\d{8}\s*$|\d{4}-\d{1,2}-\d\s*$|\d{4}-\d-)"
 _TIME_OF_DAY = r"^\s*\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}"
 
 
@@ -55,6 +60,15 @@ class PlainReader(TextReader):
             timezone=self.timezone,
         )
 
+    def reasons(self, text: pa.Array) -> pa.Array:
+        """One sentence for each misfit."""
+        plain = super().reasons(text)
+        if pa.types.is_temporal(self.dtype):
+            return advised(plain, hints(text, self.dtype, self.timezone))
+        if not pa.types.is_floating(self.dtype):
+            return plain
+        return pc.if_else(pc.match_substring_regex(text, LARGE), misfit_reasons(text, TOO_LARGE), plain)
+
 
 @dataclass(frozen=True)
 class BooleanReader(TextReader):
@@ -91,14 +105,19 @@ class DateReader(TextReader):
         """One sentence for each misfit."""
         kind = "a date" if pa.types.is_date(self.dtype) else "a timestamp"
         if self.formats:
-            return misfit_reasons(text, f"{kind} (expected {' or '.join(self.formats)})")
+            plain = misfit_reasons(text, f"{kind} (expected {' or '.join(self.formats)})")
+            return advised(plain, hints_by_formats(text, self.dtype, self.formats, self.timezone))
         plain = misfit_reasons(text, expectation(self.dtype))
-        if not pa.types.is_date(self.dtype):
-            return plain
+        if pa.types.is_date(self.dtype):
+            plain = self._undated(text, plain)
+        return advised(plain, hints(text, self.dtype, self.timezone))
+
+    def _undated(self, text: pa.Array, plain: pa.Array) -> pa.Array:
+        """*plain* reasons, or better ones for dates in other notations and for times of day."""
         timed = misfit_reasons(
             text, "a date: it has a time of day; give the column type timestamp in types, or a format"
         )
         advice = f'; name its format, as in transformer.date_columns: {{{self.column}: "%d.%m.%Y"}}'
-        advised = misfit_reasons(text, expectation(self.dtype) + advice)
-        plain = pc.if_else(pc.match_substring_regex(text, _OTHER_NOTATION), advised, plain)
+        other = misfit_reasons(text, expectation(self.dtype) + advice)
+        plain = pc.if_else(pc.match_substring_regex(text, _OTHER_NOTATION), other, plain)
         return pc.if_else(pc.match_substring_regex(text, _TIME_OF_DAY), timed, plain)
