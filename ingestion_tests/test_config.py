@@ -324,7 +324,12 @@ def test_a_thousand_files_load_in_a_moment_of_cpu(stubs: Project) -> None:
 
 def test_configuration_loads_no_driver_and_no_server(project: Project) -> None:
     heavy = "('dagster', 'fastapi', 'pyiceberg', 'pyspark', 'polars', 'sqlalchemy', 'rich')"
-    code = f"import sys, ingestion, ingestion.config, ingestion.cli; print([m for m in {heavy} if m in sys.modules])"
+    code = f"""import sys, ingestion, ingestion.config, ingestion.cli, ingestion.connectors.csv
+from ingestion.transformers.base import BaseTransformer
+BaseTransformer.model_validate({{"filters": ["a > 1"], "deduplicate": {{"keys": "a", "order_by": "b"}},
+    "transformations": [{{"add_column": {{"name": "c", "formula": "a + 1"}}}}],
+    "validation": [{{"column": "a", "rule": "unique"}}]}})
+print([m for m in {heavy} if m in sys.modules])"""
     root = Path(__file__).parent.parent
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -4,7 +4,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
@@ -102,6 +101,8 @@ def _is_text(dtype: pa.DataType) -> bool:
 
 
 def _of_texts(values: pa.Array) -> tuple[Words, Words]:
+    import polars as pl
+
     series = pl.Series(pl.from_arrow(values))
     low, high = (series.hash(seed).to_numpy() for seed in _SEEDS)
     return low, high

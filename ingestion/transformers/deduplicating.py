@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pydantic import Field
@@ -11,10 +12,12 @@ from ingestion.keyed.digests import is_keyable
 from ingestion.keyed.disk import waiting_on_disk
 from ingestion.keyed.seen import SeenKeys
 from ingestion.keyed.waiting import WaitingBatches
-from ingestion.keyed.winners import Winners
 from ingestion.plugins import Batch, Model
 from ingestion.transformers.exploding import Names
 from ingestion.transformers.steps import Step, kept, require_column
+
+if TYPE_CHECKING:
+    from ingestion.keyed.winners import Winners
 
 __all__ = ["Deduplicate", "Deduplicating"]
 
@@ -81,6 +84,8 @@ class _KeepGreatest(Step):
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the rows that stay once the last batch was seen; raises TransientError where the disk is full."""
+        from ingestion.keyed.winners import Winners  # it brings polars
+
         with waiting_on_disk(_WHAT):
             waiting = WaitingBatches()
         with closing(waiting), closing(Winners(self._order_by)) as winners:
@@ -96,7 +101,7 @@ class _KeepGreatest(Step):
             if last is not None:
                 yield Batch(last.records, last.origin, cursor=last.cursor)
 
-    def _take(self, batch: Batch, waiting: WaitingBatches, winners: Winners) -> None:
+    def _take(self, batch: Batch, waiting: WaitingBatches, winners: "Winners") -> None:
         if not batch.records.num_rows:
             return
         keys = _columns(batch, "keys", self._keys)
@@ -106,7 +111,7 @@ class _KeepGreatest(Step):
             waiting.write(batch)
 
 
-def _staying(waiting: WaitingBatches, winners: Winners) -> Iterator[Batch]:
+def _staying(waiting: WaitingBatches, winners: "Winners") -> Iterator[Batch]:
     first = 0
     batches = waiting.read()
     while True:

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -184,7 +183,7 @@ def _lines(rows: pa.RecordBatch, block: Block) -> pa.Array | None:
         inner = pc.add(inner, pc.fill_null(pc.cast(count, pa.int64()), 0))
     if rows.num_rows + (pc.sum(inner).as_py() or 0) != block.lines:
         return None
-    ends = pl.Series(pl.from_arrow(pc.add(inner, 1))).cum_sum().to_arrow()
+    ends = pc.cumulative_sum(pc.add(inner, 1))
     return pc.add(pc.subtract(pc.subtract(ends, inner), 1), block.first_line)
 
 
