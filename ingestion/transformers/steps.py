@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ingestion.errors import ConfigError
 from ingestion.plugins import Batch
 
-__all__ = ["BatchStep", "Step", "beginning", "kept", "require_column"]
+__all__ = ["BatchStep", "Step", "beginning", "cut", "kept", "require_column"]
 
 
 class Step(ABC):
@@ -48,6 +48,22 @@ def kept(batch: Batch, rows: pa.BooleanArray, reason: str) -> Batch:
     removed = Counter(batch.removed)
     removed[reason] += gone  # not by +, which drops the negative counts of rows that were added
     return batch._replace(records=batch.records.filter(rows), origin=batch.origin.take(indices), removed=removed)
+
+
+def cut(batch: Batch, places: Iterable[tuple[int, int]]) -> Iterator[Batch]:
+    """The batch in pieces from one row to before another; its news come with the first, its cursor with the last."""
+    left = batch
+    for start, end in places:
+        if end == batch.records.num_rows:
+            yield left if not start else _piece(left, batch, start, end)
+            return
+        yield _piece(left, batch, start, end)._replace(cursor=None)
+        left = Batch(batch.records, batch.origin, cursor=batch.cursor)
+
+
+def _piece(news: Batch, batch: Batch, start: int, end: int) -> Batch:
+    origin = batch.origin.take(pa.array(range(start, end), pa.int64()))
+    return news._replace(records=batch.records.slice(start, end - start), origin=origin)
 
 
 def beginning(batch: Batch) -> str:

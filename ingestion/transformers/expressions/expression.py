@@ -1,11 +1,13 @@
 """A formula or condition of a job file."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError, DataError
 from ingestion.parsing import keep
@@ -13,6 +15,7 @@ from ingestion.plugins import Origin
 from ingestion.transformers.expressions.grammar import parse
 from ingestion.transformers.expressions.limits import check_limits
 from ingestion.transformers.expressions.nodes import Column, Node, walk
+from ingestion.transformers.expressions.sizes import Piece, need, pieces
 from ingestion.transformers.expressions.telling import example, faulty
 
 if TYPE_CHECKING:
@@ -58,13 +61,34 @@ class Expression:
         ConfigError for a column that is not there and for types that do not go together, DataError where polars gives
         up.
         """
-        from polars.exceptions import PanicException, PolarsError
-
         if isinstance(self.node, Column) and self.node.name in records.schema.names:
             return _complete(records.column(self.node.name))
+        wanted = list(pieces(need(self.node), records))
+        if len(wanted) == 1:
+            return self._evaluated(wanted[0], records, place, origin, hidden)
+        results = []
+        for piece in wanted:
+            part, there = _cut(records, origin, piece)
+            found = self._evaluated(piece, part, place, there, hidden)
+            results.append(found._replace(faulty=pc.add(found.faulty, piece.start)))
+        return Results(*map(pa.concat_arrays, zip(*results, strict=True)))
+
+    def places(self, records: pa.RecordBatch) -> Iterator[tuple[int, int]]:
+        """Where to cut the rows so that those from one to before another take a bounded amount of memory together.
+
+        What is made of them, on the way to the result as well, counts as much as they do themselves.
+        """
+        return ((piece.start, piece.end) for piece in pieces(need(self.node), records))
+
+    def _evaluated(
+        self, piece: Piece, records: pa.RecordBatch, place: object, origin: Origin, hidden: frozenset[str]
+    ) -> Results:
+        from polars.exceptions import PanicException, PolarsError
+
         try:
             program = _program(self.node, records.schema)
-            values, faults = program.run(records)
+            whole = piece.refused is None
+            values, faults = program.run(records) if whole else program.refuse(self.node, piece.refused or 0)
         except ConfigError as error:
             shown = example(error, records, origin, hidden)
             raise ConfigError(f"{place}: {error}{shown}") from error
@@ -79,6 +103,11 @@ class Expression:
         there = np.ones(records.num_rows, bool)
         there[rows.to_numpy()] = False
         return Results(keep(values, pa.array(there)), rows, reasons, operands)
+
+
+def _cut(records: pa.RecordBatch, origin: Origin, piece: Piece) -> tuple[pa.RecordBatch, Origin]:
+    count = piece.end - piece.start
+    return records.slice(piece.start, count), origin.take(pa.array(range(piece.start, piece.end), pa.int64()))
 
 
 def _complete(values: pa.Array) -> Results:

@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.transformers.expressions.nodes import Node
 from ingestion.transformers.expressions.stages import Fault, Stage
 
 __all__ = ["Program", "framed"]
@@ -31,6 +32,11 @@ class Program(NamedTuple):
             frame, found = stage.run(frame)
             faults += found
         return as_arrow(frame[self.result], self.dtype), faults
+
+    def refuse(self, node: Node, size: float) -> tuple[pa.Array, list[Fault]]:
+        """Null, and the fault, for one row alone whose texts would have this *size* in bytes."""
+        reason = f"its texts would take up to {size / 2**20:.0f} MiB, which is more than one row may have"
+        return pa.nulls(1, self.dtype), [Fault(pl.Series([True]), node, reason)]
 
 
 def framed(records: pa.RecordBatch, columns: Mapping[str, str]) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from ingestion.plugins import Batch
 from ingestion.transformers.calculating import Filtering, settled
 from ingestion.transformers.expressions import Expression
 from ingestion.transformers.expressions.fields import ExpressionText
-from ingestion.transformers.steps import BatchStep, Step
+from ingestion.transformers.steps import Step, cut
 from ingestion.transformers.transformations.shape import Place, Transformation
 
 __all__ = ["AddColumn", "Filter"]
@@ -56,13 +56,20 @@ class Filter(Transformation):
         return frozenset()
 
 
-class _Added(BatchStep):
+class _Added(Step):
     def __init__(self, name: str, formula: str, place: Place) -> None:
         self._name = name
         self._expression = Expression.parse(formula)
         self._place = place
 
-    def change(self, batch: Batch) -> Batch:
+    def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield each batch with the column; in pieces where the texts in it are long."""
+        for batch in batches:
+            yield from map(self._changed, cut(batch, self._expression.places(batch.records)))
+
+    def _changed(self, batch: Batch) -> Batch:
+        if not batch.records.num_columns:
+            return batch
         results = self._expression.evaluate(batch.records, self._place, batch.origin, self._place.hidden)
         batch, values = settled(batch, results, self._place, self._name)
         records = batch.records
