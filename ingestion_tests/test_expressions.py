@@ -311,6 +311,7 @@ def test_values_of_hidden_columns_are_not_shown():
     ("day + 1", "cannot calculate with date"),
     ("day + INTERVAL '5 hours'", "has no time of day"),
     ("n AND yes", "'n' is long, not a condition"),
+    ("NOT o.at.lat", "'o.at.lat' is double, not a condition"),
     ("NOT word", "not a condition"),
     ("CASE WHEN n THEN 1 END", "not a condition"),
     ("UPPER(n)", "UPPER takes a text where 'n' is long"),

@@ -117,7 +117,7 @@ def test_other_options_use_the_new_names():
     ({"types": {"zzz": "int"}}, "transformer.types: the source has no column 'zzz'; it has: day, revenue"),
     ({"column_mapping": {"Day": "d"}}, "transformer.column_mapping: the source has no column 'Day'; did you mean 'day'?"),
     ({"column_mapping": {"day": "d"}, "date_columns": ["day"]}, "transformer.date_columns: the source has no column 'day'"),
-    ({"column_mapping": {"day": "revenue"}}, "column_mapping: the source has a column 'revenue' already; choose another new name"),
+    ({"column_mapping": {"day": "revenue"}}, "transformer.column_mapping: the source has a column 'revenue' already; choose another new name"),
 ])  # fmt: skip
 def test_a_column_that_is_not_there_is_refused(config, fragment):
     with pytest.raises(ConfigError) as refused:

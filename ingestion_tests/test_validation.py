@@ -459,7 +459,7 @@ def test_columns_of_the_types_that_are_asked_for_pass():
 
 @pytest.mark.parametrize(("schema", "sentence"), [
     ({"a": "int"}, r"column 'a' should be int, but it is long \(f.csv\); nothing was loaded"),
-    ({"aa": "long"}, "column 'aa' should be long, but there is none; did you mean 'a'"),
+    ({"aa": "long"}, "column 'aa' should be long, but there is none, and nothing was loaded; did you mean 'a'"),
 ])  # fmt: skip
 def test_a_column_of_another_type_fails_the_run(schema, sentence):
     with pytest.raises(DataError, match=sentence):

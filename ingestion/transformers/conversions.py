@@ -60,7 +60,7 @@ class Conversion(NamedTuple):
             return pc.cast(values, pa.string())
         except pa.ArrowNotImplementedError as error:
             raise ConfigError(
-                f"{self.rule}: column {self.column!r} holds {values.type}, which cannot become "
+                f"transformer.{self.rule}: column {self.column!r} holds {values.type}, which cannot become "
                 f"{type_name(self.reader.dtype)}; take it out of {self.rule}"
             ) from error
 

@@ -61,7 +61,7 @@ class _Renaming(BatchStep):
             for name, count in Counter(renamed).items():
                 if count > 1:
                     raise ConfigError(
-                        f"column_mapping: the source has a column {name!r} already; choose another new name"
+                        f"transformer.column_mapping: the source has a column {name!r} already; choose another new name"
                     )
         return batch._replace(records=batch.records.rename_columns(renamed))
 

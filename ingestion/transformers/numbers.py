@@ -220,7 +220,7 @@ class NumberReader(TextReader):
     def _check_notation(self) -> None:
         if self._comma is not None and self._points.lone is not None:
             raise DataError(
-                f"numeric_columns: column {self._column!r} has {self._comma!r} with a decimal comma and also "
-                f"{self._points.lone!r}, which may then mean a thousand times more; "
+                f"transformer.numeric_columns: column {self._column!r} has {self._comma!r} with a decimal comma "
+                f"and also {self._points.lone!r}, which may then mean a thousand times more; "
                 "set transformer.decimal_separator: ','"
             )

@@ -47,7 +47,8 @@ class Primary(Reader, ABC):
             elif isinstance(node, Column | Field) and self.took("."):
                 if self.now.kind not in ("word", "quoted"):
                     self.unexpected("a field")
-                node = Field(self.since(start), node, self.take().value)
+                name = self.take().value
+                node = Field(self.since(start), node, name)
             else:
                 return node
             self.count()

@@ -37,8 +37,8 @@ class SchemaValidation(BatchStep):
             if column not in self._seen:
                 hint = nearest(column, self._seen, "there are")
                 raise DataError.without_values(
-                    f"transformer.validate_schema: column {column!r} should be {expected}, but there is none; {hint} "
-                    f"Nothing was loaded"
+                    f"transformer.validate_schema: column {column!r} should be {expected}, but there is none, and "
+                    f"nothing was loaded; {hint}"
                 )
 
     def _compare(self, field: pa.Field, batch: Batch) -> None:
