@@ -1,6 +1,7 @@
 """Quarantined rows come back through today's job: each once, and none is lost."""
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal
@@ -11,6 +12,8 @@ import pytest
 from ingestion.config import load_job
 from ingestion.connectors import ConnectorFactory
 from ingestion.errors import DataError, Superseded
+from ingestion.loaders import LoaderFactory
+from ingestion.loaders.iceberg import IcebergLoader
 from ingestion.pipeline import run
 from ingestion.plugins import Batch, Connector, Cursor, Origin, Restart
 from ingestion.replay import Replay, ReplayReport, replay
@@ -368,6 +371,45 @@ def test_a_row_from_before_its_column_was_masked_is_masked_when_it_fails_again(p
     (row,) = batch.to_pylist()
     assert json.loads(row["payload"])["name"] == "**bert"
     assert row["payload_schema"] is None
+
+
+class SpoilingLoader(IcebergLoader):
+    """Has payloads that cannot be read back."""
+
+    type: Literal["spoiling"] = "spoiling"  # type: ignore[assignment]  # a loader of its own
+
+    def quarantined(self, job: str) -> Iterator[pa.RecordBatch]:
+        """The rows, all with a payload that was cut off."""
+        for batch in super().quarantined(job):
+            place = batch.schema.get_field_index("payload")
+            texts = pa.array(['{"id": "robert-7f3a'] * batch.num_rows)
+            yield batch.set_column(place, batch.schema.field(place), texts)
+
+
+@pytest.fixture
+def spoiling() -> Iterator[None]:
+    LoaderFactory.register("spoiling", SpoilingLoader)
+    yield
+    LoaderFactory.unregister("spoiling")
+
+
+@pytest.mark.usefixtures("spoiling")
+def test_a_row_whose_payload_cannot_be_read_back_is_read_again_or_stays_without_a_word_of_it(project: Project) -> None:
+    path = project.file("data/a.csv", "id,day\n1,2024-01-02\n2,soon\n3,late\n")
+    job(project, {"date_columns": ["day"]}, type="spoiling")
+    load()
+    job(project, {"date_columns": ["day"], "on_conversion_error": "null"}, type="spoiling")
+    old = path.stat().st_mtime
+    path.touch()
+    report = bring()
+    assert report.left == {"its payload cannot be read back": 2}
+    assert "7f3a" not in str(report)
+    os.utime(path, (old, old))
+    report = bring()
+    assert (report.rows_loaded, report.left) == (2, {})
+    assert report.restarts == ["its payload cannot be read back"]
+    assert rows(project, "id") == [(1,), (2,), (3,)]
+    assert waiting() == []
 
 
 def test_rows_of_several_loads_and_types_are_brought_together(project: Project) -> None:

@@ -1,6 +1,9 @@
 """What a replay makes of rows as they were read: their types of today, and of divided ones the parts that lack."""
 
 import datetime as dt
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,6 +17,7 @@ from ingestion.quarantine import concat, reject
 from ingestion.replay.fitting import common_types, fitted
 from ingestion.replay.parts import Parts
 
+ROOT = Path(__file__).parent.parent
 NOON = dt.datetime(2024, 1, 2, 12, tzinfo=dt.timezone.utc)
 WANTED = {"source": pl.String, "position": pl.Int64, "part": pl.Int64}
 
@@ -116,3 +120,45 @@ def test_parts_that_are_there_already_are_counted_and_no_other_is_lost(
     assert sorted((row["position"], row["part"] or 0) for row in again) == sorted(
         (position, part or 0) for position, part in expected
     )
+
+
+# memory
+
+_MANY = """
+import resource
+import uuid
+from datetime import datetime, timezone
+import pyarrow as pa
+from ingestion.replay.parts import Parts
+from ingestion.replay.plan import Doubts, listed, planned
+
+SOURCE = "/data/shop/2024/01/31/orders-2024-01-31T00:00:00.csv"
+SCHEMA = pa.schema({"a": pa.string()}).serialize().to_pybytes()
+LOAD = uuid.uuid4().hex
+TIME = pa.scalar(datetime.now(timezone.utc), pa.timestamp("us", "UTC"))
+
+def batches(count):
+    for start in range(0, count, 20_000):
+        ids = pa.array([f"{LOAD}-{start + number + 1}" for number in range(20_000)])
+        texts = {"load_id": LOAD, "stage": "transform", "source": SOURCE, "payload_schema": SCHEMA}
+        same = {name: pa.repeat(text, 20_000) for name, text in texts.items()}
+        places = pa.array(range(start, start + 20_000), pa.int64())
+        parts = pa.nulls(20_000, pa.int64())
+        times = pa.repeat(TIME, 20_000)
+        yield pa.record_batch({"id": ids, **same, "position": places, "part": parts, "quarantined_at": times})
+
+def peak(count):
+    plan = planned(listed(batches(count)), None, {}, Doubts())
+    Parts(plan.rows)
+    assert len(plan.ids) == count and plan.carriers.has(plan.ids[-1:])[0].as_py()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+before = peak(20_000)
+print(peak(600_000) - before)
+"""
+
+
+def test_a_quarantined_row_costs_a_replay_few_bytes_until_it_is_its_turn() -> None:
+    done = subprocess.run([sys.executable, "-c", _MANY], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert not done.returncode, done.stderr
+    assert int(done.stdout) < 280  # MiB; about 150, and 450 where ids are texts and batches are kept

@@ -50,8 +50,8 @@ class Replay(Stream):
         state = job.loader.state(job.id)  # first: whatever lands from here on supersedes this replay
         late = job.model_copy(update={"loader": job.loader.adding(), **_NO_BUDGET})
         found, newest, doubts = listed(job.loader.quarantined(job.id)), _newest(job), Doubts()
-        unreadable = job.source.unreadable(sources_to_read(found), state.cursor)
         while True:
+            unreadable = job.source.unreadable(sources_to_read(found, doubts), state.cursor)
             plan = planned(found, newest, unreadable, doubts)
             try:
                 return self._bring(late, state, plan, job.config_hash)

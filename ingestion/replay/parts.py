@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion.plugins import Batch
-from ingestion.replay.plan import PLACE
+from ingestion.replay.plan import CODE, PLACE
 
 __all__ = ["Parts"]
 
@@ -18,8 +18,10 @@ class Parts:
     """The parts that are wanted of the places where not all are."""
 
     def __init__(self, rows: pl.DataFrame) -> None:
-        whole = rows.filter(pl.col("part").is_null())
-        self._wanted = rows.join(whole, on=PLACE, how="anti").select(*PLACE, "part").unique()
+        rows = rows.select(pl.col("source").cast(CODE), "position", "part")
+        parts = rows.filter(pl.col("part").is_not_null())
+        whole = rows.filter(pl.col("part").is_null()) if len(parts) else parts
+        self._wanted = parts.join(whole, on=PLACE, how="anti").unique()
         self._limited = self._wanted.select(*PLACE).unique()
 
     def of(self, batch: Batch) -> Batch:
@@ -33,7 +35,7 @@ class Parts:
                 "position": _series(batch.origin.at(pa.array(range(count), pa.int64()))),
                 "part": _series(pa.nulls(count, pa.int64()) if batch.origin.parts is None else batch.origin.parts),
             }
-        ).with_columns(pl.lit(batch.origin.source).alias("source"))
+        ).with_columns(pl.lit(batch.origin.source, CODE).alias("source"))
         kept = self._kept(places)["row"].to_arrow()
         removed[_LOADED] += count - len(kept)
         rejected = self._rejected(batch.rejected, removed) if batch.rejected is not None else None
@@ -50,7 +52,9 @@ class Parts:
         return rows.join(others, on="row", how="anti", maintain_order="left")
 
     def _rejected(self, rejected: pa.RecordBatch, removed: Counter[str]) -> pa.RecordBatch:
-        places = pl.DataFrame({name: _series(rejected[name]) for name in (*PLACE, "part")})
+        places = pl.DataFrame({name: _series(rejected[name]) for name in (*PLACE, "part")}).with_columns(
+            pl.col("source").cast(CODE)
+        )
         kept = self._kept(places)
         removed[_LOADED] += rejected.num_rows - len(kept)
         whole = kept.filter(pl.col("part").is_null()).drop("part").join(self._wanted, on=PLACE, how="left")

@@ -1,27 +1,50 @@
 """Which quarantined rows a replay brings anew, and from where; which stay, and why."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from ingestion.loaders.tables.replayed import Ids
 from ingestion.stream import StartOver
 
-__all__ = ["Doubts", "Plan", "Quarantined", "Unreplayable", "listed", "planned", "sources_to_read"]
+__all__ = [
+    "CODE",
+    "PLACE",
+    "Doubts",
+    "Plan",
+    "Quarantined",
+    "Unreplayable",
+    "keyed",
+    "listed",
+    "planned",
+    "sources_to_read",
+]
 
 PLACE = ("source", "position")
-_TEXTS = ("id", "load_id", "stage", "source")
-_INDEX = (*_TEXTS, "position", "part", "quarantined_at", "payload_schema")
-_TIME = pl.Datetime("us", "UTC")
+CODE = pl.Categorical()
+"""The type of texts that come again and again: a row takes four bytes for each."""
+
+_KEY = ("load_id", "number")  # what the id of a row is made of
+_INDEX = ("id", "load_id", "stage", "source", "position", "part", "quarantined_at", "payload_schema")
+_TOGETHER = 1 << 16  # ids that are texts at a time
 _ROWS = {
-    **dict.fromkeys(_TEXTS, pl.String()),
-    **dict.fromkeys(("position", "part"), pl.Int64()),
-    "quarantined_at": _TIME,
+    "load_id": CODE,
+    "number": pl.Int64(),  # within the load; null = the row has no id
+    "source": CODE,
+    "position": pl.Int64(),
+    "part": pl.Int64(),
+    "quarantined_at": pl.Datetime("us", "UTC"),
+    "unread": pl.Boolean(),  # what stands at its place was no row
     "readable": pl.Boolean(),  # there is a payload from which the row as read can be had
 }
-_GONE = {"source": pl.String, "gone": pl.String}
-_DOUBTED = {"id": pl.String, "reason": pl.String}
+_GONE = {"source": CODE, "gone": CODE}
+_DOUBTED = {"load_id": CODE, "number": pl.Int64(), "reason": CODE}
+
+_NEW = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in PLACE)
+"""Whether a row of sorted ones stands at another place than the one before it."""
 
 _NAMELESS = "it has no id, as it was quarantined by an earlier version of this service"
 _SEVERAL = "it was made of several rows, or nobody noted where it stood"
@@ -32,16 +55,16 @@ _LATER = "one of an earlier load stood at the same place and goes first; replay 
 class Quarantined(NamedTuple):
     """The rows of a quarantine without what they hold."""
 
-    rows: pl.DataFrame
+    rows: pl.DataFrame  # sorted, so that neither memory nor time is spent to find those at one place
     schemas: Collection[pa.Schema]  # of the payloads
 
 
 class Unreplayable(StartOver):
     """Rows that turned out while they were read not to be what was quarantined; without them the replay may go on."""
 
-    def __init__(self, ids: pl.Series, reason: str, *, spoilt: bool = False) -> None:
+    def __init__(self, rows: pl.DataFrame, reason: str, *, spoilt: bool = False) -> None:
         super().__init__(reason)
-        self.found = pl.DataFrame({"id": ids}).with_columns(pl.lit(reason).alias("reason"))
+        self.found = rows.select(*_KEY, pl.lit(reason, CODE).alias("reason"))
         self.spoilt = spoilt  # it is the payload that cannot be read; otherwise the source
 
 
@@ -55,9 +78,9 @@ class Doubts:
     def note(self, error: Unreplayable) -> None:
         """Remember what *error* found."""
         if error.spoilt:
-            self.spoilt = pl.concat([self.spoilt, error.found]).unique("id")
+            self.spoilt = pl.concat([self.spoilt, error.found]).unique(_KEY)
         else:
-            self.lost = pl.concat([self.lost, error.found]).unique("id")
+            self.lost = pl.concat([self.lost, error.found]).unique(_KEY)
 
 
 class Plan(NamedTuple):
@@ -70,43 +93,60 @@ class Plan(NamedTuple):
     @property
     def ids(self) -> pa.Array:
         """The ids of the rows that are brought anew."""
-        return pa.array(self.rows["id"].to_arrow(), pa.string())
+        return pa.concat_arrays([pa.array([], pa.string()), *_ids(self.rows)])
 
     @property
     def places(self) -> dict[str, pa.Array]:
         """Where rows are to be read again."""
-        found = self.rows.filter("reread").select(PLACE).unique().sort(PLACE)
+        found = self.rows.filter("reread").select(PLACE).filter(_NEW)
         parts = found.partition_by("source", maintain_order=True)
         return {part["source"][0]: pa.array(part["position"].to_arrow(), pa.int64()) for part in parts}
 
     @property
-    def carriers(self) -> pa.Array:
+    def carriers(self) -> Ids:
         """Ids of rows whose payloads hold every row as read that is not read again, each once."""
-        found = self.rows.filter(~pl.col("reread")).unique(PLACE, keep="first", maintain_order=True)
-        return pa.array(found["id"].to_arrow(), pa.string())
+        carriers = Ids()
+        for ids in _ids(self.rows.filter(~pl.col("reread") & _NEW)):
+            carriers.add(ids)
+        return carriers
+
+
+def _ids(rows: pl.DataFrame) -> Iterator[pa.Array]:
+    for part in rows.iter_slices(_TOGETHER):
+        loads, numbers = (part[name].cast(pl.String).to_arrow().cast(pa.string()) for name in _KEY)
+        yield pc.binary_join_element_wise(loads, numbers, "-")
+
+
+def keyed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Quarantined rows with what their ids are made of."""
+    number = pl.col("id").str.strip_prefix(pl.col("load_id") + "-").cast(pl.Int64, strict=False)
+    return rows.with_columns(pl.col("load_id").cast(CODE), number.alias("number"))
 
 
 def listed(batches: Iterable[pa.RecordBatch]) -> Quarantined:
-    """The rows of a quarantine in the order of their loads."""
+    """The rows of a quarantine by their places, those at one place in the order of their loads."""
     frames, schemas = [pl.DataFrame(schema=_ROWS)], dict[bytes, None]()
     for batch in batches:
-        frame = pl.from_arrow(batch.select(_INDEX))
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - narrows the union that polars declares
+        frame = keyed(pl.DataFrame(batch.select(_INDEX)))
         schemas |= dict.fromkeys(frame["payload_schema"].drop_nulls().unique(maintain_order=True))
-        known = frame.with_columns(pl.col("payload_schema").is_not_null().alias("readable"))
-        frames.append(known.select(pl.col(name).cast(dtype) for name, dtype in _ROWS.items()))
-    rows = pl.concat(frames).sort("quarantined_at", "load_id", maintain_order=True)
+        frame = frame.with_columns(unread=pl.col("stage") == "read", readable=pl.col("payload_schema").is_not_null())
+        frame = frame.select(pl.col(name).cast(dtype) for name, dtype in _ROWS.items())
+        frames.append(frame.select(pl.all().gather(pl.int_range(pl.len()))))  # a copy: else the whole batch stays
+    order = ("source", "position", "quarantined_at", "load_id")
+    rows = pl.concat(frames).sort(pl.col(order).to_physical(), maintain_order=True)
     return Quarantined(rows, [pa.ipc.read_schema(pa.py_buffer(schema)) for schema in schemas])
 
 
-def sources_to_read(found: Quarantined) -> list[str]:
+def sources_to_read(found: Quarantined, doubts: Doubts) -> list[str]:
     """The sources at which rows stood whose payloads are not to be trusted, or are none."""
-    return found.rows.filter(_reread() & pl.col("position").is_not_null())["source"].unique().to_list()
+    rows = _told(found.rows, doubts.spoilt.rename({"reason": "spoilt"}), _KEY)
+    rows = rows.filter(_reread() & pl.col("position").is_not_null())
+    return rows["source"].unique().cast(pl.String).to_list()
 
 
 def _reread() -> pl.Expr:
-    """Rows that the source is asked for first: what it gives today may differ from what it gave."""
-    return (pl.col("stage") == "read") | ~pl.col("readable")
+    """Rows that the source is asked for: what it gives today may differ from what it gave, or nothing else gives it."""
+    return pl.col("unread") | ~pl.col("readable") | pl.col("spoilt").is_not_null()
 
 
 def planned(found: Quarantined, newest: Collection[str] | None, unreadable: Mapping[str, str], doubts: Doubts) -> Plan:
@@ -119,8 +159,8 @@ def planned(found: Quarantined, newest: Collection[str] | None, unreadable: Mapp
     )
     left = rows["left"].drop_nulls().value_counts(sort=True)
     rows = rows.filter(pl.col("left").is_null()).select(*_ROWS, "reread")
-    first = rows.unique(PLACE, keep="first").select(*PLACE, "load_id")
-    chosen = rows.join(first, on=[*PLACE, "load_id"], how="semi", maintain_order="left")
+    first = pl.when(_NEW).then("load_id").forward_fill()
+    chosen = rows.filter(pl.col("load_id") == first)
     later = {_LATER: len(rows) - len(chosen)} if len(chosen) < len(rows) else {}
     mixed = chosen["reread"].any() and not chosen["reread"].all()
     chosen = chosen.with_columns(pl.col("reread").any().over(PLACE)) if mixed else chosen
@@ -130,33 +170,33 @@ def planned(found: Quarantined, newest: Collection[str] | None, unreadable: Mapp
 def _doubted(rows: pl.DataFrame, unreadable: Mapping[str, str], doubts: Doubts) -> pl.DataFrame:
     """*rows* with why their source gives nothing (gone) or their payload does not (spoilt); null where all is well."""
     gone = {"source": list(unreadable), "gone": list(unreadable.values())}
-    found = _told(rows, pl.DataFrame(gone, schema=_GONE), "source")
+    found = _told(rows, pl.DataFrame(gone, schema=_GONE), ("source",))
     for name, doubt in (("lost", doubts.lost), ("spoilt", doubts.spoilt)):
-        found = _told(found, doubt.rename({"reason": name}), "id")
+        found = _told(found, doubt.rename({"reason": name}), _KEY)
     return found.with_columns(pl.coalesce("gone", "lost").alias("gone"), _reread().alias("reread"))
 
 
-def _told(rows: pl.DataFrame, reasons: pl.DataFrame, key: str) -> pl.DataFrame:
+def _told(rows: pl.DataFrame, reasons: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     if len(reasons):
         return rows.join(reasons, on=key, how="left", maintain_order="left")
-    (name,) = set(reasons.columns) - {key}  # a join costs memory by the row, whatever it finds
-    return rows.with_columns(pl.lit(None, pl.String).alias(name))
+    (name,) = set(reasons.columns) - set(key)  # a join costs memory by the row, whatever it finds
+    return rows.with_columns(pl.lit(None, CODE).alias(name))
 
 
 def _left(newest: Collection[str] | None) -> pl.Expr:
     """Why a row stays; null where it does not."""
-    replaced = pl.lit(value=False) if newest is None else ~pl.col("load_id").is_in(list(newest))
+    replaced = pl.lit(value=False) if newest is None else ~pl.col("load_id").cast(pl.String).is_in(list(newest))
     nothing = pl.col("reread") & ~pl.col("readable")
     return (
-        pl.when(pl.col("id").is_null())
-        .then(pl.lit(_NAMELESS))
+        pl.when(pl.col("number").is_null())
+        .then(pl.lit(_NAMELESS, CODE))
         .when(pl.col("position").is_null())
-        .then(pl.lit(_SEVERAL))
+        .then(pl.lit(_SEVERAL, CODE))
         .when(replaced)
-        .then(pl.lit(_REPLACED))
+        .then(pl.lit(_REPLACED, CODE))
         .when(nothing & pl.col("gone").is_not_null())
         .then("gone")
         .when(pl.col("reread") & pl.col("gone").is_null())
-        .then(pl.lit(None, pl.String))
+        .then(pl.lit(None, CODE))
         .otherwise("spoilt")
     )
