@@ -342,6 +342,15 @@ def test_numbers_with_separators_are_numbers(tmp_path: Path) -> None:
     assert loaded.rows == [{"a": 1234.56, "b": 1000}, {"a": -0.5, "b": 12}]
 
 
+def test_dates_beside_numbers_with_separators_are_dates(tmp_path: Path) -> None:
+    path = write(tmp_path, 'a;b;c\n"1.234,56";2024-01-01;2024-01-01 10:00:00Z\n')
+    known = pa.schema([("b", pa.date32())])
+    loaded = load(path, delimiter=";", decimal_separator=",", thousands_separator=".", known=known)
+    assert loaded.types == {"a": "double", "b": "date32[day]", "c": "timestamp[us, tz=UTC]"}
+    stamp = datetime(2024, 1, 1, 10, tzinfo=timezone.utc)
+    assert loaded.rows == [{"a": 1234.56, "b": date(2024, 1, 1), "c": stamp}]
+
+
 def test_bad_numbers_are_rejected_where_many_files_agree_on_a_type(tmp_path: Path) -> None:
     for number in range(20):
         write(tmp_path, f"n\n{number}\n", f"{number:02}.csv")

@@ -329,6 +329,14 @@ def test_separators_are_those_that_were_given():
     ]
 
 
+@pytest.mark.parametrize("option", [{"decimal_separator": ","}, {"thousands_separator": "-"}])
+def test_separators_of_numbers_leave_dates_times_and_words_alone(option: dict[str, str]):
+    assert cast(["2024-01-01", "soon"], pa.date32(), **option) == [dt.date(2024, 1, 1), MISFIT]
+    assert cast(["2024-01-01 10:00:00.5Z"], pa.timestamp("us", "UTC"), **option) == [utc(2024, 1, 1, 10, 0, 0, 500_000)]
+    assert cast(["10:00:00.5"], pa.time64("us"), **option) == [dt.time(10, 0, 0, 500_000)]
+    assert cast(["TRUE"], pa.bool_(), **option) == [True]
+
+
 def test_words_for_true_and_false_can_be_given():
     assert cast(["Oui", "NON", "true"], pa.bool_(), true_values=["oui"], false_values=["non"]) == [True, False, MISFIT]
 

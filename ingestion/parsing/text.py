@@ -72,12 +72,12 @@ class _Notation(NamedTuple):
 
     def is_special(self, dtype: pa.DataType) -> bool:
         """Whether Arrow's own cast to *dtype* may read the values in another sense."""
-        return dtype not in _UNREAD and (self.is_localised or bool(self.formats))
+        return dtype not in _UNREAD and (self.is_localised(dtype) or bool(self.formats))
 
-    @property
-    def is_localised(self) -> bool:
-        """Whether numbers are not written as programs do."""
-        return self.decimal != "." or bool(self.thousands)
+    def is_localised(self, dtype: pa.DataType) -> bool:
+        """Whether *dtype* is of numbers, and those are not written as programs do."""
+        is_number = pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)
+        return is_number and (self.decimal != "." or bool(self.thousands))
 
     def read(self, text: pa.Array, dtype: pa.DataType) -> pa.Array:
         """The values of *text* one by one; null for those that do not fit."""
@@ -85,7 +85,7 @@ class _Notation(NamedTuple):
             return _by_formats(text, dtype, self.formats, self.timezone)
         if pa.types.is_boolean(dtype):
             return _booleans(text, *self.words)
-        plain = _plain_numbers(text, self.decimal, self.thousands) if self.is_localised else text
+        plain = _plain_numbers(text, self.decimal, self.thousands) if self.is_localised(dtype) else text
         return _by_shape(plain, dtype, self.timezone)
 
 
