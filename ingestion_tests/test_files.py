@@ -385,6 +385,17 @@ def test_every_member_of_an_archive_is_a_text_of_its_own(tmp_path: Path) -> None
         load(path, archive_member_pattern="*.xml")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_members_of_one_name_are_each_read_once_and_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, number in (("a.csv", 1), ("a.csv#2", 2), ("a.csv", 3), ("a.csv", 4)):
+            archive.writestr(name, f"id\n{number}\n")
+    loaded = load(path, archive_member_pattern="a.csv*", encoding="auto")
+    assert [row["id"] for row in loaded.rows] == [1, 2, 3, 4]
+    assert loaded.sources == [f"{path}!{name}" for name in ("a.csv", "a.csv#2", "a.csv#3", "a.csv#4")]
+
+
 def test_a_compression_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the gzip data is damaged"):
         load(write(tmp_path, SMALL), compression="gzip")

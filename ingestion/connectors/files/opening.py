@@ -6,7 +6,7 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from typing import Any, Literal, NamedTuple, Protocol
@@ -74,16 +74,14 @@ class Opening(NamedTuple):
     def _members(self, stored: Stored) -> Iterator["Text"]:
         with _damage(stored.path, "zip"), zipfile.ZipFile(stored.path) as archive:
             stored.digest()
-            names = [
-                info.filename for info in archive.infolist() if not info.is_dir() and self._is_member(info.filename)
-            ]
-            if not names:
+            found = [info for info in archive.infolist() if not info.is_dir() and self._is_member(info.filename)]
+            if not found:
                 what = f" matching {self.member_pattern!r}" if self.member_pattern else ""
                 raise DataError.without_values(f"{stored.path} holds no file{what}; set source.archive_member_pattern")
-            for name in names:
-                encoding = self._encoding(stored, name)
-                with archive.open(name) as member:
-                    label = stored.path if len(names) == 1 else f"{stored.path}!{name}"
+            for info, name in zip(found, _told_apart([info.filename for info in found]), strict=True):
+                encoding = self._encoding(stored, info)
+                with archive.open(info) as member:
+                    label = stored.path if len(found) == 1 else f"{stored.path}!{name}"
                     raw = self._limited(member, stored)
                     yield Text(raw, self, stored, label=label, compression="zip", encoding=encoding)
 
@@ -96,7 +94,7 @@ class Opening(NamedTuple):
             else not hidden
         )
 
-    def _encoding(self, stored: Stored, member: str | None) -> str:
+    def _encoding(self, stored: Stored, member: zipfile.ZipInfo | None) -> str:
         if self.encoding != "auto":
             return self.encoding
         with Stored(stored.path) as again:
@@ -109,6 +107,18 @@ class Opening(NamedTuple):
 
     def _limited(self, raw: Readable, stored: Stored) -> Readable:
         return raw if self.max_bytes is None else _Limited(raw, stored, self.max_bytes)
+
+
+def _told_apart(names: Sequence[str]) -> Iterator[str]:
+    """*names*, of which those that recur are numbered from the second on: an archive may hold several of one name."""
+    taken: set[str] = set()
+    for name in names:
+        told, number = name, 1
+        while told in taken or (number > 1 and told in names):
+            number += 1
+            told = f"{name}#{number}"
+        taken.add(told)
+        yield told
 
 
 class _Limited:
