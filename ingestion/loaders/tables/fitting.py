@@ -1,5 +1,6 @@
 """Values in a column's type, and which of them it cannot hold."""
 
+from decimal import Decimal
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -9,6 +10,9 @@ import pyarrow.types as t
 from ingestion.loaders.tables.types import cast, is_list
 
 __all__ = ["Fitted", "fitted"]
+
+
+_DIGITS, _WIDEST = 38, 76  # of decimals in tables, and of Arrow's
 
 
 class Fitted(NamedTuple):
@@ -77,13 +81,31 @@ def _settled(values: pa.Array, misfits: pa.BooleanArray) -> Fitted:
 def _some(values: pa.Array, dtype: pa.DataType) -> Fitted:
     if t.is_nested(dtype):  # a list or a map is one value
         return _nothing(values, dtype)
-    if t.is_decimal256(values.type):  # which polars lacks
-        values = values.cast(pa.decimal128(min(values.type.precision, 38), values.type.scale))
+    if t.is_decimal256(values.type) or t.is_decimal256(dtype):
+        return _wide_decimals(values, dtype)
     misfits = _changed_time(values, dtype) if t.is_temporal(dtype) else _changed_number(values, dtype)
     rest = pc.if_else(misfits, pa.scalar(None, values.type), values)
     if t.is_decimal(dtype):
         rest = pc.cast(rest, pa.decimal256(76, dtype.scale))
     return _settled(pc.cast(rest, dtype, safe=False), misfits)
+
+
+def _wide_decimals(values: pa.Array, dtype: pa.DataType) -> Fitted:
+    """Without polars, which has none of more than 38 digits."""
+    given = values.type.scale if t.is_decimal(values.type) else 0
+    digits, wanted = (dtype.precision, dtype.scale) if t.is_decimal(dtype) else (_DIGITS, 0)
+    scale = max(min(given, wanted), 0)
+    shorter = pc.cast(values, pa.decimal256(_WIDEST, scale), safe=False)  # which cuts digits off, and nothing else
+    misfits = pc.not_equal(pc.cast(shorter, values.type, safe=False), values)
+    if digits - wanted + scale < _WIDEST:
+        bound = pa.scalar(Decimal(1).scaleb(digits - wanted), shorter.type)
+        misfits = pc.or_(misfits, pc.greater_equal(pc.abs(shorter), bound))
+    misfits = pc.fill_null(misfits, fill_value=False)
+    rest = pc.if_else(misfits, pa.scalar(None, shorter.type), shorter)
+    if t.is_decimal(dtype):
+        return _settled(pc.cast(pc.cast(rest, pa.decimal256(_WIDEST, wanted)), dtype), misfits)
+    fits = fitted(pc.cast(rest, pa.decimal128(_DIGITS, scale)), dtype)
+    return _settled(fits.values, misfits if fits.misfits is None else pc.or_(misfits, fits.misfits))
 
 
 def _changed_time(values: pa.Array, dtype: pa.DataType) -> pa.BooleanArray:
