@@ -162,7 +162,7 @@ def test_a_result_that_is_not_there_may_be_null_and_is_counted():
 
 
 def test_a_result_that_is_not_there_may_fail_the_run():
-    sentence = r"orders.csv line 3: transformations\[0\]\.formula: price / quantity: division by zero \(price = 2, quantity = 0\)"
+    sentence = r"orders.csv line 3: transformer.transformations\[0\]\.formula: price / quantity: division by zero \(price = 2, quantity = 0\)"
     with pytest.raises(DataError, match=sentence):
         columns({"add_column": {"name": "r", "formula": "price / quantity"}}, on_conversion_error="fail")
 

@@ -318,12 +318,12 @@ def test_null_keeps_the_row_and_says_how_many_values_were_emptied():
 
 
 def test_fail_names_the_place_the_value_and_the_reason():
-    with pytest.raises(DataError, match=r"f.csv line 11: date_columns: d: 'x' is not a date .*nothing was loaded"):
+    with pytest.raises(DataError, match=r"f.csv line 11: transformer.date_columns: d: 'x' is not a date .*nothing was loaded"):
         apply(THREE | {"on_conversion_error": "fail"}, batch(ROWS, first=10))
 
 
 def test_fail_names_the_first_bad_row():
-    with pytest.raises(DataError, match=r"f.csv line 1: numeric_columns: n: 'z'"):
+    with pytest.raises(DataError, match=r"f.csv line 1: transformer.numeric_columns: n: 'z'"):
         apply(
             THREE | {"on_conversion_error": "fail"}, batch({"d": ["2024-01-01", "x"], "n": ["z", "1"], "b": ["1", "1"]})
         )

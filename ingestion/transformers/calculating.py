@@ -48,7 +48,7 @@ def settled(batch: Batch, results: Results, place: Place, column: str | None = N
     if place.on_error == "fail":
         position = batch.origin.at(results.faulty[:1])[0].as_py()
         text = (
-            f"{batch.origin.source} line {position}: {place.rule}: {results.reasons[0].as_py()}; "
+            f"{batch.origin.source} line {position}: {place}: {results.reasons[0].as_py()}; "
             "nothing was loaded. Mend the value, or set transformer.on_conversion_error: quarantine"
         )
         raise DataError(text, veiled=text)  # the reason shows no value of a hidden column

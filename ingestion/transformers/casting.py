@@ -93,7 +93,7 @@ def _rejected(batch: Batch, rows: pa.Array, conversion: Conversion, converted: C
 def _fail(rejected: Sequence[pa.RecordBatch]) -> None:
     first = min(rejected, key=lambda part: part["position"][0].as_py())
     row = first.slice(0, 1).to_pylist()[0]
-    place = f"{row['source']} line {row['position']}: {row['rule']}: {row['column']}"
+    place = f"{row['source']} line {row['position']}: transformer.{row['rule']}: {row['column']}"
     advice = "nothing was loaded. Mend the value, or set transformer.on_conversion_error: quarantine"
     raise DataError(f"{place}: {row['reason']}; {advice}", veiled=f"{place}: the value does not fit; {advice}")
 
