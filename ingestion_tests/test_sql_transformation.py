@@ -459,6 +459,50 @@ def test_a_query_that_is_left_early_leaves_no_source_open():
     assert len(list(Path("/proc/self/fd").iterdir())) < opened - 1  # the file, and that of its reader
 
 
+PAD = "lpad(shop, 1000, 'x')"
+FOUR_TIMES = "(SELECT shop || shop || shop || shop AS shop FROM {})"
+GROWING = ", ".join(
+    f"{name} AS {FOUR_TIMES.format(of)}" for name, of in {"a": "input", "b": "a", "c": "b", "d": "c", "e": "d"}.items()
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("SELECT lpad(shop, 100000000, 'x') FROM input", "a length from 0 to 1000 as it is written"),
+        ("SELECT rpad(shop, id, 'x') FROM input", "a length from 0 to 1000 as it is written"),
+        ("SELECT replace(shop, 'a', other) FROM input", "puts in a text as it is written"),
+        ("SELECT array_to_string(string_to_array(shop, ''), other) FROM input", "puts in a text as it is written"),
+        (f"SELECT replace(replace(shop, 'a', '{'a' * 100}'), 'a', '{'a' * 100}') FROM input", "1000 times as long"),
+        (f"SELECT {PAD} || {PAD} FROM input", "1000 times as long"),
+        (f"SELECT {' || '.join(['shop'] * 150)} || replace(shop, 'a', 'abcdefgh') FROM input", "1000 times as long"),
+        (f"WITH {GROWING} SELECT * FROM e", "1000 times as long"),
+        (f"SELECT {'concat(' * 201}shop{')' * 201} FROM input", "more than 200 times"),
+    ],
+)  # fmt: skip
+def test_a_query_that_could_make_texts_of_any_length_is_refused(query, problem):
+    with pytest.raises(ValidationError, match=problem):
+        Sql(query=query, over="load")
+
+
+def test_a_query_may_replace_columns_and_join_a_few_texts():
+    Sql(query="SELECT * REPLACE (upper(shop) AS shop) FROM input")
+    Sql(
+        query="SELECT concat_ws(', ', shop, city, replace(country, 'a', 'b')) AS place, lpad(zip, 5, '0') AS zip FROM input"
+    )
+
+
+def test_long_texts_are_made_of_few_rows_at_a_time_and_of_no_row_that_is_too_large():
+    (step,) = Sql(query=f"SELECT concat(shop, {PAD}, shop) AS shop FROM input").steps(PLACE)
+    found = list(step.apply(iter([batch({"shop": [str(n) for n in range(20_000)]})])))
+    assert len(found) > 3
+    assert [text[-1] for part in found for text in part.records["shop"].to_pylist()] == [
+        str(n)[-1] for n in range(20_000)
+    ]
+    with pytest.raises(DataError, match=r"the texts of the row at .*:2 could take .* MiB, which is more than one row"):
+        list(step.apply(iter([batch({"shop": ["a", "b" * (20 << 20)]})])))
+
+
 _LARGE = """
 import resource, sys
 import pyarrow as pa

@@ -1,13 +1,15 @@
 """One SELECT over the rows of a job, and nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
 from ingestion.model import nearest
+from ingestion.transformers.expressions.sizes import Need
 from ingestion.transformers.queries import words
 from ingestion.transformers.queries.casts import cast_problems
+from ingestion.transformers.queries.growth import growth, growth_problems, padding
 from ingestion.transformers.queries.tokens import Token, tokens, with_depth
 
 __all__ = ["INPUT", "Query"]
@@ -17,6 +19,7 @@ INPUT = "input"
 
 _LONGEST = 20_000  # characters
 _OPERATORS = 400  # polars goes down one step of its stack for each; some 1000 end the process
+_WIDEST = 4  # bytes of a character
 _TABLES = 24  # each may be another twice, and the next one that twice
 
 
@@ -56,6 +59,16 @@ class Query:
         keeps_all = all(token.key != "WHERE" for token in tokens(self._from_on))
         return None if keeps_all else f'SELECT "{column}" {self._from_on}'
 
+    def need(self, columns: Iterable[str]) -> Need:
+        """What the texts take that it makes of a row with these *columns*; nothing where it makes none longer."""
+        times, pads = growth(self._tokens), padding(self._tokens)
+        if times == 1 and not pads:
+            return Need(0)
+        words_there = {_bare(token) for token in self._tokens}
+        read = [name for name in columns if name.upper() in words_there or "COLUMNS" in words_there]
+        written = sum(len(token.text.encode()) for token in self._tokens if token.kind == "text")
+        return Need(times * (_WIDEST * pads + written), dict.fromkeys(read, times))
+
     @cached_property
     def _tokens(self) -> tuple[Token, ...]:
         return tuple(tokens(self.text))
@@ -83,6 +96,7 @@ class Query:
             yield f"the query has {operators} operators; {_OPERATORS} are the most, divide it"
         yield from self._table_problems()
         yield from cast_problems(self._tokens)
+        yield from growth_problems(self._tokens)
 
     def _table_problems(self) -> Iterator[str]:
         """Why the tables that it reads are refused, if they are."""

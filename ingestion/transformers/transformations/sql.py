@@ -9,14 +9,15 @@ import pyarrow as pa
 from pydantic import AfterValidator, model_validator
 from typing_extensions import Self
 
-from ingestion.errors import ConfigError
+from ingestion.errors import ConfigError, DataError
 from ingestion.plugins import Batch
 from ingestion.secrets import placeholders
+from ingestion.transformers.expressions.sizes import pieces
 from ingestion.transformers.queries.frames import as_frame, as_records
 from ingestion.transformers.queries.query import Query
 from ingestion.transformers.queries.running import result, result_schema, told
 from ingestion.transformers.queries.whole import WholeStep
-from ingestion.transformers.steps import BatchStep, Step, beginning
+from ingestion.transformers.steps import Step, beginning, cut
 from ingestion.transformers.transformations.shape import Place, Transformation
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Sql(Transformation):
         """Any column."""
 
 
-class _OverBatch(BatchStep):
+class _OverBatch(Step):
     """Changes and drops rows by a query that looks at one row alone, so that it is known which row each one was."""
 
     def __init__(self, query: Query, place: Place) -> None:
@@ -79,8 +80,27 @@ class _OverBatch(BatchStep):
         self._place = place
         self._schemas: dict[pa.Schema, pa.Schema] = {}
 
-    def change(self, batch: Batch) -> Batch:
-        """The rows that the query makes; raises DataError for a value that it cannot work with."""
+    def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield the rows that the query makes of each batch, in pieces where it makes long texts of them.
+
+        Raises DataError for a value that it cannot work with.
+        """
+        for batch in batches:
+            yield from map(self._changed, cut(batch, self._places(batch)))
+
+    def _places(self, batch: Batch) -> Iterator[tuple[int, int]]:
+        for start, end, refused in pieces(self._query.need(batch.records.schema.names), batch.records):
+            if refused is not None:
+                position = batch.origin.at(pa.array([start]))[0].as_py()
+                raise DataError(
+                    f"{self._place}: the texts of the row at {batch.origin.source}:{position} could take "
+                    f"{refused / 2**20:.0f} MiB, which is more than one row may have; shorten them before"
+                )
+            yield start, end
+
+    def _changed(self, batch: Batch) -> Batch:
+        if not batch.records.num_columns:
+            return batch
         given = batch.records.schema
         if given not in self._schemas:
             self._schemas[given] = result_schema(self._query, given, self._place)
