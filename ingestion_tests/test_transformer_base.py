@@ -186,6 +186,18 @@ def test_typed_values_that_would_change_are_rejected(values, name):
     assert len(reasons({"types": {"c": name}}, values)) == 1
 
 
+@pytest.mark.parametrize(("name", "reason"), [
+    ("string", "'\\xff' is not text in UTF-8"),
+    ("date", "'\\xff' is not a date (YYYY-MM-DD)"),
+])  # fmt: skip
+def test_bytes_that_are_no_text_are_rejected_and_not_the_run(name, reason):
+    values = pa.array([b"2024-01-02", b"\xff", None], pa.binary())
+    assert reasons({"types": {"c": name}}, values) == [reason]
+    assert [str(value) for value in convert({"types": {"c": name}, "on_conversion_error": "null"}, values)[0]] == [
+        "2024-01-02", "None", "None",
+    ]  # fmt: skip
+
+
 def test_a_list_cannot_become_a_number():
     with pytest.raises(ConfigError, match=r"types: column 'c' holds list<.*>, which cannot become long"):
         apply({"types": {"c": "long"}}, batch({"c": pa.array([[1]])}))
@@ -318,7 +330,9 @@ def test_null_keeps_the_row_and_says_how_many_values_were_emptied():
 
 
 def test_fail_names_the_place_the_value_and_the_reason():
-    with pytest.raises(DataError, match=r"f.csv line 11: transformer.date_columns: d: 'x' is not a date .*nothing was loaded"):
+    with pytest.raises(
+        DataError, match=r"f.csv line 11: transformer.date_columns: d: 'x' is not a date .*nothing was loaded"
+    ):
         apply(THREE | {"on_conversion_error": "fail"}, batch(ROWS, first=10))
 
 

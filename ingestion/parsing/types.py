@@ -33,6 +33,7 @@ _EXPECTED = {
     "long": "a whole number of at most 64 bits",
     "float": "a number",
     "double": "a number",
+    "string": "text in UTF-8",
     "boolean": "true or false",
     "date": "a date (YYYY-MM-DD)",
     "time": "a time of day (HH:MM:SS)",

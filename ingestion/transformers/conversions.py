@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError
-from ingestion.parsing import type_name
+from ingestion.parsing import cast_or_null, keep, type_name
 from ingestion.transformers.readers import DateReader, TextReader
 
 __all__ = ["Conversion", "Converted"]
@@ -34,11 +34,13 @@ class Conversion(NamedTuple):
         direct = self._direct(values)
         if direct is not None:
             return Converted(direct)
-        text = self._as_text(values)
+        text, broken = self._as_text(values)
         reader = self.reader
         if pa.types.is_temporal(values.type) and pa.types.is_temporal(reader.dtype):
             reader = DateReader(reader.dtype)  # Arrow writes ISO 8601, whatever the formats of texts are
         typed, misfits = reader.read(text)
+        if broken is not None:
+            typed, misfits = keep(typed, pc.invert(broken)), pc.or_(misfits, broken)
         return Converted(typed, misfits, text) if pc.any(misfits).as_py() else Converted(typed)
 
     def _direct(self, values: pa.Array) -> pa.Array | None:
@@ -55,9 +57,15 @@ class Conversion(NamedTuple):
         except pa.ArrowInvalid:
             return None
 
-    def _as_text(self, values: pa.Array) -> pa.Array:
+    def _as_text(self, values: pa.Array) -> tuple[pa.Array, pa.BooleanArray | None]:
+        """The values as text, and which of them are bytes that are none; these stand there with escapes."""
         try:
-            return pc.cast(values, pa.string())
+            return pc.cast(values, pa.string()), None
+        except pa.ArrowInvalid:
+            text = cast_or_null(values, pa.string())
+            broken = pc.and_(pc.is_valid(values), pc.is_null(text))
+            escaped = [value.decode(errors="backslashreplace") for value in values.filter(broken).to_pylist()]
+            return pc.replace_with_mask(text, broken, pa.array(escaped, pa.string())), broken
         except pa.ArrowNotImplementedError as error:
             raise ConfigError(
                 f"transformer.{self.rule}: column {self.column!r} holds {values.type}, which cannot become "
