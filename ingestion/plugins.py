@@ -144,6 +144,14 @@ class Transformer(Plugin):
         """The rules that rows are held to."""
         return ()
 
+    @property
+    def combines(self) -> str | None:
+        """The option, as ``transformations[0]``, by which it may make a row of several; None = no row is.
+
+        What it makes of a few rows of a load is then not what it would have made of all, so that none can be replayed.
+        """
+        return None
+
     @abstractmethod
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the changed batches; every row taken out is rejected or counted as removed, with its reason.

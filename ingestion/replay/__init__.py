@@ -7,11 +7,12 @@ from datetime import datetime, timezone
 from uuid import uuid4
 
 from ingestion.config import JobConfig
+from ingestion.errors import ConfigError
 from ingestion.loaders.tables import TableLoader
 from ingestion.pipeline import Stream, own_columns
 from ingestion.plugins import Batch, Load, LoadResult, State
 from ingestion.replay.parts import Parts
-from ingestion.replay.plan import Doubts, Plan, Unreplayable, listed, planned, sources_to_read
+from ingestion.replay.plan import Doubts, Plan, Quarantined, Unreplayable, listed, planned, sources_to_read
 from ingestion.replay.report import ReplayReport
 from ingestion.replay.sources import rows_as_read
 from ingestion.report import describe_cursor
@@ -50,6 +51,7 @@ class Replay(Stream):
         state = job.loader.state(job.id)  # first: whatever lands from here on supersedes this replay
         late = job.model_copy(update={"loader": job.loader.adding(), **_NO_BUDGET})
         found, newest, doubts = listed(job.loader.quarantined(job.id)), _newest(job), Doubts()
+        _refuse_to_combine(job, found)
         while True:
             unreadable = job.source.unreadable(sources_to_read(found, doubts), state.cursor)
             plan = planned(found, newest, unreadable, doubts)
@@ -77,6 +79,17 @@ class Replay(Stream):
 
     def _changed(self, job: JobConfig, batches: Iterator[Batch]) -> Iterator[Batch]:
         return map(self._parts.of, super()._changed(job, batches))
+
+
+def _refuse_to_combine(job: JobConfig, found: Quarantined) -> None:
+    """Raise ConfigError where a total, say, would be made of the quarantined rows alone, and take the table's place."""
+    option = job.transformer.combines
+    if option is not None and len(found.rows):
+        raise ConfigError(
+            f"{job.id}: transformer.{option} may make one row of several, and the others are not in quarantine: what "
+            f"it makes of these alone would be wrong; load their sources again: ingestion rollback takes the run back "
+            f"that rejected them, and the next run loads all of it with the job as it is then"
+        )
 
 
 def _newest(job: JobConfig) -> set[str] | None:

@@ -69,6 +69,11 @@ class BaseTransformer(
         """The rules of `validation`."""
         return self.validation_checks()
 
+    @property
+    def combines(self) -> str | None:
+        """The transformation that may make a row of several."""
+        return self.transforming_combines()
+
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the batches after every step."""
         return self.curtained(remembering(batches), self._changed, self.renamed, self._made())

@@ -22,6 +22,11 @@ class Transforming(Model):
         for index, transformation in enumerate(self.transformations):
             yield from transformation.steps(place._replace(key=f"{place}.transformations[{index}]"))
 
+    def transforming_combines(self) -> str | None:
+        """The first transformation that may make a row of several, as ``transformations[0]``; None = none does."""
+        combining = (index for index, each in enumerate(self.transformations) if each.combines_rows)
+        return next((f"transformations[{index}]" for index in combining), None)
+
     def transforming_contradictions(self, *, masked: bool) -> Iterator[str]:
         """Sentences on options that cannot all hold."""
         for index, transformation in enumerate(self.transformations):

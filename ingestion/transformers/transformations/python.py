@@ -62,6 +62,11 @@ class Python(Transformation):
         """Whether rows wait on disk, as they are then."""
         return self.over == "load"
 
+    @property
+    def combines_rows(self) -> bool:
+        """Whether it may make a row of several."""
+        return self.changes_rows or self.holds_rows
+
     def steps(self, place: Place) -> Iterator[Step]:
         """The step that calls it; raises ConfigError where it cannot be called."""
         call = Call(self.callable, self.options, place, whole=self.over == "load")

@@ -45,6 +45,11 @@ class Transformation(Model, ABC):
         """Whether rows wait on disk, as they are then."""
         return False
 
+    @property
+    def combines_rows(self) -> bool:
+        """Whether it may make a row of several, so that what it makes of few tells nothing of what it makes of all."""
+        return self.holds_rows
+
     @abstractmethod
     def steps(self, place: Place) -> Iterator[Step]:
         """What happens to the rows; made anew for each run."""
