@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -24,6 +24,11 @@ from ingestion_tests.transformer_options import RESHAPING, options, records
 PLACES = ("transformer.", "f.csv", "loader.", "column ")
 NUMBERS = count()
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # a case is told as it was found: a smaller one costs minutes
+FEW = pa.record_batch({
+    "row": pa.array([0, 1, 2, 3]),
+    "text": pa.array(["1", "x", "1", None]),
+    "n": pa.array([1, 0, 2**40, 3]),
+})  # fmt: skip
 MANY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 SOME = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 
@@ -74,6 +79,10 @@ def test_the_contract_is_kept_or_a_cause_is_named(chosen: dict[str, Any], rows: 
 
 @SOME
 @given(options(), records(), st.integers(0, 6))
+@example({"numeric_columns": ["text"], "clean_column_names": True}, FEW, 2)
+@example({"types": {"n": "int"}, "filters": ["10 / n > 1"]}, FEW, 1)
+@example({"validation": [{"rule": "between", "column": "n", "max": 1, "on_fail": "drop"}]}, FEW, 1)
+@example({"deduplicate": {"keys": ["text"], "order_by": ["n"]}, "handle_missing_values": "drop"}, FEW, 3)
 def test_a_run_loads_or_quarantines_or_counts_every_row(
     given_source: Project, chosen: dict[str, Any], rows: pa.RecordBatch, at: int
 ) -> None:
