@@ -226,3 +226,16 @@ def test_a_secret_in_clear_is_warned_about_with_its_place(stubs: Project, caplog
     (record,) = caplog.records
     assert record.getMessage().startswith("config/jobs/orders.yaml:4:3: source.password: a secret stands here in clear")
     assert "hunter" not in record.getMessage()
+
+
+def test_columns_that_are_called_like_secrets_are_none(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+    from ingestion.config import load_job
+
+    transformer = {
+        "mask": {"password": "hmac"},
+        "types": {"api_token": "string"},
+        "mask_key": "sixteen letters, or more",
+    }
+    project.job("orders", {"source": {"type": "csv", "source_path": "data"}, "transformer": transformer})
+    assert load_job("orders").transformer.model_dump(include=transformer.keys()) == transformer
+    assert [record.getMessage().split(": ")[1] for record in caplog.records] == ["transformer.mask_key"]
