@@ -78,6 +78,8 @@ def call(made: Compiler, node: Call, guard: str | None) -> Ref:
     refs = [made.ref(argument, guard) for argument in node.arguments]
     if function.same:
         refs = made.harmonised(node, refs)
+    if node.name in ("GREATEST", "LEAST"):
+        refs = made.as_decimals(refs, [guard] * len(refs))
     texts = [_argument(made, node, index, ref) for index, ref in enumerate(refs)]
     if node.name == "STRFTIME":
         _check_format(node, refs[0].dtype)
@@ -91,6 +93,8 @@ def call(made: Compiler, node: Call, guard: str | None) -> Ref:
         return made.add(node, lambda name: Converted(name, node, guard, source, wide, "within 64 bits", strict=True))
     if function.finite:
         return made.add(node, lambda name: Calculated(name, node, guard, pl.sql_expr(text), names))
+    if function.filled:
+        text = f"CASE WHEN {texts[0]} IS NOT NULL THEN {text} END"
     return made.plain(node, text)
 
 
@@ -115,12 +119,14 @@ def _rounding(name: str, text: str, digits: int) -> pl.Expr:
 
 def _coalesce(made: Compiler, node: Call, guard: str | None) -> Ref:
     """What stands behind a value is not asked."""
-    refs = []
-    for argument in node.arguments:
+    refs, guards = [], []
+    last = made.last_fallible(node.arguments, [node])
+    for index, argument in enumerate(node.arguments):
+        guards.append(guard)
         refs.append(made.ref(argument, guard))
-        if argument is not node.arguments[-1]:
-            guard = made.guarded(guard, f"{refs[-1].sql} IS NULL")
-    texts = [ref.sql for ref in made.harmonised(node, refs)]
+        if index < last:
+            guard = made.guarded(guard, pl.sql_expr(refs[-1].sql).is_null())
+    texts = [ref.sql for ref in made.as_decimals(made.harmonised(node, refs), guards)]
     return made.plain(node, f"COALESCE({', '.join(texts)})" if len(texts) > 1 else texts[0])
 
 

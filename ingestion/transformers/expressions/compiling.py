@@ -1,6 +1,6 @@
 """From what an expression is made of to a program for one schema; every type is settled by that schema alone."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -12,9 +12,9 @@ from ingestion.transformers.expressions import literals
 from ingestion.transformers.expressions.casts import cast_type
 from ingestion.transformers.expressions.functions import FUNCTIONS
 from ingestion.transformers.expressions.kinds import Kind, comparable, kind_of, shown
-from ingestion.transformers.expressions.nodes import Call, Cast, Column, Field, Node, Operation, Value, walk
+from ingestion.transformers.expressions.nodes import Call, Case, Cast, Column, Field, Node, Operation, Value, walk
 from ingestion.transformers.expressions.program import framed
-from ingestion.transformers.expressions.stages import Plain, Stage
+from ingestion.transformers.expressions.stages import Converted, Plain, Stage
 
 __all__ = ["Compiler", "Misfit", "Ref"]
 
@@ -131,9 +131,9 @@ class Compiler:
             raise Misfit(node, f"{node.text!r} is {shown(found.dtype)}, not a condition; compare it with something")
         return found
 
-    def guarded(self, guard: str | None, condition: str) -> str:
+    def guarded(self, guard: str | None, condition: pl.Expr) -> str:
         """The name of a column that is true where both hold."""
-        both = condition if guard is None else f'"{guard}" AND {condition}'
+        both = condition if guard is None else pl.col(guard) & condition
         return self.plain(Value("", "boolean"), both).name or ""
 
     def harmonised(self, node: Node, refs: Iterable[Ref]) -> list[Ref]:
@@ -153,6 +153,38 @@ class Compiler:
                 )
         return refs
 
+    def as_decimals(self, refs: Sequence[Ref], guards: Sequence[str | None]) -> list[Ref]:
+        """The same, numbers beside decimals in the type that holds both; one of them alone would cost the batch."""
+        dtypes = [ref.dtype for ref in refs if ref.kind == "number"]
+        if any(dtype.is_float() for dtype in dtypes) or not any(isinstance(dtype, pl.Decimal) for dtype in dtypes):
+            return list(refs)
+        both = f"COALESCE({', '.join(ref.sql for ref in refs)})" if len(refs) > 1 else refs[0].sql
+        target = self.frame.select(pl.sql_expr(both).alias("v")).dtypes[0]
+        pairs = zip(refs, guards, strict=True)
+        return [self._as(ref, target, guard) if ref.kind == "number" else ref for ref, guard in pairs]
+
+    def _as(self, ref: Ref, target: pl.DataType, guard: str | None) -> Ref:
+        if ref.dtype == target:
+            return ref
+        source, node = self.name(ref), ref.node
+        result = pl.col(source).cast(target, strict=False)
+        return self.add(
+            node, lambda name: Converted(name, node, guard, source, result, f"a {shown(target)}", strict=True)
+        )
+
+    def fallible(self, node: Node) -> bool:
+        """Whether a row may have no result there."""
+        return any(_fallible(part, exact=self.exact) for part in walk(node))
+
+    def last_fallible(self, nodes: Sequence[Node], within: Sequence[Node] = ()) -> int:
+        """The place of the last of *nodes* for which a row may have no result; -1 where there is none.
+
+        What they stand *within* may have none because of any of them.
+        """
+        if any(_fallible(part, exact=self.exact) for part in within):
+            return len(nodes) - 1
+        return max((index for index, node in enumerate(nodes) if self.fallible(node)), default=-1)
+
     def _dated(self, ref: Ref, kind: Kind) -> Ref:
         if not isinstance(ref.node, Value) or ref.node.kind != "text":
             return ref
@@ -167,11 +199,10 @@ class Compiler:
         return f"CAST({ref.sql} AS {_CASTS[kind]})" if ref.kind == "null" and kind in _CASTS else ref.sql
 
 
-def fallible(node: Node) -> bool:
-    """Whether a row may have no result there."""
-    return any(
-        (isinstance(part, Operation) and part.operator in _ARITHMETIC)
-        or (isinstance(part, Cast) and part.strict)
-        or (isinstance(part, Call) and FUNCTIONS[part.name].fallible)
-        for part in walk(node)
-    )
+def _fallible(part: Node, *, exact: bool) -> bool:
+    if isinstance(part, Call):
+        function = FUNCTIONS[part.name]
+        return function.fallible or (exact and function.same)
+    if isinstance(part, Operation):
+        return part.operator in _ARITHMETIC
+    return (isinstance(part, Cast) and part.strict) or (exact and isinstance(part, Case))

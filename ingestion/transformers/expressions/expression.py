@@ -86,7 +86,7 @@ class Expression:
         from polars.exceptions import PanicException, PolarsError
 
         try:
-            program = _program(self.node, records.schema)
+            program = _program(self.text, self.node, records.schema)
             whole = piece.refused is None
             values, faults = program.run(records) if whole else program.refuse(self.node, piece.refused or 0)
         except ConfigError as error:
@@ -116,7 +116,7 @@ def _complete(values: pa.Array) -> Results:
 
 
 @lru_cache(maxsize=256)
-def _program(node: Node, schema: pa.Schema) -> "Program":
+def _program(_text: str, node: Node, schema: pa.Schema) -> "Program":  # nodes spelled otherwise are equal
     from ingestion.transformers.expressions.finishing import compiled
 
     return compiled(node, schema)

@@ -22,6 +22,7 @@ class Function(NamedTuple):
     finite: bool = False  # may have no finite result
     same: bool = False  # its arguments are of one kind
     negates: bool = False  # may leave the range of a long
+    filled: bool = False  # polars has a value even for a null
     rounds: bool = False  # may have one digit more than the widest decimal
 
     @property
@@ -62,8 +63,8 @@ FUNCTIONS: dict[str, Function] = {
     "RTRIM": Function("sS", 1),
     "LENGTH": Function("s", 1, wide=True),
     "OCTET_LENGTH": Function("s", 1, wide=True),
-    "LEFT": Function("sN", 2),
-    "RIGHT": Function("sN", 2),
+    "LEFT": Function("sN", 2, filled=True),
+    "RIGHT": Function("sN", 2, filled=True),
     "SUBSTR": Function("sNN", 2),
     "REPLACE": Function("sSS", 3),
     "REVERSE": Function("s", 1),
@@ -71,7 +72,7 @@ FUNCTIONS: dict[str, Function] = {
     "RPAD": Function("sNS", 3),
     "STARTS_WITH": Function("ss", 2),
     "ENDS_WITH": Function("ss", 2),
-    "STRPOS": Function("sS", 2, wide=True),
+    "STRPOS": Function("sS", 2, wide=True, filled=True),
     "SPLIT_PART": Function("sSN", 3),
     "CONCAT": Function("a", 1, rest=True),
     "CONCAT_WS": Function("Sa", 2, rest=True),

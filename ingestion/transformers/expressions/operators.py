@@ -7,7 +7,7 @@ import polars as pl
 
 from ingestion.transformers.expressions.arithmetic import Decimals, Doubles, Moved, Wholes
 from ingestion.transformers.expressions.calls import call, cast, extract
-from ingestion.transformers.expressions.compiling import Compiler, Misfit, Ref, fallible
+from ingestion.transformers.expressions.compiling import Compiler, Misfit, Ref
 from ingestion.transformers.expressions.kinds import shown
 from ingestion.transformers.expressions.literals import quoted
 from ingestion.transformers.expressions.nodes import (
@@ -90,14 +90,15 @@ def _whole_days(interval: Node) -> bool:
 
 def _all(made: Compiler, node: All, guard: str | None) -> Ref:
     """What stands behind a condition that settles the matter is not asked."""
-    settles = "FALSE" if node.operator == "AND" else "TRUE"
-    parts: list[str] = []
+    settles = node.operator == "OR"
+    parts: list[pl.Expr] = []
+    last = made.last_fallible(node.operands)
     for index, operand in enumerate(node.operands):
-        part = made.condition(operand, guard).sql
-        parts.append(part)
-        if any(map(fallible, node.operands[index + 1 :])):
-            guard = made.guarded(guard, f"{part} IS NOT {settles}")
-    return made.plain(node, f" {node.operator} ".join(parts))
+        parts.append(pl.sql_expr(made.condition(operand, guard).sql))
+        if index < last:
+            guard = made.guarded(guard, parts[-1].ne_missing(settles))
+    joined = pl.all_horizontal if node.operator == "AND" else pl.any_horizontal  # polars takes a chain of two for hours
+    return made.plain(node, joined(parts))
 
 
 def _is(made: Compiler, node: Is, guard: str | None) -> Ref:
@@ -105,7 +106,8 @@ def _is(made: Compiler, node: Is, guard: str | None) -> Ref:
     if node.what == "NULL":
         return made.plain(node, f"{made.ref(node.operands[0], guard).sql} IS {negation}NULL")
     if node.what in ("TRUE", "FALSE"):
-        return made.plain(node, f"{made.condition(node.operands[0], guard).sql} IS {negation}{node.what}")
+        found, asked = pl.sql_expr(made.condition(node.operands[0], guard).sql), pl.lit(node.what == "TRUE")
+        return made.plain(node, found.ne_missing(asked) if node.negated else found.eq_missing(asked))
     left, right = made.harmonised(node, [made.ref(operand, guard) for operand in node.operands])
     return made.plain(node, f"{left.sql} IS {negation}DISTINCT FROM {right.sql}")
 
@@ -138,15 +140,19 @@ def _like(made: Compiler, node: Like, guard: str | None) -> Ref:
 
 
 def _case(made: Compiler, node: Case, guard: str | None) -> Ref:
-    conditions, results = [], []
+    conditions, results, guards = [], [], []
+    unsure = made.fallible(node)
     for condition, result in node.whens:
         found = made.condition(condition, guard).sql
         conditions.append(found)
-        results.append(made.ref(result, made.guarded(guard, f"{found} IS TRUE") if fallible(result) else guard))
-        guard = made.guarded(guard, f"{found} IS NOT TRUE") if fallible(node) else guard
+        met = pl.sql_expr(found).eq_missing(True)  # noqa: FBT003 - a value; IS TRUE of polars is null for a null
+        guards.append(made.guarded(guard, met) if unsure else guard)
+        results.append(made.ref(result, guards[-1]))
+        guard = made.guarded(guard, ~met) if unsure else guard
     if node.otherwise is not None:
+        guards.append(guard)
         results.append(made.ref(node.otherwise, guard))
-    results = made.harmonised(node, results)
+    results = made.as_decimals(made.harmonised(node, results), guards)
     whens = " ".join(f"WHEN {c} THEN {r.sql}" for c, r in zip(conditions, results, strict=False))
     otherwise = f" ELSE {results[-1].sql}" if node.otherwise is not None else ""
     return made.plain(node, f"CASE {whens}{otherwise} END")
