@@ -130,3 +130,27 @@ def test_a_replay_has_landed_whether_or_not_dagster_can_note_it(loaded: Project)
     assert done.returncode == 0, done.stderr
     assert "orders: the replay has landed, but Dagster could not note it" in done.stderr
     assert loaded.table("default.orders").num_rows == 3
+
+
+def test_a_secret_in_a_path_is_in_no_quarantine_and_no_answer_and_rows_are_still_read_again(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARE_TOKEN", "s3cr3tvalue")
+    project.file("data/s3cr3tvalue/a.csv", "id,day,name\n1,soon,a\n2,x,y,z\n")
+    source = {"type": "csv", "source_path": "data/${SHARE_TOKEN}", "include_metadata": True}
+    project.job("orders", {**CONFIG, "source": source})
+    assert main(["preview", "orders", "--json"]) == 0
+    assert main(["run", "orders", "--bare"]) == 0
+    for options in ([], ["--json"], ["--rows"], ["--rows", "--json"]):
+        assert main(["quarantine", "orders", *options]) == 0
+    out, err = capsys.readouterr()
+    assert "********/a.csv" in out
+    assert "s3cr3tvalue" not in out + err
+    assert "s3cr3tvalue" not in str(project.table("default.orders__quarantine").to_pylist())
+    masked = {**MENDED["transformer"], "mask": {"name": "hash"}}  # what is masked is read from its file once more
+    project.job("orders", {**CONFIG, "source": source, "transformer": masked})
+    capsys.readouterr()
+    assert main(["replay", "orders", "--bare"]) == 0
+    out, err = capsys.readouterr()
+    assert "2 rows replayed: partial: 0 rows loaded" in out
+    assert "s3cr3tvalue" not in out + err

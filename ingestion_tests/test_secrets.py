@@ -2,6 +2,7 @@
 
 import logging
 
+import pyarrow as pa
 import pytest
 
 from ingestion.errors import ConfigError, DataError
@@ -13,6 +14,8 @@ from ingestion.secrets import (
     mask,
     placeholders,
     redact,
+    redact_all,
+    redact_column,
     redact_error,
     resolve,
 )
@@ -225,3 +228,16 @@ def test_what_is_shown_keeps_placeholders_and_masks_the_rest() -> None:
     assert mask(config) == {
         "password": MASK, "token": "${T}", "user": "me", "auth": [{"api_key": MASK}], "secret": "", "headers": {"Authorization": MASK},
     }  # fmt: skip
+
+
+def test_structures_and_columns_come_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "a+b (c) #\udce9x")
+    monkeypatch.setenv("DB_PASSWORD", "s.cret-2")
+    resolve(["${TOKEN}", "${DB_PASSWORD}"])
+    assert redact_all({"x s.cret-2": ["s.cret-2", 3, ("p://u:abc@h",)]}) == {
+        "x ********": ["********", 3, ["p://u:********@h"]]
+    }
+    texts = pa.array(["fine", None, "in s.cret-2/a", "sXcret-2", "p://u:abc@h"])
+    assert redact_column(texts).to_pylist() == ["fine", None, "in ********/a", "sXcret-2", "p://u:********@h"]
+    assert redact_column(texts[:2]).equals(texts[:2])
+    assert redact_column(texts[:0]).equals(texts[:0])

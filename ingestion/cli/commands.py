@@ -22,7 +22,7 @@ from ingestion.config import (
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.pipeline import Stream
 from ingestion.report import RunReport
-from ingestion.secrets import clear_secrets, redact
+from ingestion.secrets import clear_secrets, redact, redact_all
 from ingestion.settings import current
 
 DONE, FAILED, WRONG_CALL = 0, 1, 2
@@ -39,8 +39,8 @@ def say(text: str) -> None:
 
 
 def show_json(value: Any) -> None:
-    """Print a result for machines."""
-    show(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Print a result for machines, without secrets."""
+    show(json.dumps(redact_all(value), indent=2, ensure_ascii=False, default=lambda item: redact(str(item))))
 
 
 def validate(options: argparse.Namespace) -> int:

@@ -45,7 +45,7 @@ def history(options: argparse.Namespace) -> int:
         show_json({"job": job.id, "loads": [item._asdict() for item in chosen]})
         return DONE
     for line in aligned([_COLUMNS, *(_row(item, job.id) for item in chosen)]):
-        show(line)
+        show(redact(line))
     if len(chosen) < len(loads):
         say(f"{len(loads) - len(chosen)} more; --limit 0 shows all")
     return DONE

@@ -21,6 +21,7 @@ from ingestion.connectors.files.rereading import located, only, trouble
 from ingestion.connectors.files.stored import digest
 from ingestion.errors import ConfigError, DataError
 from ingestion.plugins import Batch, Connector, Cursor, Loader, Origin, Restart, Watched
+from ingestion.secrets import redact
 
 __all__ = ["Chosen", "FileConnector"]
 
@@ -136,7 +137,9 @@ class FileConnector(Connector):
                 held = item
         entries = [Entry(one.file, one.hash, one.rows) for one in chosen if one.hash is not None]
         if entries:
-            last = held or Batch(pa.RecordBatch.from_pylist([], schema=pa.schema([])), Origin(chosen[-1].file.path))
+            last = held or Batch(
+                pa.RecordBatch.from_pylist([], schema=pa.schema([])), Origin(redact(chosen[-1].file.path))
+            )
             yield last._replace(cursor=ledger.updated(entries))
 
     def unreadable(self, sources: Sequence[str], cursor: Cursor) -> Mapping[str, str]:

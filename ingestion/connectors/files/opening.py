@@ -16,6 +16,7 @@ import pyarrow as pa
 from ingestion.connectors.files.encodings import can_start_at_lines, decoder, guess
 from ingestion.connectors.files.stored import Stored
 from ingestion.errors import DataError, TransientError
+from ingestion.secrets import redact
 
 __all__ = ["Compression", "Opening", "Text"]
 
@@ -147,7 +148,7 @@ class Text:
     def __init__(
         self, raw: Readable, how: Opening, stored: Stored, *, label: str, compression: Compression, encoding: str
     ) -> None:
-        self.label = label
+        self.label = redact(label)  # it stands in quarantines and tables
         self.stored = stored
         self.compression = compression
         self.encoding = encoding

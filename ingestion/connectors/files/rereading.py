@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from ingestion.connectors.files.ledger import Seen
 from ingestion.connectors.files.stored import digest
 from ingestion.plugins import Batch, Restart
+from ingestion.secrets import redact
 
 __all__ = ["located", "only", "trouble"]
 
@@ -15,9 +16,13 @@ __all__ = ["located", "only", "trouble"]
 def located(sources: Sequence[str], listed: Sequence[Seen]) -> dict[str, Seen | None]:
     """The listed file of each of *sources*, which is its path or, for a member of an archive, begins with it.
 
-    What is not listed is not looked for anywhere: the name of a source may come from data.
+    What is not listed is not looked for anywhere: the name of a source may come from data. Sources are named without
+    secrets; of two files that have one name then, it is neither.
     """
-    files = {seen.file.path: seen for seen in listed}
+    files: dict[str, Seen | None] = {}
+    for seen in listed:
+        path = redact(seen.file.path)
+        files[path] = None if path in files else seen
     return {
         source: next((files[path] for path in _paths(source) if path in files), None)
         for source in dict.fromkeys(sources)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.plugins import REJECTED, Load
+from ingestion.secrets import redact_column
 
 __all__ = ["QUARANTINED", "REPLAYS", "Stamp"]
 
@@ -28,6 +29,7 @@ QUARANTINED = pa.schema(
 """What is told of a quarantined row."""
 
 _STORED = QUARANTINED.append(pa.field(REPLAYS, pa.string()))
+_TOLD = ("source", "reason")  # the columns of ours, beside the data
 _TOGETHER = 1 << 16  # marks of one batch
 
 
@@ -53,11 +55,12 @@ class Stamp:
         return len(self._load.replays) if self._load.replays is not None else 0
 
     def rows(self, rejected: pa.RecordBatch) -> pa.RecordBatch:
-        """*rejected*, of schema REJECTED, as a quarantine holds it; ids count from 1 within the load."""
+        """*rejected*, of schema REJECTED, as a quarantine holds it: with ids from 1, and told without secrets."""
         numbers = pa.array(range(self.count + 1, self.count + rejected.num_rows + 1), pa.int64())
         self.count += rejected.num_rows
         ids = pc.binary_join_element_wise(self._load.load_id, pc.cast(numbers, pa.string()), "-")
-        return self._stored(rejected.num_rows, {"id": ids, **_columns(rejected)})
+        shown = {name: redact_column(rejected[name]) for name in _TOLD}
+        return self._stored(rejected.num_rows, {"id": ids, **_columns(rejected), **shown})
 
     def marks(self) -> Iterator[pa.RecordBatch]:
         """For each row that the load brings anew one that says so: the row is gone once this one has landed."""
