@@ -65,7 +65,7 @@ class Converting(Model):
     binary."""
     date_columns: DateColumns = []
     """Columns to convert to dates: a list (ISO 8601, or date_format), or {column: strptime format or list of formats};
-    a format with a time of day makes timestamps."""
+    a format with a time of day makes timestamps. %y reads 69 to 99 as 1969 to 1999; names of months are English."""
     date_format: Formats | None = None
     """The strptime format, or several to be tried in turn, of all date_columns that have none of their own."""
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
