@@ -10,6 +10,7 @@ from ingestion import quarantine
 from ingestion.errors import ConfigError, DataError
 from ingestion.parsing import type_name
 from ingestion.plugins import Batch
+from ingestion.secrets import redact
 from ingestion.transformers.expressions import Expression, Results
 from ingestion.transformers.steps import BatchStep, kept
 from ingestion.transformers.transformations.shape import Place
@@ -26,8 +27,8 @@ class Filtering(BatchStep):
     def __init__(self, condition: str, place: Place) -> None:
         self._expression = Expression.parse(condition)
         self._place = place
-        text = condition if len(condition) <= _SHOWN else f"{condition[:_SHOWN]}..."
-        self._reason = f"filter: {text}"
+        shown = redact(condition)
+        self._reason = f"filter: {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'}"
 
     def change(self, batch: Batch) -> Batch:
         """The batch with the rows that pass; raises ConfigError where the expression is no condition."""

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from ingestion.errors import ConfigError
 from ingestion.parsing import type_name
 from ingestion.plugins import Origin
+from ingestion.secrets import redact
 from ingestion.transformers.expressions import Expression, Results
 from ingestion.transformers.expressions.fields import ExpressionText
 from ingestion.transformers.validation.shape import Judge, Rule, Site, shown
@@ -31,8 +32,8 @@ class Condition(Rule):
 
     @property
     def demand(self) -> str:
-        """The condition."""
-        text = self.expression
+        """The condition, without secrets."""
+        text = redact(self.expression)
         return f"meets {text if len(text) <= _SHOWN else text[:_SHOWN] + '...'}"
 
     def judge(self, columns: tuple[str, ...], site: Site) -> Judge:
@@ -71,8 +72,11 @@ class _Meeting(Judge):
             pc.binary_join_element_wise(f"{name} = ", pc.fill_null(shown(rows.column(name)), "null"), "")
             for name in self._expression.columns
         ]
-        told = pc.binary_join_element_wise(*operands, ", ") if operands else pa.array([""] * rows.num_rows)
-        sentences = pc.binary_join_element_wise(f"{self._complaint} (", told, ")", "")
+        if operands:
+            told = pc.binary_join_element_wise(*operands, ", ")
+            sentences = pc.binary_join_element_wise(f"{self._complaint} (", told, ")", "")
+        else:
+            sentences = pa.array([self._complaint] * rows.num_rows, pa.string())
         faults = pc.binary_join_element_wise("cannot be judged, ", results.reasons, "")
         return pc.replace_with_mask(sentences, _mask(results.faulty, rows.num_rows), faults)
 
