@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from ingestion.errors import BudgetSpent, ConfigError, DataError, RuleBroken
 from ingestion.plugins import Batch, Origin, bad_rows
+from ingestion.secrets import MASK, resolve
 from ingestion.testing import check_transformer
 from ingestion.transformers.base import BaseTransformer
 from ingestion_tests.config_project import refusal
@@ -533,3 +534,61 @@ def test_rules_do_what_plain_python_does_however_rows_are_cut(rules, on_fail, ro
     assert [row for one in done for row in one.records.to_pylist()] == staying
     assert len(rejected(done)) == outcomes["quarantine"]
     assert sum(bad_rows(one.removed) for one in done) == outcomes["drop"]
+
+
+# types that few sources have
+
+
+@pytest.mark.parametrize("values", [
+    pa.array([1], pa.duration("s")),
+    pa.array([1.0], pa.float16()),
+    pa.array([b"0123456789abcdef"], pa.uuid()),
+    pa.array([b"x"], pa.binary(1)),
+])  # fmt: skip
+@pytest.mark.parametrize("rule", [{"rule": "between", "min": 1}, {"rule": "in", "values": [1]}])
+def test_a_column_whose_type_cannot_be_compared_is_named(values, rule):
+    with pytest.raises(ConfigError, match=rf"^transformer.validation\[0\]: {rule['rule']} compares .*column 'c' is "):
+        judged({"column": "c", **rule}, batch({"c": values}))
+
+
+@pytest.mark.parametrize("rule", [
+    {"rule": "regex", "pattern": "a+"},
+    {"rule": "length", "max": 2},
+    {"rule": "between", "max": "ab"},
+    {"rule": "in", "values": ["a", "aa"]},
+])  # fmt: skip
+def test_views_of_texts_are_judged_as_texts(rule):
+    assert broken(rule, pa.array(["a", "bbb", None, "aa"], pa.string_view())) == ["bbb"]
+
+
+def test_narrow_decimals_are_looked_up():
+    values = pa.array([Decimal("1.5"), Decimal("2.5")], pa.decimal32(5, 1))
+    assert broken({"rule": "in", "values": [1.5]}, values) == ["2.5"]
+
+
+def test_references_that_are_no_plain_values_are_refused(project):
+    pq.write_table(pa.table({"st": [{"a": 1}]}), project.file("lists/nested.parquet", ""))
+    with pytest.raises(
+        ConfigError, match=r"validation\[0\].references.column: column 'st' of .* holds struct<.*no plain"
+    ):
+        judged({"column": "c", **reference("lists/nested.parquet", "st")}, batch({"c": ["a"]}))
+
+
+def test_a_condition_without_columns_is_told_by_itself():
+    (row,) = rejected(judged({"rule": "expression", "expression": "1 = 2"}, batch({"c": [1]})))
+    assert row["reason"] == "does not meet 1 = 2"
+
+
+def test_no_secret_stands_in_what_is_told_of_rules_and_filters(monkeypatch):
+    monkeypatch.setenv("API_TOKEN", "s3cr3t-value-1")
+    written = {
+        "filters": ["a <> '${API_TOKEN}'"],
+        "validation": [{"rule": "expression", "expression": "b = '${API_TOKEN}'"}, {"column": "a", "rule": "in", "values": ["${API_TOKEN}"]}],
+    }  # fmt: skip
+    transformer = BaseTransformer.model_validate(resolve(written))
+    done = list(
+        transformer.apply(iter([batch({"a": ["s3cr3t-value-1", "x", "y"], "b": ["1", "2", "s3cr3t-value-1"]})]))
+    )
+    told = [str(one.removed) for one in done] + [row["reason"] for row in rejected(done)] + [str(transformer.checks)]
+    assert len(told) == 4
+    assert all(MASK in text and "s3cr3t" not in text.split("(b = ")[0] for text in told), told

@@ -32,14 +32,15 @@ class Filling(BatchStep):
         self._seen |= dict.fromkeys(records.schema.names)
         for index, field in enumerate(records.schema):
             value = self._own.get(field.name, self._all)
-            filling = None if value is None else _fitting(value, field.type, lenient=self._all is not None)
+            dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            filling = None if value is None else _fitting(value, dtype, lenient=self._all is not None)
             if filling is not None:
                 filled = pc.fill_null(pc.cast(records.column(index), filling.type), filling)
                 records = records.set_column(index, field.with_type(filled.type), filled)
             elif value is not None and self._all is None:
                 raise ConfigError(
                     f"transformer.{_KEY}: {value!r} is no value for column {field.name!r}, which holds "
-                    f"{type_name(field.type)}; write one of that type, or name the column in transformer.types"
+                    f"{type_name(dtype)}; write one of that type, or name the column in transformer.types"
                 )
         return batch._replace(records=records)
 
@@ -51,19 +52,32 @@ class Filling(BatchStep):
 
 def _fitting(value: Plain, dtype: pa.DataType, *, lenient: bool) -> pa.Scalar | None:
     """*value* as one of *dtype*; None where it is none. Texts become dates only where not *lenient*."""
-    found = pa.scalar(value)
     if pa.types.is_null(dtype):
-        return None if lenient else found
-    if dtype == found.type or (_is_text(dtype) and isinstance(value, str)):
-        return found.cast(dtype)
+        return None if lenient else _scalar(value)
+    if _is_text(dtype) and isinstance(value, str):
+        return pa.scalar(value, dtype)
     if isinstance(value, str):
         return None if lenient or not pa.types.is_temporal(dtype) else _moment(value, dtype)
-    if isinstance(value, bool) or not _is_number(dtype):
-        return None
+    if isinstance(value, bool):
+        return pa.scalar(value) if pa.types.is_boolean(dtype) else None
+    return _number(value, dtype) if _is_number(dtype) else None
+
+
+def _number(value: float, dtype: pa.DataType) -> pa.Scalar | None:
     try:
         # a decimal as it is written: 0.1, and not what a double makes of it
-        return pa.scalar(repr(value)).cast(dtype) if pa.types.is_decimal(dtype) else pc.cast(found, dtype)
+        found = pa.scalar(repr(value)) if pa.types.is_decimal(dtype) else _scalar(value)
+        return None if found is None else found.cast(dtype)
     except pa.ArrowInvalid:
+        return None
+
+
+def _scalar(value: Plain) -> pa.Scalar | None:
+    """The value as Arrow has it; None for a whole number that it has no type for."""
+    is_large = isinstance(value, int) and value >= 1 << 63
+    try:
+        return pa.scalar(value, pa.uint64() if is_large else None)
+    except OverflowError:
         return None
 
 

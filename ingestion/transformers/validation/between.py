@@ -6,7 +6,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.transformers.validation.limits import Given, bound
+from ingestion.transformers.validation.limits import Given, bound, fits
 from ingestion.transformers.validation.shape import ColumnJudge, ColumnRule, Site, shown
 
 __all__ = ["Between"]
@@ -50,7 +50,7 @@ class _Comparing(ColumnJudge):
         self._greatest: pa.Scalar | None = None
 
     def meet(self, dtype: pa.DataType) -> None:
-        if pa.types.is_nested(dtype) or pa.types.is_boolean(dtype):
+        if not fits(dtype):
             raise self.unfit(dtype, "between compares numbers, dates, times and texts", "use another rule")
         least, greatest = self._rule.min, self._rule.max
         self._least = None if least is None else bound(least, dtype, self.site, upper=False)

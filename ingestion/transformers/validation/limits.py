@@ -12,7 +12,7 @@ from ingestion.errors import ConfigError
 from ingestion.parsing import cast_text, expectation, type_name
 from ingestion.transformers.validation.shape import Site
 
-__all__ = ["Given", "bound", "typed"]
+__all__ = ["Given", "bound", "fits", "typed"]
 
 
 def _written(value: Any) -> Any:
@@ -24,6 +24,13 @@ Given: TypeAlias = Annotated[bool | int | float | str, BeforeValidator(_written)
 """A value as YAML has it; dates and times are text, in ISO 8601."""
 
 _DIGITS = 80  # more than the widest decimal has, and any shift of its point
+
+
+def fits(dtype: pa.DataType) -> bool:
+    """Whether `bound` and `typed` make values of this type, which Arrow compares: no float16, no duration, no list."""
+    numbers = (t.is_integer, t.is_float32, t.is_float64, t.is_decimal)
+    kinds = (*numbers, t.is_date, t.is_time, t.is_timestamp, t.is_binary, t.is_large_binary)
+    return _is_text(dtype) or any(kind(dtype) for kind in kinds)
 
 
 def typed(value: Given, dtype: pa.DataType, site: Site, option: str) -> pa.Scalar:

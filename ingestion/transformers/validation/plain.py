@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, Field
 
-from ingestion.transformers.validation.limits import Given, typed
+from ingestion.secrets import redact
+from ingestion.transformers.validation.limits import Given, fits, typed
 from ingestion.transformers.validation.lookup import Lookup
 from ingestion.transformers.validation.shape import ColumnJudge, ColumnRule, Judge, Rule, Site, shown
 
@@ -53,7 +54,7 @@ class In(ColumnRule):
     def demand(self) -> str:
         """The first of the values."""
         more = ", ..." if len(self.values) > _NAMED else ""
-        return f"is one of {', '.join(map(str, self.values[:_NAMED]))}{more}"
+        return f"is one of {redact(', '.join(map(str, self.values[:_NAMED])))}{more}"
 
     def column_judge(self, column: str, site: Site) -> ColumnJudge:
         """What looks the values up."""
@@ -67,7 +68,7 @@ class _Membership(ColumnJudge):
         self._fine = Lookup(pa.array([]))
 
     def meet(self, dtype: pa.DataType) -> None:
-        if pa.types.is_nested(dtype):
+        if not (fits(dtype) or pa.types.is_boolean(dtype)):
             raise self.unfit(dtype, "in compares plain values", "take it out")
         options = ((value, f"values[{index}]") for index, value in enumerate(self._rule.values))
         fine = [typed(value, dtype, self.site, option).as_py() for value, option in options]

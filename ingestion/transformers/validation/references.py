@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError
+from ingestion.keyed.digests import is_keyable
 from ingestion.model import Model, nearest
 from ingestion.parsing import cast_text, type_name
 from ingestion.settings import current
@@ -79,11 +80,16 @@ def _read(where: File, site: Site) -> pa.Array:
             hint = nearest(where.column, names, "it has")
             raise ConfigError(f"{place}.column: {path} has no column {where.column!r}; {hint}")
         values = _column(path, where.column, is_parquet=is_parquet)
+        if not is_keyable(values.type):
+            raise ConfigError(
+                f"{place}.column: column {where.column!r} of {path} holds {type_name(values.type)}, which is no plain "
+                f"value; name another column"
+            )
+        return pc.drop_null(pc.unique(values))
     except OSError as error:
         raise ConfigError(f"{place}.file: {path} cannot be read ({error.strerror or error}); check the path") from error
     except pa.ArrowException as error:
         raise ConfigError(f"{place}.file: {path} is neither a CSV file nor a Parquet file: {error}") from error
-    return pc.drop_null(pc.unique(values))
 
 
 def _names(path: Path, *, is_parquet: bool) -> list[str]:

@@ -144,6 +144,8 @@ class ColumnJudge(Judge):
         values = rows.column(self.column)
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
+        if pa.types.is_decimal32(values.type) or pa.types.is_decimal64(values.type):  # which few functions take
+            values = pc.cast(values, pa.decimal128(values.type.precision, values.type.scale))
         if values.type != self._dtype and not pa.types.is_null(values.type):
             self._dtype = values.type
             self.meet(values.type)
