@@ -29,7 +29,10 @@ __all__ = [
     "by_cleaned_names",
     "known_type",
     "remembering",
+    "without_views",
 ]
+
+_PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 
 Cursor: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | pa.Table | None
 """Opaque to all but the connector that made it; None = from the start. Small state is JSON; a ledger of
@@ -161,10 +164,25 @@ def known_type(known: pa.Schema | None, name: str) -> pa.DataType | None:
 
 
 def remembering(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches; whatever becomes of their rows, the origin knows them as they are now, or were before."""
+    """The same batches; whatever becomes of their rows, the origin knows them as they are now, or were before.
+
+    Views of texts and bytes become plain ones: Arrow can pick no rows of them.
+    """
     for batch in batches:
-        origin = batch.origin
-        yield batch if origin.read else batch._replace(origin=replace(origin, read=AsRead(batch.records)))
+        if batch.origin.read:
+            yield batch
+            continue
+        records = without_views(batch.records)
+        yield batch._replace(records=records, origin=replace(batch.origin, read=AsRead(records)))
+
+
+def without_views(records: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows with string in place of string_view, and binary of binary_view."""
+    for index, dtype in enumerate(records.schema.types):
+        if dtype in _PLAIN:
+            plain = records.schema.field(index).with_type(_PLAIN[dtype])
+            records = records.set_column(index, plain, pc.cast(records.column(index), plain.type))
+    return records
 
 
 class Restart(NamedTuple):

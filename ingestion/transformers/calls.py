@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ingestion.errors import ConfigError, DataError, IngestionError
 from ingestion.secrets import redact
+from ingestion.stream import without_views
 from ingestion.transformers.functions import Function, find
 from ingestion.transformers.queries.frames import as_frame, as_records, decoded, returned
 from ingestion.transformers.transformations.shape import Place
@@ -99,7 +100,7 @@ class Call:
             made = pa.RecordBatch.from_arrays([column.combine_chunks() for column in made.columns], schema=made.schema)
         if not isinstance(made, pa.RecordBatch):
             raise ConfigError(f"{self._place}: {self._name} gave {_kind(made)}; it has to give {_FORMS}")
-        return made
+        return without_views(made)
 
 
 def _kind(made: Any) -> str:
