@@ -432,6 +432,16 @@ def test_a_value_that_a_query_cannot_cast_is_named_unless_the_job_masks_columns(
     assert hidden.value.__cause__ is None
 
 
+@pytest.mark.parametrize("over", ["batch", "load"])
+def test_dates_outside_of_the_calendar_are_an_error_before_anything_lands(over):
+    last = pa.array([2_932_896], pa.int32())
+    given = batch({"d": last.cast(pa.date32()), "t": pa.array([253_402_300_799_999_999], pa.timestamp("us"))})
+    for query in ("SELECT d + INTERVAL '1d' AS u FROM input", "SELECT t + INTERVAL '1us' AS u FROM input"):
+        with pytest.raises(DataError, match=r"query: column 'u': the result is outside of the years 1 to 9999"):
+            apply(query, given, over=over)
+    assert rows(apply("SELECT d + INTERVAL '0d' AS u FROM input", given, over=over))
+
+
 def test_a_column_that_polars_cannot_hold_is_named():
     months = pa.array([(1, 2, 3)], pa.month_day_nano_interval())
     with pytest.raises(ConfigError, match=r"column 'm' is of type month_day_nano_interval, which polars cannot hold"):

@@ -10,6 +10,7 @@ from ingestion.cli.tables import aligned
 from ingestion.config import load_job
 from ingestion.plugins import Comparison
 from ingestion.secrets import redact
+from ingestion.shown import rows_of
 
 if TYPE_CHECKING:
     from ingestion.preview import Preview
@@ -72,7 +73,7 @@ def _lines(found: "Preview") -> Iterator[str]:
         yield from ("", *aligned([("column", "type"), *((item.name, str(item.type)) for item in found.schema)]))
     if found.rows is not None and found.rows.num_rows:
         names = found.rows.schema.names
-        rows = [[_cell(row[name]) for name in names] for row in found.rows.to_pylist()]
+        rows = [[_cell(row[name]) for name in names] for row in rows_of(found.rows)]
         yield from ("", *aligned([names, *rows]))
     for cause in found.causes:
         yield from ("", f"would be quarantined: {cause.rows:,} x {cause.label}")

@@ -10,6 +10,7 @@ from ingestion.errors import IngestionError
 from ingestion.examples.equality import difference
 from ingestion.plugins import Batch, Origin, remembering
 from ingestion.secrets import redact
+from ingestion.shown import rows_of
 from ingestion.stream import known_type
 
 __all__ = ["Outcome", "run_tests"]
@@ -52,7 +53,7 @@ def _problems(job: JobConfig, test: InlineTest, source: str) -> Iterator[str]:
         return
     rejected = [row for batch in batches if batch.rejected is not None for row in batch.rejected.to_pylist()]
     if test.expect is not None:
-        yield from _compared(test.expect, [row for batch in batches for row in batch.records.to_pylist()], rejected)
+        yield from _compared(test.expect, [row for batch in batches for row in rows_of(batch.records)], rejected)
     if test.rejected is not None:
         yield from _unlike(test.rejected, rejected)
     filtered = sum(sum(batch.removed.values()) for batch in batches)

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from ingestion.orchestration.names import LOAD_ID, REPORT, SNAPSHOT_ID
 from ingestion.report import RunReport
+from ingestion.shown import rows_of
 
 __all__ = ["materialization_metadata", "preview_markdown"]
 
@@ -75,7 +76,7 @@ def preview_markdown(rows: pa.RecordBatch) -> str:
     """*rows* as a Markdown table, long values cut."""
     names = rows.schema.names
     lines = [_line(names), _line(["---"] * len(names))]
-    lines += [_line([row[name] for name in names]) for row in rows.to_pylist()]
+    lines += [_line([row[name] for name in names]) for row in rows_of(rows)]
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """Text becomes typed columns: strictly, vectorised, and naming the values that do not fit."""
 
 from ingestion.parsing.formats import DateFormat
-from ingestion.parsing.matching import cast_or_null, keep, matching
+from ingestion.parsing.matching import cast_or_null, in_calendar, keep, matching
 from ingestion.parsing.text import FALSE_VALUES, TRUE_VALUES, cast_text
 from ingestion.parsing.types import expectation, misfit_reasons, parse_type, type_name
 
@@ -12,6 +12,7 @@ __all__ = [
     "cast_or_null",
     "cast_text",
     "expectation",
+    "in_calendar",
     "keep",
     "matching",
     "misfit_reasons",

@@ -3,7 +3,9 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["cast_or_null", "keep", "matching"]
+__all__ = ["cast_or_null", "in_calendar", "keep", "matching"]
+
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
 
 
 def keep(values: pa.Array, mask: pa.BooleanArray) -> pa.Array:
@@ -25,3 +27,16 @@ def cast_or_null(values: pa.Array, dtype: pa.DataType) -> pa.Array:
             return pa.nulls(1, dtype)
         middle = len(values) // 2
         return pa.concat_arrays([cast_or_null(values[:middle], dtype), cast_or_null(values[middle:], dtype)])
+
+
+def in_calendar(values: pa.Array) -> pa.Array:
+    """*values*, of any type; null for dates and times outside of the years 1 to 9999, where readers disagree."""
+    if pa.types.is_date32(values.type):
+        first, end, ints = -719_162, 2_932_897, pc.cast(values, pa.int32())
+    elif pa.types.is_timestamp(values.type) and values.type.unit != "ns":
+        per_second = _PER_SECOND[values.type.unit]
+        first, end, ints = -62_135_596_800 * per_second, 253_402_300_800 * per_second, pc.cast(values, pa.int64())
+    else:
+        return values
+    inside = pc.and_(pc.greater_equal(ints, first), pc.less(ints, end))
+    return values if pc.all(inside).as_py() is not False else keep(values, inside)

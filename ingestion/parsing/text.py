@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from ingestion.errors import ConfigError
 from ingestion.parsing.decimals import is_cast_safely, read_decimals
 from ingestion.parsing.formats import DateFormat
-from ingestion.parsing.matching import cast_or_null, keep, matching
+from ingestion.parsing.matching import cast_or_null, in_calendar, keep, matching
 from ingestion.parsing.types import type_name
 
 __all__ = ["FALSE_VALUES", "TRUE_VALUES", "cast_text"]
@@ -131,7 +131,7 @@ def _is_suspect(values: pa.Array, typed: pa.Array) -> bool:
         return bool(pc.any(pc.match_substring(values, "x", ignore_case=True)).as_py())
     if pa.types.is_floating(typed.type):  # nan(1), and 1e400 as infinity
         return pc.all(pc.is_finite(typed)).as_py() is False
-    return bool(typed.null_count != _in_calendar(typed).null_count)
+    return bool(typed.null_count != in_calendar(typed).null_count)
 
 
 def _by_shape(text: pa.Array, dtype: pa.DataType, timezone: str | None) -> pa.Array:
@@ -150,7 +150,7 @@ def _by_shape(text: pa.Array, dtype: pa.DataType, timezone: str | None) -> pa.Ar
         stamps = pc.cast(pc.binary_join_element_wise("1970-01-01", clock, " "), pa.timestamp("us"))
         return pc.cast(stamps, dtype)
     if pa.types.is_date(dtype):
-        return _in_calendar(cast_or_null(matching(text, rf"^{_DATE}$"), dtype))
+        return in_calendar(cast_or_null(matching(text, rf"^{_DATE}$"), dtype))
     if pa.types.is_timestamp(dtype):
         return _timestamps(text, dtype, timezone)
     raise ConfigError(f"text cannot be read as {dtype}; choose one of the column types")
@@ -163,13 +163,13 @@ def _timestamps(text: pa.Array, dtype: pa.TimestampType, timezone: str | None) -
     text = pc.replace_substring_regex(text, rf"(\.\d{{{digits}}})0+($|[Z+ -])", r"\1\2")
     naive = matching(text, rf"^{_DATE}(?:[ T]{clock})?$")
     if dtype.tz is None:
-        return _in_calendar(cast_or_null(naive, dtype))
+        return in_calendar(cast_or_null(naive, dtype))
     text = pc.replace_substring_regex(text, r" ?(?:UTC|GMT)$", "Z")
     text = pc.replace_substring_regex(text, r"(:\d\d(?:\.\d+)?) ([+-]\d)", r"\1\2")
     zoned = cast_or_null(matching(text, rf"^{_DATE}[ T]{clock}{_OFFSET}$"), dtype)
     if timezone:
         zoned = pc.coalesce(zoned, _localised(cast_or_null(naive, pa.timestamp(dtype.unit)), dtype, timezone))
-    return _in_calendar(zoned)
+    return in_calendar(zoned)
 
 
 def _localised(stamps: pa.Array, dtype: pa.TimestampType, timezone: str) -> pa.Array:
@@ -180,19 +180,6 @@ def _localised(stamps: pa.Array, dtype: pa.TimestampType, timezone: str) -> pa.A
         raise ConfigError(f"time zone {timezone!r} is not known; use a name such as Europe/Stockholm") from error
     existed = pc.equal(pc.local_timestamp(assumed), stamps)
     return keep(pc.cast(assumed, dtype), existed)
-
-
-def _in_calendar(typed: pa.Array) -> pa.Array:
-    """Null outside of the years 1 to 9999, where readers disagree."""
-    if pa.types.is_date32(typed.type):
-        first, end, ints = -719_162, 2_932_897, pc.cast(typed, pa.int32())
-    elif pa.types.is_timestamp(typed.type) and typed.type.unit != "ns":
-        per_second = 10 ** _DIGITS[typed.type.unit]
-        first, end, ints = -62_135_596_800 * per_second, 253_402_300_800 * per_second, pc.cast(typed, pa.int64())
-    else:
-        return typed
-    inside = pc.and_(pc.greater_equal(ints, first), pc.less(ints, end))
-    return typed if pc.all(inside).as_py() is not False else keep(typed, inside)
 
 
 def _booleans(text: pa.Array, true_values: Sequence[str], false_values: Sequence[str]) -> pa.Array:
@@ -210,7 +197,7 @@ def _by_formats(text: pa.Array, dtype: pa.DataType, formats: Sequence[str], time
     encoded = text.dictionary_encode() if recurs else None
     distinct = text if encoded is None else encoded.dictionary
     typed = pc.coalesce(*(_by_format(distinct, dtype, DateFormat.parse(spelled), timezone) for spelled in formats))
-    return _in_calendar(typed) if encoded is None else _in_calendar(typed).take(encoded.indices)
+    return in_calendar(typed) if encoded is None else in_calendar(typed).take(encoded.indices)
 
 
 def _by_format(text: pa.Array, dtype: pa.DataType, spelled: DateFormat, timezone: str | None) -> pa.Array:

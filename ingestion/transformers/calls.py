@@ -12,7 +12,7 @@ from ingestion.errors import ConfigError, DataError, IngestionError
 from ingestion.secrets import redact
 from ingestion.stream import without_views
 from ingestion.transformers.functions import Function, find
-from ingestion.transformers.queries.frames import as_frame, as_records, decoded, returned
+from ingestion.transformers.queries.frames import as_frame, as_records, decoded, returned, within_calendar
 from ingestion.transformers.transformations.shape import Place
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Call:
             made = pa.RecordBatch.from_arrays([column.combine_chunks() for column in made.columns], schema=made.schema)
         if not isinstance(made, pa.RecordBatch):
             raise ConfigError(f"{self._place}: {self._name} gave {_kind(made)}; it has to give {_FORMS}")
-        return without_views(made)
+        return within_calendar(without_views(made), self._place)
 
 
 def _kind(made: Any) -> str:

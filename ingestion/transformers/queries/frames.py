@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError, DataError
+from ingestion.parsing import in_calendar
 from ingestion.transformers.transformations.shape import Place
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["as_frame", "as_records", "decoded", "returned"]
+__all__ = ["as_frame", "as_records", "decoded", "returned", "within_calendar"]
 
 _PLAIN: Mapping[pa.DataType, pa.DataType] = {
     pa.large_string(): pa.string(),
@@ -87,4 +88,21 @@ def as_records(frame: "pl.DataFrame", schema: pa.Schema, place: Place) -> pa.Rec
                 f"{place}: the result does not fit its types; values are hidden, as the job masks some"
             ) from None
         raise DataError(f"{place}: the result does not fit its types ({error}); cast it there") from error
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    return within_calendar(pa.RecordBatch.from_arrays(columns, schema=schema), place)
+
+
+def within_calendar(records: pa.RecordBatch, place: Place) -> pa.RecordBatch:
+    """The same rows; raises DataError for dates and times that many tables and readers cannot hold."""
+    for name, column in zip(records.schema.names, records.columns, strict=True):
+        if _strays(column):
+            text = f"{place}: column {name!r}: the result is outside of the years 1 to 9999; leave such rows out"
+            raise DataError(text, veiled=text)
+    return records
+
+
+def _strays(column: pa.Array) -> bool:
+    if pa.types.is_struct(column.type):
+        return any(map(_strays, column.flatten()))
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        return _strays(column.flatten())
+    return bool(in_calendar(column).null_count != column.null_count)
