@@ -20,6 +20,7 @@ __all__ = [
     "CONFIG",
     "EMPTIED",
     "ENTRY",
+    "FIRST",
     "JOB",
     "LOAD",
     "MODE",
@@ -28,6 +29,7 @@ __all__ = [
     "UPKEEP",
     "Entry",
     "all_entries",
+    "entry_in",
     "entry_of",
     "find_load",
     "find_try",
@@ -48,6 +50,9 @@ UPKEEP = "ingestion.upkeep"
 """Names what was done by a commit that changed no row; rollbacks pass over it."""
 EMPTIED = "rollback"
 """What UPKEEP says of the snapshot with which a table begins anew, all that was loaded having been taken back."""
+FIRST = "ingestion.first"
+"""In the summary of a snapshot before which there was none: without sequence numbers, as in format version 1, the
+oldest one left looks the same."""
 ENTRY = "ingestion.cursor."
 _CLOCKS_DIFFER_MS = 60_000  # at most: Iceberg refuses a snapshot that is older than the last change by more
 
@@ -97,7 +102,7 @@ def find_try(metadata: "TableMetadata", once: str) -> "Snapshot | None":
 def entry_of(metadata: "TableMetadata", job: str, io: "FileIO") -> Entry:
     """The job's entry in the history of the table's present state; an empty one if it never landed there."""
     text = all_entries(metadata, io).get(ENTRY + job)
-    return _parsed(text) if text is not None else Entry()
+    return entry_in(text) if text is not None else Entry()
 
 
 def all_entries(metadata: "TableMetadata", io: "FileIO") -> dict[str, str]:
@@ -118,7 +123,8 @@ def _entries(values: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in values.items() if key.startswith(ENTRY)}
 
 
-def _parsed(text: str) -> Entry:
+def entry_in(text: str) -> Entry:
+    """An entry as a snapshot summary holds it."""
     values = json.loads(text)
     return Entry(values["load_id"], values["cursor"])
 
@@ -133,8 +139,9 @@ def is_root(metadata: "TableMetadata", snapshot: "Snapshot") -> bool:
 def known_since(metadata: "TableMetadata") -> int:
     """From when on (in ms) every ancestor of the present state is still listed; 0 where none has expired."""
     oldest = next(iter(list(lineage(metadata))[-1:]), None)
-    # Without sequence numbers, as in format version 1, the first snapshot looks like one whose parent has expired.
-    if oldest is None or oldest.sequence_number == 1 or in_summary(oldest, UPKEEP) == EMPTIED:
+    if oldest is None or oldest.sequence_number == 1:
+        return 0
+    if in_summary(oldest, UPKEEP) == EMPTIED or in_summary(oldest, FIRST) is not None:
         return 0
     return oldest.timestamp_ms + _CLOCKS_DIFFER_MS
 
@@ -190,4 +197,4 @@ def _proven(metadata: "TableMetadata", key: str, text: str, known: "Mapping[int,
             f"cannot be proven to belong to its present rows (the table was rolled back); "
             f"remove that property to let the job start from the beginning, or restore the snapshot it names"
         )
-    return _parsed(text).in_summary()
+    return entry_in(text).in_summary()

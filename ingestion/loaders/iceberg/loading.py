@@ -9,6 +9,7 @@ from ingestion.loaders.iceberg.cursors import discard, stored
 from ingestion.loaders.iceberg.history import (
     CONFIG,
     ENTRY,
+    FIRST,
     JOB,
     LOAD,
     MODE,
@@ -129,6 +130,7 @@ class Loading:
             CONFIG: load.config_hash,
             MODE: self._options.write_mode,
             ROWS: str(self._target.rows),
+            **({FIRST: "true"} if metadata.current_snapshot_id is None else {}),
         }
         if load.alone:
             return self._target.stage(transaction, summary)

@@ -6,6 +6,7 @@ landing: from then on it cannot land any more, because its compare-and-set has f
 
 import logging
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
 
-__all__ = ["Quarantine", "beside"]
+__all__ = ["Quarantine", "beside", "remove_rows"]
 
 _log = logging.getLogger(__name__)
 _FILE_SIZE = 128 << 20
@@ -127,30 +128,33 @@ class Quarantine:
 
     def _remove(self, doomed: set[str]) -> None:
         """Take out the rows of these loads of the job; where that fails, for whatever reason, they stay."""
+        # By the rows' own load ids: the snapshots that brought them may have expired, their files been joined.
+        loads = sorted(doomed)
+        parts = [Part("load_id", tuple(loads)), Part("job", (self._load.job,))]
         try:
             with translated(f"table {'.'.join(self._identifier)}"):
-                self._try_remove(doomed)
+                remove_rows(self._catalog, self._identifier, parts, loads)
+        except OutcomeUnknown:
+            _log.warning("%s: whether quarantined rows of loads that never landed are gone is unknown", self._load.job)
         except Exception as error:  # noqa: BLE001 - how the load itself went is settled, and not to be hidden by this
             reason = redact(f"{type(error).__name__}: {error}")
             _log.warning("%s: quarantined rows of loads that never landed are still there: %s", self._load.job, reason)
 
-    def _try_remove(self, doomed: set[str]) -> None:
-        """By the rows' own load ids: the snapshots that brought them may have expired, their files been joined."""
-        table, loads = find_table(self._catalog, self._identifier), sorted(doomed)
-        parts = [Part("load_id", tuple(loads)), Part("job", (self._load.job,))]
-        if table is None or not has_rows_in(table, parts):
-            return
-        mark = f"removal-{uuid.uuid4().hex}"
-        removal = Target(self._catalog, self._identifier, IcebergLoader(target_file_size=_FILE_SIZE), mark)
-        removal.replace(parts)
-        removal.finish()
-        summary = {LOAD: mark, _REMOVED: ",".join(loads)}
-        try:
-            removal.land(_anything, lambda transaction: removal.stage(transaction, summary))
-        except OutcomeUnknown:
-            _log.warning("%s: whether quarantined rows of loads that never landed are gone is unknown", self._load.job)
-        finally:
-            removal.abort()
+
+def remove_rows(catalog: "Catalog", quarantine: tuple[str, ...], parts: Sequence[Part], loads: Sequence[str]) -> None:
+    """Take the rows in all of *parts* out of a quarantine; *loads* are those of which nothing is left then."""
+    table = find_table(catalog, quarantine)
+    if table is None or not has_rows_in(table, parts):
+        return
+    mark = f"removal-{uuid.uuid4().hex}"
+    removal = Target(catalog, quarantine, IcebergLoader(target_file_size=_FILE_SIZE), mark)
+    removal.replace(parts)
+    removal.finish()
+    summary = {LOAD: mark, _REMOVED: ",".join(loads)}
+    try:
+        removal.land(_anything, lambda transaction: removal.stage(transaction, summary))
+    finally:
+        removal.abort()
 
 
 def _anything(_: "Table | None") -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
 
-__all__ = ["quarantined"]
+__all__ = ["known", "quarantined", "stored"]
 
 
 def quarantined(
@@ -32,15 +32,17 @@ def quarantined(
     found = find_table(catalog, target)
     table = find_table(catalog, beside(target))
     if found is not None and table is not None:
-        yield from live(partial(_rows, table), job, _known(found.metadata), names)
+        yield from live(partial(stored, table), job, known(found.metadata), names)
 
 
-def _known(metadata: "TableMetadata") -> Known:
+def known(metadata: "TableMetadata") -> Known:
+    """What the history of a target tells."""
     loads = {load_id for load_id in (in_summary(item, LOAD) for item in lineage(metadata)) if load_id is not None}
     return Known(loads, datetime.fromtimestamp(known_since(metadata) / 1000, timezone.utc))
 
 
-def _rows(table: "Table", names: Sequence[str], having: str | None) -> Iterator[pa.RecordBatch]:
+def stored(table: "Table", names: Sequence[str], having: str | None) -> Iterator[pa.RecordBatch]:
+    """All rows of a quarantine, as `Read` tells."""
     columns = Columns(table.metadata)
     ids = {item.name: item.field_id for item in columns.schema.fields}
     if having is not None and having not in ids:

@@ -13,7 +13,7 @@ from ingestion.errors import Superseded
 from ingestion.loaders.tables.rejected import QUARANTINED, REPLAYS
 from ingestion.plugins import Load
 
-__all__ = ["Ids", "Known", "Read", "gone", "live", "refuse_gone"]
+__all__ = ["Ids", "Known", "Read", "column", "gone", "live", "refuse_gone"]
 
 Read: TypeAlias = Callable[[Sequence[str], str | None], Iterator[pa.RecordBatch]]
 """Gives those of the named columns that a quarantine has, batch by batch, at each call of the same rows; rows without
@@ -28,7 +28,7 @@ class Known(NamedTuple):
     """What a target's present history tells of loads."""
 
     loads: Collection[str]  # ids of those that landed
-    since: datetime  # it tells of all of them from then on; what is older may have landed
+    since: datetime  # it tells of all of them from then on; a run that is older may have landed
 
 
 class Ids:
@@ -77,27 +77,48 @@ def _parts(ids: pa.Array) -> tuple[npt.NDArray[np.bool_], pa.DictionaryArray, np
 def live(
     read: Read, job: str, known: Known, names: Sequence[str] = tuple(QUARANTINED.names)
 ) -> Iterator[pa.RecordBatch]:
-    """These columns of the rows of *job* that count."""
-    marked = Ids()
+    """These columns of the rows of *job* that count.
+
+    A run that is older than history has landed, or its rejected rows would be nowhere; a replay has not, or those
+    that it was to bring anew would be.
+    """
+    marked, doubtful = Ids(), set[str]()
     for rows in read((*_WHOSE, REPLAYS), REPLAYS):
-        marked.add(_column(rows.filter(_landed(rows, job, known)), REPLAYS))
+        marks = rows.filter(pc.is_valid(column(rows, REPLAYS)))
+        told = _told(marks, job, known)
+        marked.add(column(marks.filter(told), REPLAYS))
+        doubtful.update(pc.unique(pc.drop_null(column(marks.filter(pc.invert(told)), "load_id"))).to_pylist())
     for rows in read(tuple(dict.fromkeys((*_WHOSE, "id", REPLAYS, *names))), None):
-        counts = pc.and_(_landed(rows, job, known), pc.is_null(_column(rows, REPLAYS)))
-        left = rows.filter(pc.and_(counts, pc.invert(marked.has(_column(rows, "id")))))
+        landed = pc.or_(_told(rows, job, known), _older(rows, job, known, doubtful))
+        counts = pc.and_(landed, pc.is_null(column(rows, REPLAYS)))
+        left = rows.filter(pc.and_(counts, pc.invert(marked.has(column(rows, "id")))))
         if left.num_rows:
-            columns = [_column(left, name) for name in names]
+            columns = [column(left, name) for name in names]
             yield pa.RecordBatch.from_arrays(columns, schema=pa.schema([QUARANTINED.field(name) for name in names]))
 
 
-def _landed(rows: pa.RecordBatch, job: str, known: Known) -> pa.BooleanArray:
-    told = pc.is_in(_column(rows, "load_id"), value_set=pa.array(sorted(known.loads), pa.string()))
-    old = pc.less(_column(rows, "quarantined_at"), pa.scalar(known.since, pa.timestamp("us", "UTC")))
-    own = pc.equal(_column(rows, "job"), job)
-    return pc.fill_null(pc.and_(own, pc.or_(told, old)), fill_value=False)
+def _told(rows: pa.RecordBatch, job: str, known: Known) -> pa.BooleanArray:
+    """Whether history tells that the load of the row landed."""
+    return pc.and_(_own(rows, job), _is_in(rows, known.loads))
 
 
-def _column(rows: pa.RecordBatch, name: str) -> pa.Array:
-    """Tables from before the column was thought of lack it."""
+def _older(rows: pa.RecordBatch, job: str, known: Known, doubtful: Collection[str]) -> pa.BooleanArray:
+    """Whether the row is of a run that is older than history."""
+    old = pc.less(column(rows, "quarantined_at"), pa.scalar(known.since, pa.timestamp("us", "UTC")))
+    run = pc.invert(_is_in(rows, doubtful))
+    return pc.fill_null(pc.and_(_own(rows, job), pc.and_(old, run)), fill_value=False)
+
+
+def _own(rows: pa.RecordBatch, job: str) -> pa.BooleanArray:
+    return pc.fill_null(pc.equal(column(rows, "job"), job), fill_value=False)
+
+
+def _is_in(rows: pa.RecordBatch, loads: Collection[str]) -> pa.BooleanArray:
+    return pc.is_in(column(rows, "load_id"), value_set=pa.array(sorted(loads), pa.string()))
+
+
+def column(rows: pa.RecordBatch, name: str) -> pa.Array:
+    """The column of *rows*, null throughout where the quarantine is from before it was thought of."""
     dtype = QUARANTINED.field(name).type if name in QUARANTINED.names else pa.string()
     if name not in rows.schema.names:
         return pa.nulls(rows.num_rows, dtype)

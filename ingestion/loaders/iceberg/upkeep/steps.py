@@ -15,12 +15,16 @@ from ingestion.loaders.iceberg.upkeep.expiry import Expiry
 from ingestion.loaders.iceberg.upkeep.landing import Moved
 from ingestion.loaders.iceberg.upkeep.manifests import merge_manifests
 from ingestion.loaders.iceberg.upkeep.orphans import remove_orphans
+from ingestion.loaders.iceberg.upkeep.quarantined import remove_replayed, remove_strays
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
     from ingestion.loaders.iceberg import IcebergLoader
+    from ingestion.loaders.iceberg.upkeep.options import UpkeepOptions
+
+    Step = Callable[[Catalog, tuple[str, ...], UpkeepOptions], Counter[str]]
 
 __all__ = ["look_after"]
 
@@ -33,7 +37,8 @@ def look_after(catalog: "Catalog", identifier: tuple[str, ...], options: "Iceber
 
     A step that fails keeps no other one from its work; the first failure is raised once all were tried.
     """
-    steps = chain(*(_steps(catalog, name, options) for name in (identifier, beside(identifier))))
+    expiries = {identifier: _expire_settled, beside(identifier): _expire}
+    steps = chain(*(_steps(catalog, name, options, expiry) for name, expiry in expiries.items()))
     done, failures = Counter[str](), list[Exception]()
     for step in steps:
         try:
@@ -46,7 +51,7 @@ def look_after(catalog: "Catalog", identifier: tuple[str, ...], options: "Iceber
 
 
 def _steps(
-    catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader"
+    catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader", expiry: "Step"
 ) -> "Iterator[Callable[[], Counter[str]]]":
     table = find_table(catalog, identifier)
     if table is None:
@@ -56,8 +61,22 @@ def _steps(
         yield partial(_compact, catalog, identifier, options, table)
     yield lambda: merge_manifests(catalog, identifier, catalog.load_table(identifier), care.keep_snapshots)
     if table.metadata.properties.get("gc.enabled", "true").lower() != "false":  # its files may be another table's too
-        yield Expiry(catalog, identifier, care).run
+        yield partial(expiry, catalog, identifier, care)
         yield partial(remove_orphans, catalog, identifier, care.orphans_older_than_hours)
+
+
+def _expire(catalog: "Catalog", identifier: tuple[str, ...], care: "UpkeepOptions") -> Counter[str]:
+    return Expiry(catalog, identifier, care).run()
+
+
+def _expire_settled(catalog: "Catalog", identifier: tuple[str, ...], care: "UpkeepOptions") -> Counter[str]:
+    """Its history tells which quarantined rows count: what that is to tell has been done before it is cut."""
+    done, since = remove_strays(catalog, identifier)
+    expiry = Expiry(catalog, identifier, care, since)
+    due = expiry.due()
+    done.update(remove_replayed(catalog, identifier, due))
+    done.update(expiry.run(due))
+    return done
 
 
 def _compact(catalog: "Catalog", identifier: tuple[str, ...], options: "IcebergLoader", table: "Table") -> Counter[str]:
