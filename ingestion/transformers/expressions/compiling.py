@@ -54,11 +54,12 @@ class Compiler:
     """Collects stages; each is tried at once on a frame without rows, which tells its type."""
 
     def __init__(self, root: Node, schema: pa.Schema) -> None:
-        names = dict.fromkeys(node.name for node in walk(root) if isinstance(node, Column))
-        for name in names:
+        names = {node.name: node.text for node in walk(root) if isinstance(node, Column)}
+        for name, written in names.items():
             if name not in schema.names:
                 hint = nearest(name, schema.names, "it has")
-                raise ConfigError(f"there is no column {name!r}; {hint}")
+                text = f"; a text stands in single quotes: {literals.quoted(name)}" if written[:1] == '"' else ""
+                raise ConfigError(f"there is no column {name!r}; {hint}{text}")
         self.columns = {name: f"c{index}" for index, name in enumerate(names)}
         self.stages: list[Stage] = []
         self.frame = framed(pa.RecordBatch.from_pylist([], schema), self.columns)

@@ -34,6 +34,10 @@ def parse(text: str) -> Node:
         raise ConfigError(f"expression {quote(text)}: {error}") from error
 
 
+def _null(node: Node) -> bool:
+    return isinstance(node, Value) and node.kind == "null"
+
+
 class _Grammar(Primary):
     """One rule per method; each takes what it knows and leaves the rest."""
 
@@ -73,6 +77,9 @@ class _Grammar(Primary):
         if self.now.key in _COMPARISONS:
             operator = _COMPARISONS[self.take().key]
             right = self.joined()
+            if _null(left) or _null(right):
+                instead = {"=": "IS NULL", "<>": "IS NOT NULL"}.get(operator, "IS NULL or IS NOT NULL")
+                raise ConfigError(f"a comparison with NULL ({operator}) is never true; write {instead}")
             return Operation(self.since(start), operator, (left, right))
         if self.took("IS"):
             return self._is(start, left)
@@ -84,6 +91,9 @@ class _Grammar(Primary):
             return Between(self.since(start), negated, (left, low, high))
         if self.took("IN"):
             options = self.listed(self.expression)
+            if any(map(_null, options)) and (negated or all(map(_null, options))):
+                missing = "IS NOT NULL" if negated else "IS NULL"
+                raise ConfigError(f"{'NOT ' * negated}IN with NULL is never true; leave NULL out, or write {missing}")
             return In(self.since(start), negated, (left, *options))
         if self.now.key in _MATCHES or (not negated and self.now.key in _NEGATED):
             return self._match(start, left, negated=negated)

@@ -19,13 +19,12 @@ from ingestion.transformers.expressions.nodes import (
     Operation,
     Value,
 )
-from ingestion.transformers.expressions.reader import STATEMENTS, Reader
+from ingestion.transformers.expressions.reader import RESERVED, STATEMENTS, Reader
 from ingestion.transformers.expressions.tokens import Token, words
 
 __all__ = ["Primary"]
 
 _TYPED: Mapping[str, Kind] = {"DATE": "date", "TIMESTAMP": "timestamp", "TIME": "time", "INTERVAL": "interval"}
-_RESERVED = words("AND OR NOT IN IS BETWEEN LIKE ILIKE REGEXP RLIKE CASE WHEN THEN ELSE END AS ESCAPE DISTINCT ANY ALL")
 _PARTS = words("YEAR QUARTER MONTH WEEK DAY DOW DOY HOUR MINUTE SECOND EPOCH")
 
 
@@ -55,7 +54,7 @@ class Primary(Reader, ABC):
 
     def _primary(self) -> Node:
         word = self.now
-        if self.ended or word.key in STATEMENTS or word.key in _RESERVED - {"CASE"}:
+        if self.ended or word.key in STATEMENTS or word.key in RESERVED - {"CASE"}:
             self.unexpected()
         if self.took("("):
             node = self.expression()
@@ -126,6 +125,8 @@ class Primary(Reader, ABC):
                 begin = self.now.start
                 condition = self.expression()
                 if subject is not None:
+                    if isinstance(condition, Value) and condition.kind == "null":
+                        raise ConfigError("CASE ... WHEN NULL is never true; write CASE WHEN ... IS NULL")
                     condition = Operation(f"{subject.text} = {self.since(begin)}", "=", (subject, condition))
                 self.need("THEN")
                 whens.append((condition, self.expression()))

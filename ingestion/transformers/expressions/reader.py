@@ -7,7 +7,7 @@ from typing import NoReturn, TypeVar
 from ingestion.errors import ConfigError
 from ingestion.transformers.expressions.tokens import Token, words
 
-__all__ = ["STATEMENTS", "Reader"]
+__all__ = ["RESERVED", "STATEMENTS", "Reader"]
 
 _DEEPEST = 30
 _MOST_STEPS = 100  # of arithmetic; each makes the tree one node deeper
@@ -15,6 +15,7 @@ STATEMENTS = words(
     "SELECT FROM WITH UNION INTERSECT EXCEPT WHERE GROUP HAVING ORDER LIMIT JOIN INSERT UPDATE DELETE DROP CREATE "
     "TRUNCATE EXPLAIN SHOW EXISTS VALUES TABLE COPY"
 )
+RESERVED = words("AND OR NOT IN IS BETWEEN LIKE ILIKE REGEXP RLIKE CASE WHEN THEN ELSE END AS ESCAPE DISTINCT ANY ALL")
 _Item = TypeVar("_Item")
 
 
@@ -86,7 +87,15 @@ class Reader:
             )
         shown = "the end" if word.kind == "end" else repr(self._text[word.start : word.end])
         instead = f"; {wanted} is" if wanted else ""
-        raise ConfigError(f"{shown} is not expected at character {word.start + 1}{instead}")
+        raise ConfigError(f"{shown} is not expected at character {word.start + 1}{instead}{self._name_with_blanks()}")
+
+    def _name_with_blanks(self) -> str:
+        """A hint where two names stand side by side."""
+        before, word = self._words[max(self._place - 1, 0)], self.now
+        both = {before.kind, word.kind} == {"word"} and before.end < word.start
+        if not both or {before.key, word.key} & (RESERVED | {"NULL", "TRUE", "FALSE", "FROM"}):
+            return ""
+        return f'; a name with blanks stands in double quotes: "{self._text[before.start : word.end]}"'
 
     def listed(self, inner: Callable[[], _Item]) -> list[_Item]:
         """One or more items in brackets."""

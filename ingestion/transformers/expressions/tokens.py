@@ -24,6 +24,9 @@ _TOKEN = re.compile(
 )
 
 
+_BARE_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?![\w.])")
+
+
 class Token(NamedTuple):
     """One word, where it begins and where it ends; of texts and quoted names what is between the quotes."""
 
@@ -51,6 +54,9 @@ def tokens(text: str) -> list[Token]:
     place = 0
     while place < len(text):
         match = _TOKEN.match(text, place)
+        date = _BARE_DATE.match(text, place)
+        if date is not None:
+            raise ConfigError(f"{date[0]} would be a difference of numbers; a date stands in quotes: '{date[0]}'")
         if match is None or match.lastgroup == "comment" or "\0" in match[0]:
             raise ConfigError(
                 f"{text[place : place + 20]!r} is not expected at character {place + 1}{_hint(text, place)}"
