@@ -121,6 +121,8 @@ class Connector(Plugin):
     ) -> Iterator[Batch | Restart]:
         """Yield the rows that stand at these positions of these sources, as `read` would; no cursor is carried.
 
+        Sources come in the order of *places*. Each origin tells when its source was written, which tells whether it is
+        what it was; where *cursor* knows that only that time has changed, it is the time of then.
         Rows that do not fit are rejected. A place where nothing is found yields nothing. Raises ConfigError where the
         source cannot be read at a place, DataError where it is gone or, as far as *cursor* tells, has changed since.
         """

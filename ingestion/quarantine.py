@@ -188,7 +188,8 @@ def reject(
     schemas = pc.if_else(pc.is_valid(positions), schema, pa.scalar(None, pa.binary()))  # made of several: not as read
     if origin.read is not None and origin.read.shown is not None:
         schemas = pa.nulls(count, pa.binary())  # masked: not as read, either
-    places = [positions, as_payload(read), parts, schemas]
+    written = pa.repeat(pa.scalar(origin.modified_at, pa.timestamp("us", "UTC")), count)
+    places = [positions, as_payload(read), parts, schemas, written]
     return pa.RecordBatch.from_arrays([*texts, *places], schema=REJECTED)
 
 

@@ -52,6 +52,7 @@ REJECTED = pa.schema(
         pa.field(
             "payload_schema", pa.binary()
         ),  # of the JSON object: an Arrow schema in IPC form; null = none is known
+        pa.field("source_modified_at", pa.timestamp("us", "UTC")),  # when the source as it was read was written
     ]
 )
 """Schema of `Batch.rejected`, one row per rejected row."""

@@ -86,7 +86,7 @@ def test_jobs_that_load_one_table_keep_their_rejected_rows_apart(target):
 
 def as_it_was_once(target):
     """Have a quarantine of the time before rows had ids."""
-    new = ["id", "replays", "part", "payload_schema"]
+    new = ["id", "replays", "part", "payload_schema", "source_modified_at"]
     name = f"{target.options['database']}.t__quarantine"
     if target.kind == "postgres":
         import psycopg

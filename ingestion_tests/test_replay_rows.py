@@ -140,8 +140,9 @@ TIME = pa.scalar(datetime.now(timezone.utc), pa.timestamp("us", "UTC"))
 def batches(count):
     for start in range(0, count, 20_000):
         ids = pa.array([f"{LOAD}-{start + number + 1}" for number in range(20_000)])
-        texts = {"load_id": LOAD, "stage": "transform", "source": SOURCE, "payload_schema": SCHEMA}
+        texts = {"load_id": LOAD, "stage": "transform", "source": SOURCE, "payload_schema": SCHEMA, "payload": "{}"}
         same = {name: pa.repeat(text, 20_000) for name, text in texts.items()}
+        same["source_modified_at"] = pa.repeat(TIME, 20_000)
         places = pa.array(range(start, start + 20_000), pa.int64())
         parts = pa.nulls(20_000, pa.int64())
         times = pa.repeat(TIME, 20_000)

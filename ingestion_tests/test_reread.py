@@ -74,10 +74,10 @@ def test_members_of_archives_are_told_apart(tmp_path: Path) -> None:
     assert reread(path, {f"{path}!in!side/b.csv": [2], f"{path}!a.csv": [3]}) == ([(3, 2), (2, 3)], [])
 
 
-def test_several_files_are_read_in_one_go(tmp_path: Path) -> None:
+def test_several_files_are_read_in_one_go_in_the_order_of_their_places(tmp_path: Path) -> None:
     one, two = write(tmp_path, "id,a\n1,x\n2,y\n", "1.csv"), write(tmp_path, "id,b\n3,z\n", "2.csv")
     os.utime(one, (1, 1))
-    assert reread(tmp_path, {two: [2], one: [3]}) == ([(3, 2, "y", None), (2, 3, "z", None)], [])
+    assert reread(tmp_path, {two: [2], one: [3]}) == ([(2, 3, "z", None), (3, 2, "y", None)], [])
     (tmp_path / "3.csv").write_text("id\n9\n")
     assert reread(tmp_path, {two: [2]}) == ([(2, 3, "z")], [])
 

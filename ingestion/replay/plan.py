@@ -8,11 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.loaders.tables.replayed import Ids
+from ingestion.replay.order import Turn, loads_of, turns
 from ingestion.stream import StartOver
 
 __all__ = [
     "CODE",
     "PLACE",
+    "TWINS",
     "Doubts",
     "Plan",
     "Quarantined",
@@ -28,7 +30,7 @@ CODE = pl.Categorical()
 """The type of texts that come again and again: a row takes four bytes for each."""
 
 _KEY = ("load_id", "number")  # what the id of a row is made of
-_INDEX = ("id", "load_id", "stage", "source", "position", "part", "quarantined_at", "payload_schema")
+_INDEX = ("id", "load_id", "stage", *PLACE, "part", "quarantined_at", "payload_schema", "source_modified_at")
 _TOGETHER = 1 << 16  # ids that are texts at a time
 _ROWS = {
     "load_id": CODE,
@@ -37,6 +39,8 @@ _ROWS = {
     "position": pl.Int64(),
     "part": pl.Int64(),
     "quarantined_at": pl.Datetime("us", "UTC"),
+    "source_modified_at": pl.Datetime("us", "UTC"),
+    "more": pl.UInt32(),  # further lines that it takes up
     "unread": pl.Boolean(),  # what stands at its place was no row
     "readable": pl.Boolean(),  # there is a payload from which the row as read can be had
 }
@@ -46,9 +50,15 @@ _DOUBTED = {"load_id": CODE, "number": pl.Int64(), "reason": CODE}
 _NEW = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in PLACE)
 """Whether a row of sorted ones stands at another place than the one before it."""
 
+_TWIN = ~_NEW & (
+    pl.col("part").is_null() | pl.col("part").shift().is_null() | (pl.col("part") == pl.col("part").shift())
+)
+"""Whether a row of sorted ones stands at the place of the one before it, and is no other part of the same row."""
+
 _NAMELESS = "it has no id, as it was quarantined by an earlier version of this service"
 _SEVERAL = "it was made of several rows, or nobody noted where it stood"
 _REPLACED = "a later load replaced all that its load brought"
+TWINS = "others of its load stood at the same place, so that it cannot be told which is which"
 _LATER = "one of an earlier load stood at the same place and goes first; replay again"
 
 
@@ -64,7 +74,7 @@ class Unreplayable(StartOver):
 
     def __init__(self, rows: pl.DataFrame, reason: str, *, spoilt: bool = False) -> None:
         super().__init__(reason)
-        self.found = rows.select(*_KEY, pl.lit(reason, CODE).alias("reason"))
+        self.found = rows.select(pl.col("load_id").cast(CODE), "number", pl.lit(reason, CODE).alias("reason"))
         self.spoilt = spoilt  # it is the payload that cannot be read; otherwise the source
 
 
@@ -98,17 +108,33 @@ class Plan(NamedTuple):
     @property
     def places(self) -> dict[str, pa.Array]:
         """Where rows are to be read again."""
-        found = self.rows.filter("reread").select(PLACE).filter(_NEW)
-        parts = found.partition_by("source", maintain_order=True)
-        return {part["source"][0]: pa.array(part["position"].to_arrow(), pa.int64()) for part in parts}
+        parts = self.rows.filter("reread").filter(_NEW).partition_by("source", maintain_order=True)
+        places = {part["source"][0]: pa.array(_lines(part).to_arrow(), pa.int64()) for part in parts}
+        return {source: places[source] for source in self.turns}
+
+    @property
+    def loads(self) -> dict[str, int]:
+        """The loads that rejected the rows, from the oldest on, and the place of each among them."""
+        return loads_of(self.rows)
+
+    @property
+    def turns(self) -> dict[str, Turn]:
+        """The sources that are read again, in the order in which they should be."""
+        return turns(self.rows.filter("reread"), self.loads)
 
     @property
     def carriers(self) -> Ids:
         """Ids of rows whose payloads hold every row as read that is not read again, each once."""
         carriers = Ids()
-        for ids in _ids(self.rows.filter(~pl.col("reread") & _NEW)):
+        for ids in _ids(self.rows.filter(~pl.col("reread") & (_NEW | pl.col("part").is_null()))):
             carriers.add(ids)
         return carriers
+
+
+def _lines(rows: pl.DataFrame) -> pl.Series:
+    """The positions of *rows*, and those of the further lines that they take up."""
+    lines = rows.select(pl.int_ranges("position", pl.col("position") + pl.col("more") + 1).explode())
+    return lines.to_series().unique().sort()
 
 
 def _ids(rows: pl.DataFrame) -> Iterator[pa.Array]:
@@ -129,10 +155,13 @@ def listed(batches: Iterable[pa.RecordBatch]) -> Quarantined:
     for batch in batches:
         frame = keyed(pl.DataFrame(batch.select(_INDEX)))
         schemas |= dict.fromkeys(frame["payload_schema"].drop_nulls().unique(maintain_order=True))
-        frame = frame.with_columns(unread=pl.col("stage") == "read", readable=pl.col("payload_schema").is_not_null())
+        raw = pl.from_arrow(pc.count_substring(batch["payload"], "\n"))
+        frame = frame.with_columns(
+            unread=pl.col("stage") == "read", readable=pl.col("payload_schema").is_not_null(), more=pl.Series(raw)
+        )
         frame = frame.select(pl.col(name).cast(dtype) for name, dtype in _ROWS.items())
         frames.append(frame.select(pl.all().gather(pl.int_range(pl.len()))))  # a copy: else the whole batch stays
-    order = ("source", "position", "quarantined_at", "load_id")
+    order = ("source", "position", "quarantined_at", "load_id", "part")
     rows = pl.concat(frames).sort(pl.col(order).to_physical(), maintain_order=True)
     return Quarantined(rows, [pa.ipc.read_schema(pa.py_buffer(schema)) for schema in schemas])
 
@@ -164,7 +193,19 @@ def planned(found: Quarantined, newest: Collection[str] | None, unreadable: Mapp
     later = {_LATER: len(rows) - len(chosen)} if len(chosen) < len(rows) else {}
     mixed = chosen["reread"].any() and not chosen["reread"].all()
     chosen = chosen.with_columns(pl.col("reread").any().over(PLACE)) if mixed else chosen
-    return Plan(chosen, dict(left.iter_rows()) | later, found.schemas)
+    rows = _told_apart(chosen)
+    twins = {TWINS: len(chosen) - len(rows)} if len(rows) < len(chosen) else {}
+    return Plan(rows, dict(left.iter_rows()) | later | twins, found.schemas)
+
+
+def _told_apart(rows: pl.DataFrame) -> pl.DataFrame:
+    """*rows* without those at one place that are no parts of one row, unless payloads hold each of them whole."""
+    twins = rows.filter(_TWIN).select(PLACE).unique()
+    if not len(twins):
+        return rows
+    whole = pl.col("part").is_null() & ~pl.col("reread") & pl.col("readable")
+    unclear = rows.join(twins, on=PLACE, how="semi").filter(~whole.all().over(PLACE)).select(PLACE).unique()
+    return rows.join(unclear, on=PLACE, how="anti", maintain_order="left")
 
 
 def _doubted(rows: pl.DataFrame, unreadable: Mapping[str, str], doubts: Doubts) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """The rows of a replay as they were read: from their source once more, or from their payloads."""
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 
 import polars as pl
 import pyarrow as pa
@@ -10,7 +11,8 @@ from ingestion.errors import DataError
 from ingestion.plugins import AsRead, Batch, Cursor, Origin, Restart
 from ingestion.quarantine import from_payload
 from ingestion.replay.fitting import common_types, fitted
-from ingestion.replay.plan import CODE, PLACE, Plan, Unreplayable, keyed
+from ingestion.replay.order import Turn, Waiting
+from ingestion.replay.plan import CODE, PLACE, TWINS, Plan, Unreplayable, keyed
 
 __all__ = ["rows_as_read"]
 
@@ -19,7 +21,15 @@ _SPOILT = "its payload cannot be read back"  # what is wrong with it may quote a
 _WRITTEN = "its source was written since"
 _TOGETHER = 1 << 14  # rows of which the payloads are read at once
 _TIME = pl.Datetime("us", "UTC")
+_SAME = ("source", "payload_schema", "source_modified_at")
+_PAYLOADS = ["id", "load_id", "position", "payload", *_SAME]
+_FIRST = (-1, 0)
 _FOUND = pl.Schema({"source": CODE, "position": pl.Int64(), "modified_at": _TIME})
+_TWICE = pl.struct(PLACE).is_duplicated()
+_OTHER = pl.coalesce(  # a time from before it was kept is not known
+    pl.col("modified_at") != pl.col("source_modified_at"), pl.col("modified_at") > pl.col("quarantined_at")
+)
+"""Whether a source is not what it was; where there is no time, nobody knows."""
 
 
 def rows_as_read(
@@ -30,28 +40,35 @@ def rows_as_read(
     Raises Unreplayable once all that is read again was read, if it is not what was quarantined.
     """
     wanted = job.transformer.wants(known)
-    if plan.places:
-        yield from _read_again(job, plan, cursor, wanted)
-    if not plan.rows["reread"].all():
-        yield from _recovered(job.loader.quarantined(job.id), plan, wanted)
+    with closing(_Recovered(job.loader.quarantined(job.id), plan, wanted)) as recovered:
+        if plan.places:
+            yield from _read_again(job, plan, cursor, wanted, recovered)
+        yield from recovered.until(None)
 
 
-def _read_again(job: JobConfig, plan: Plan, cursor: Cursor, wanted: pa.Schema | None) -> Iterator[Batch | Restart]:
+def _read_again(
+    job: JobConfig, plan: Plan, cursor: Cursor, wanted: pa.Schema | None, recovered: "_Recovered"
+) -> Iterator[Batch | Restart]:
+    """The rows that are read at their sources, each source after those that were *recovered* of earlier loads."""
     found: list[pl.DataFrame] = []
+    again = plan.rows.filter("reread")
+    turn = plan.turns
     for item in job.source.reread(plan.places, cursor, wanted):
         if isinstance(item, Restart):
             found.clear()
+            recovered.begin_anew()
         else:
             found.append(_places(item))
+            yield from recovered.until(turn.get(item.origin.source, _FIRST))
         yield item
-    again = plan.rows.filter("reread")
-    places = pl.concat([pl.DataFrame(schema=_FOUND), *found]).unique(PLACE)
-    missing = again.join(places, on=PLACE, how="anti")
-    if len(missing):
-        raise Unreplayable(missing, _NOTHING)
-    written = again.join(places, on=PLACE).filter(pl.col("modified_at") > pl.col("quarantined_at"))
-    if len(written):
-        raise Unreplayable(written, _WRITTEN)
+    places = pl.concat([pl.DataFrame(schema=_FOUND), *found])
+    for rows, reason in (
+        (again.join(places, on=PLACE, how="anti"), _NOTHING),
+        (again.join(places.filter(_TWICE), on=PLACE, how="semi"), TWINS),
+        (again.join(places.unique(PLACE), on=PLACE).filter(_OTHER), _WRITTEN),
+    ):
+        if len(rows):
+            raise Unreplayable(rows, reason)
 
 
 def _places(batch: Batch) -> pl.DataFrame:
@@ -63,16 +80,45 @@ def _places(batch: Batch) -> pl.DataFrame:
     return places.select(source=pl.lit(batch.origin.source, CODE), position="position", modified_at=stamp)
 
 
-def _recovered(batches: Iterable[pa.RecordBatch], plan: Plan, wanted: pa.Schema | None) -> Iterator[Batch]:
-    types = common_types(plan.schemas)
-    types |= {column.name: column.type for column in wanted or () if column.name in types}
-    carriers = plan.carriers
-    for batch in batches:
-        rows = batch.filter(carriers.has(batch["id"]))
-        for start in range(0, rows.num_rows, _TOGETHER):
-            few = pl.DataFrame(rows.slice(start, _TOGETHER))
-            for part in few.partition_by("source", "payload_schema", maintain_order=True):
-                yield fitted(_as_read(part), types)
+class _Recovered:
+    """Rows that come from their payloads, in the order in which they were rejected."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch], plan: Plan, wanted: pa.Schema | None) -> None:
+        types = common_types(plan.schemas)
+        self._types = types | {column.name: column.type for column in wanted or () if column.name in types}
+        self._waiting = Waiting(plan.loads)
+        if not plan.rows["reread"].all():
+            carriers = plan.carriers
+            for batch in batches:
+                rows = batch.select(_PAYLOADS).filter(carriers.has(batch["id"]))
+                for start in range(0, rows.num_rows, _TOGETHER):
+                    self._waiting.add(keyed(pl.DataFrame(rows.slice(start, _TOGETHER))))
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Give all rows once more."""
+        self._parts = (part for rows in self._waiting.rows() for part in _alike(rows))
+        self._next = next(self._parts, None)
+
+    def until(self, turn: Turn | None) -> Iterator[Batch]:
+        """The rows that were not given yet and whose turn is before *turn*; None = all."""
+        while self._next is not None and (turn is None or _turn(self._next) < turn):
+            yield fitted(_as_read(self._next), self._types)
+            self._next = next(self._parts, None)
+
+    def close(self) -> None:
+        """Give the space back."""
+        self._waiting.close()
+
+
+def _alike(rows: pl.DataFrame) -> list[pl.DataFrame]:
+    """*rows* in order, cut where they are of another source or schema than those before."""
+    runs = rows.with_columns(pl.struct(_SAME).rle_id().alias("run"))
+    return runs.partition_by("run", maintain_order=True)
+
+
+def _turn(rows: pl.DataFrame) -> Turn:
+    return rows["load"][0], rows["number"][0]
 
 
 def _as_read(rows: pl.DataFrame) -> Batch:
@@ -81,6 +127,7 @@ def _as_read(rows: pl.DataFrame) -> Batch:
     try:
         records = from_payload(pa.array(rows["payload"].to_arrow(), pa.string()), schema)
     except DataError as error:
-        raise Unreplayable(keyed(rows), _SPOILT, spoilt=True) from error
+        raise Unreplayable(rows, _SPOILT, spoilt=True) from error
     positions = pa.array(rows["position"].to_arrow(), pa.int64())
-    return Batch(records, Origin(rows["source"][0], positions=positions, read=AsRead(records)))
+    written = rows["source_modified_at"][0]
+    return Batch(records, Origin(rows["source"][0], 1, positions, written, read=AsRead(records)))

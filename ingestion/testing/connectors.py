@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 
 import pyarrow as pa
 
@@ -20,6 +21,7 @@ def check_connector(connector: Connector, *, incremental: bool = True, patience:
     check_configuration(connector)
     batches = _read(connector, None, None)
     schema, rows = schema_of(batches), rows_of(batches)
+    _check_places(batches)
     again = _read(connector, None, None)
     require(rows_of(again) == rows, f"{rows} rows at first, {rows_of(again)} the second time; reading changes nothing")
     require(schema_of(again) == schema, "the second read gave other columns or types; they follow from the source")
@@ -39,6 +41,23 @@ def check_connector(connector: Connector, *, incremental: bool = True, patience:
     _check_watch(connector, rows, cursors[-1] if incremental and cursors else None)
     _check_closing(connector, patience)
     return pa.concat_tables((pa.Table.from_batches([batch.records]) for batch in batches), promote_options="default")
+
+
+def _check_places(batches: list[Batch]) -> None:
+    """No two rows of a source stand at one place, rejected ones included."""
+    found: Counter[tuple[str, int | None]] = Counter()
+    for batch in batches:
+        here = batch.origin.at(pa.array(range(batch.records.num_rows), pa.int64())).to_pylist()
+        found.update((batch.origin.source, position) for position in here)
+        if batch.rejected is not None:
+            places = (batch.rejected[name].to_pylist() for name in ("source", "position"))
+            found.update(zip(*places, strict=True))
+    for (source, position), count in found.items():
+        require(
+            count == 1 or position is None,
+            f"{count} rows stand at place {position} of {source}; count on from one batch to the next, so that it is "
+            f"known which row was rejected",
+        )
 
 
 def _read(connector: Connector, cursor: Cursor, known: pa.Schema | None) -> list[Batch]:

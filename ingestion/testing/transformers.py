@@ -47,7 +47,10 @@ def _apply(transformer: Transformer, batches: Sequence[Batch]) -> list[Batch]:
 
 def _check_news(transformer: Transformer, batches: Sequence[Batch]) -> None:
     """A batch without rows still carries all else that a batch may say; it comes out at the end."""
-    row = dict.fromkeys(REJECTED.names, "contract") | {"position": 7, "part": None, "payload_schema": None}
+    row: dict[str, object] = {
+        name: "contract" if REJECTED.field(name).type == pa.string() else None for name in REJECTED.names
+    }
+    row["position"] = 7
     news = Batch(
         batches[-1].records.slice(0, 0),
         batches[-1].origin.take(pa.array([], pa.int64())),

@@ -79,7 +79,7 @@ def parse(block: Block, layout: Layout) -> Parsed:
     if result.wider:
         return Parsed(None, result.wider)
     origin = Origin(layout.label, block.first_line, cells.lines, layout.file.modified_at)
-    rejected = quarantine.concat([_bad_lines(cells.bad, layout.label), _misfits(cells.rows, result.misfits, origin)])
+    rejected = quarantine.concat([_bad_lines(cells.bad, origin), _misfits(cells.rows, result.misfits, layout, origin)])
     removed = {"blank_row": cells.blank} if cells.blank else {}
     records = complete(result.columns, layout)
     if result.misfits:
@@ -144,7 +144,7 @@ def complete(columns: list[pa.Array], layout: Layout) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in every])
 
 
-def _bad_lines(bad: list[BadLine], label: str) -> pa.RecordBatch | None:
+def _bad_lines(bad: list[BadLine], origin: Origin) -> pa.RecordBatch | None:
     if not bad:
         return None
     rows = [
@@ -152,9 +152,10 @@ def _bad_lines(bad: list[BadLine], label: str) -> pa.RecordBatch | None:
             "stage": "read",
             "rule": one.rule,
             "reason": one.reason,
-            "source": label,
+            "source": origin.source,
             "position": one.line,
             "payload": one.text,
+            "source_modified_at": origin.modified_at,
         }
         for one in bad
     ]
@@ -168,7 +169,7 @@ def _any(misfits: list[Misfit]) -> pa.BooleanArray:
     return mask
 
 
-def _misfits(rows: pa.RecordBatch, misfits: list[Misfit], origin: Origin) -> pa.RecordBatch | None:
+def _misfits(rows: pa.RecordBatch, misfits: list[Misfit], layout: Layout, origin: Origin) -> pa.RecordBatch | None:
     """The rows with a misfit, each under the first column that has one."""
     if not misfits:
         return None
@@ -179,8 +180,9 @@ def _misfits(rows: pa.RecordBatch, misfits: list[Misfit], origin: Origin) -> pa.
         columns = pc.if_else(here, misfit.column, columns)
         values = pc.if_else(here, rows[misfit.column].take(bad), values)
         reasons = pc.if_else(here, misfit.reasons.take(bad), reasons)
+    whole = layout.with_metadata(rows, origin)
     return quarantine.reject(
-        rows, bad, origin, stage="read", rule="type", columns=columns, values=values, reasons=reasons
+        whole, bad, origin, stage="read", rule="type", columns=columns, values=values, reasons=reasons
     )
 
 

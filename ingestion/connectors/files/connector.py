@@ -17,7 +17,7 @@ from ingestion import settings
 from ingestion.connectors.files.ledger import Entry, Ledger, Seen
 from ingestion.connectors.files.listing import Found, find
 from ingestion.connectors.files.opening import Compression, Opening
-from ingestion.connectors.files.rereading import located, only, trouble
+from ingestion.connectors.files.rereading import as_loaded, located, only, trouble
 from ingestion.connectors.files.stored import digest
 from ingestion.errors import ConfigError, DataError
 from ingestion.plugins import Batch, Connector, Cursor, Loader, Origin, Restart, Watched
@@ -155,18 +155,17 @@ class FileConnector(Connector):
         self, places: Mapping[str, pa.Array], cursor: Cursor, known: pa.Schema | None
     ) -> Iterator[Batch | Restart]:
         """Yield the rows at these lines of these files; only of such as source_path covers."""
-        listed = self._files()
-        files = located(list(places), self._ledger(cursor).compare(listed))
+        files = located(list(places), self._ledger(cursor).compare(self._files()))
         chosen: dict[str, Chosen] = {}
         for source, seen in files.items():
             reason = trouble(source, seen)
             if seen is None or reason is not None:
                 raise DataError.without_values(f"{reason}; load it again under a new name, or put back what was loaded")
             chosen[seen.file.path] = Chosen(seen.file)
-        in_order = [chosen[file.path] for file in listed if file.path in chosen]
         lenient = self.model_copy(update={"on_bad_row": "quarantine"})
-        with closing(_generator(lenient.rows(in_order, known))) as items:
-            yield from only(items, places)
+        with closing(_generator(lenient.rows(list(chosen.values()), known))) as items:
+            for item in only(items, places):
+                yield item if isinstance(item, Restart) else as_loaded(item, files.get(item.origin.source))
 
     def watch(self, cursor: Cursor) -> Watched:
         """How many files wait, judged by path, size and time alone."""

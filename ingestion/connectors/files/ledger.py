@@ -40,6 +40,7 @@ class Seen(NamedTuple):
     hash: str | None = None
     rows: int = 0
     unchanged: bool = False
+    modified_us: int = 0  # as of then, too
 
 
 class Ledger:
@@ -105,4 +106,4 @@ def _seen(file: Found, known: tuple[int, int, str, int] | None) -> Seen:
     if known is None:
         return Seen(file)
     size, stamp, digest, rows = known
-    return Seen(file, size, digest, rows, unchanged=(size, stamp) == (file.size, file.modified_us))
+    return Seen(file, size, digest, rows, (size, stamp) == (file.size, file.modified_us), stamp)

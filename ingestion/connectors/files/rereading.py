@@ -1,6 +1,7 @@
 """The rows at some places of files that were read before."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,7 +11,7 @@ from ingestion.connectors.files.stored import digest
 from ingestion.plugins import Batch, Restart
 from ingestion.secrets import redact
 
-__all__ = ["located", "only", "trouble"]
+__all__ = ["as_loaded", "located", "only", "trouble"]
 
 
 def located(sources: Sequence[str], listed: Sequence[Seen]) -> dict[str, Seen | None]:
@@ -43,6 +44,16 @@ def trouble(source: str, seen: Seen | None) -> str | None:
     if seen.hash is None or seen.unchanged or digest(seen.file.path) == seen.hash:
         return None
     return f"{seen.file.path} has other content than when it was loaded"
+
+
+def as_loaded(batch: Batch, seen: Seen | None) -> Batch:
+    """The batch of a file that `trouble` knows nothing of, with the time of when it was loaded."""
+    origin = batch.origin
+    if seen is None or seen.hash is None or origin.modified_at != seen.file.modified_at:
+        return batch  # it was written after it was listed
+    return batch._replace(
+        origin=replace(origin, modified_at=seen.file._replace(modified_us=seen.modified_us).modified_at)
+    )
 
 
 def only(items: Generator[Batch | Restart, None, None], places: Mapping[str, pa.Array]) -> Iterator[Batch | Restart]:

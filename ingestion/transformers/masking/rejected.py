@@ -36,7 +36,8 @@ class Rejections:
         given = [_object(row) for row in rejected.to_pylist()]  # few, or the run fails
         quoted = pa.array([_quotes(rejected, place, row, masked) for place, row in enumerate(given)], pa.bool_())
         rows = _without(rejected, [*self._veils_of_source(rejected, masked), (quoted, None)])
-        payloads = [_payload(row, masked) for row in given]
+        texts = rejected["payload"].to_pylist()
+        payloads = [_payload(row, masked, text) for row, text in zip(given, texts, strict=True)]
         rows = rows.set_column(*_field("payload"), pa.array(payloads, pa.string()))
         return rows.set_column(*_field("payload_schema"), pa.nulls(rows.num_rows, pa.binary()))
 
@@ -143,10 +144,10 @@ def _quotes(
     return any(value in told for value in values if len(value) >= _SHORTEST_QUOTED)
 
 
-def _payload(row: Mapping[str, Any] | None, masked: Mapping[str, Masker] | None) -> str:
-    """The row as it may be shown: an object with its values masked, or nothing of a line that is none."""
+def _payload(row: Mapping[str, Any] | None, masked: Mapping[str, Masker] | None, text: str) -> str:
+    """The row as it may be shown: an object with its values masked, or of lines that are none how many there are."""
     if row is None:
-        return REDACTED
+        return "\n".join([REDACTED] * (text.count("\n") + 1))
     if masked is None:
         return "{}"
     shown = {name: _shown(value, masked[name]) if name in masked else value for name, value in row.items()}
