@@ -5,10 +5,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ingestion.config import load_job
 from ingestion.orchestration.build import build_definitions
 from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.launch import run_job
 from ingestion.orchestration.names import INGEST_JOB, run_config
+from ingestion.orchestration.replaying import replay_job
 from ingestion_tests.conftest import Project
 
 RULES: list[dict[str, Any]] = [
@@ -142,3 +144,71 @@ def test_a_command_line_run_records_its_checks(project):
         key = dg.AssetCheckKey(dg.AssetKey("people"), "age_between")
         (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
         assert record.status.value == "FAILED"
+
+
+def newest_outcomes(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluation]:
+    keys = [dg.AssetCheckKey(dg.AssetKey("people"), name) for name in ("age_between", "name_not_null", "id_unique")]
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    return {key.name: records[key].evaluation for key in keys}
+
+
+def test_a_run_with_nothing_new_leaves_each_check_as_it_was(project):
+    people(project)
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = materialize(instance=instance)
+        said = evaluations(first)["age_between"].description
+        for _ in range(2):
+            again = evaluations(materialize(instance=instance))
+            assert {name: one.passed for name, one in again.items()} == {
+                "age_between": False,
+                "name_not_null": False,
+                "name_length": False,
+                "id_unique": True,
+            }
+            age = told(again["age_between"])
+            assert (age["rows_failed"], age["rows_looked_at"], age["last_outcome"]) == (0, 0, said)
+            assert again["age_between"].description == f"no rows were looked at this time; before that: {said}"
+        project.file("data/b.csv", "id,name,age\n9,Ia,9\n")
+        assert all(one.passed for one in evaluations(materialize(instance=instance)).values())
+
+
+def test_a_first_run_without_rows_is_green(project):
+    people(project, rows="id,name,age\n")
+    assert all(one.passed for one in evaluations(materialize()).values())
+
+
+@pytest.mark.parametrize(("most", "passed"), [(120, False), (200, False), (300, True)])
+def test_a_replay_answers_each_check_with_what_it_found(project, most, passed):
+    people(project, rows="id,name,age\n1,Ada,36\n4,Bo,150\n5,Eva,250\n")
+    run_job("people")
+    people(project, [{**RULES[0], "max": most}, *RULES[1:]], rows="id,name,age\n1,Ada,36\n4,Bo,150\n5,Eva,250\n")
+    report = replay_job(load_job("people"))
+    assert report.snapshot is not None
+    with open_instance() as instance:
+        newest = instance.get_latest_materialization_event(dg.AssetKey("people"))
+        outcomes = newest_outcomes(instance)
+        assert {name: one.passed for name, one in outcomes.items()} == {
+            "age_between": passed,
+            "name_not_null": True,
+            "id_unique": True,
+        }
+        assert told(outcomes["age_between"])["rows_failed"] == (max(0, 2 - (most > 150) - (most > 250)))
+        key = dg.AssetCheckKey(dg.AssetKey("people"), "age_between")
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+        assert (record.run_id, record.event.timestamp >= newest.timestamp) == (newest.run_id, True)
+
+
+def test_a_replay_that_leaves_rows_where_they_are_turns_no_check_green(project):
+    rows = "id,name,age\n1,Ada,36\n4,Bo,150\n5,x,y,z\n"
+    people(project, rows=rows, max_bad_ratio=1)
+    run_job("people")
+    (project.path / "data" / "a.csv").unlink()  # the ragged line is nowhere else
+    people(project, [{**RULES[0], "max": 200}, *RULES[1:]], rows=rows, max_bad_ratio=1)
+    (project.path / "data" / "a.csv").unlink()
+    project.file("data/b.csv", "id,name,age\n")
+    report = replay_job(load_job("people"))
+    assert (report.rows_loaded, sum(report.left.values())) == (1, 1)
+    with open_instance() as instance:
+        age = newest_outcomes(instance)["age_between"]
+    assert not age.passed
+    assert age.description.startswith("0 of 1 rows break it this time; before that: 1 of 2 rows break it")

@@ -77,7 +77,7 @@ def _reading(job: JobConfig, started: Callable[[Stream], None]) -> Callable[[dg.
         hold(run_id)
         started(stream)
         yield dg.Output(Attempt(stream, context.retry_number, checks))  # the IO manager loads it before it is back here
-        yield from check_results(checks, stream)
+        yield from check_results(checks, stream, context.instance)
 
     return ingest
 

@@ -8,11 +8,20 @@ import dagster as dg
 
 from ingestion.config import JobConfig
 from ingestion.errors import BudgetSpent, RuleBroken
+from ingestion.orchestration.outcomes import LAST, SKIPPED, Outcome, last_outcome
 from ingestion.pipeline import Stream
 from ingestion.plugins import BAD_ROW, Check
 from ingestion.report import RunReport
 
-__all__ = ["Finding", "broken_rules", "check_results", "check_specs", "failed_checks_told", "findings"]
+__all__ = [
+    "Finding",
+    "broken_rules",
+    "check_evaluations",
+    "check_results",
+    "check_specs",
+    "failed_checks_told",
+    "findings",
+]
 
 _THEN = {
     "quarantine": "Rows that break it are quarantined",
@@ -40,7 +49,7 @@ class Finding(NamedTuple):
     def sentence(self) -> str:
         """The finding for people."""
         if self.skipped:
-            return "not looked at: the overrides of this run took the rule out"
+            return SKIPPED
         if self.check.on_fail == "fail" and self.broken and self.example:
             return self.example  # the error of the run, which has it all
         found = f"{self.broken:,} of {self.looked_at:,} rows break it"
@@ -73,16 +82,29 @@ def findings(declared: Sequence[Check], stream: Stream) -> Iterator[Finding]:
             yield Finding(check, 0, 0, skipped=True)
 
 
-def check_results(declared: Sequence[Check], stream: Stream) -> Iterator[dg.AssetCheckResult]:
-    """The results of a run that landed."""
-    for finding in findings(declared, stream):
+def check_results(
+    declared: Sequence[Check], stream: Stream, instance: dg.DagsterInstance
+) -> Iterator[dg.AssetCheckResult]:
+    """The results of a run that landed; a check for which it looked at no rows ends as it did the last time."""
+    for told in check_evaluations(declared, stream, instance):
         yield dg.AssetCheckResult(
-            check_name=finding.check.name,
-            passed=finding.passed,
-            severity=_severity(finding),
-            description=finding.sentence,
-            metadata=_metadata(finding),
+            check_name=told.check_name,
+            passed=told.passed,
+            severity=told.severity,
+            description=told.description,
+            metadata=told.metadata,
         )
+
+
+def check_evaluations(
+    declared: Sequence[Check], stream: Stream, instance: dg.DagsterInstance, *, whole: bool = True
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """The same as events that need no run; what is not *whole* leaves rows as they are, and turns no check green."""
+    for finding in findings(declared, stream):
+        unseen = not finding.skipped and not finding.broken and not (finding.looked_at and whole)
+        key = dg.AssetCheckKey(dg.AssetKey(stream.job.id), finding.check.name)
+        last = last_outcome(instance, key) if unseen else None
+        yield _evaluation(key, finding) if last is None else _repeated(key, finding, last)
 
 
 def broken_rules(declared: Sequence[Check], stream: Stream) -> list[str]:
@@ -122,6 +144,29 @@ def _metadata(finding: Finding) -> dict[str, dg.MetadataValue]:
     return metadata | ({"example": value.text(finding.example)} if finding.broken and finding.example else {})
 
 
+def _evaluation(key: dg.AssetCheckKey, finding: Finding) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=finding.passed,
+        metadata=_metadata(finding),
+        severity=_severity(finding),
+        description=finding.sentence,
+    )
+
+
+def _repeated(key: dg.AssetCheckKey, finding: Finding, last: Outcome) -> dg.AssetCheckEvaluation:
+    seen = f"{finding.sentence} this time" if finding.looked_at else "no rows were looked at this time"
+    return dg.AssetCheckEvaluation(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=last.passed,
+        metadata={**_metadata(finding), LAST: dg.MetadataValue.text(last.sentence)},
+        severity=_severity(finding),
+        description=f"{seen}; before that: {last.sentence}",
+    )
+
+
 def _record(failed: Sequence[Finding]) -> None:
     """Put the failed checks into the log of the run at hand."""
     try:
@@ -129,14 +174,7 @@ def _record(failed: Sequence[Finding]) -> None:
     except dg.DagsterInvariantViolationError:  # an IO manager that is called without a run
         return
     for finding in failed:
-        evaluation = dg.AssetCheckEvaluation(
-            asset_key=context.assets_def.key,
-            check_name=finding.check.name,
-            passed=False,
-            metadata=_metadata(finding),
-            severity=_severity(finding),
-            description=finding.sentence,
-        )
+        evaluation = _evaluation(dg.AssetCheckKey(context.assets_def.key, finding.check.name), finding)
         event = dg.DagsterEvent(
             dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
             context.job_name,

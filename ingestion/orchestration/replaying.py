@@ -8,6 +8,7 @@ import dagster as dg
 
 from ingestion.config import JobConfig
 from ingestion.errors import IngestionError
+from ingestion.orchestration.checks import check_evaluations
 from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.metadata import materialization_metadata
 from ingestion.pipeline import Stream
@@ -41,6 +42,9 @@ def _tell(work: Replay) -> None:
     try:
         with open_instance() as instance:
             instance.report_runless_asset_event(event)
+            checks = work.job.transformer.checks
+            for evaluation in check_evaluations(checks, work, instance, whole=not report.left):
+                instance.report_runless_asset_event(evaluation)  # those of before are not of this materialization
     except Exception as error:  # noqa: BLE001 - the rows have landed, whatever keeps Dagster from noting it
         reason = redact(f"{type(error).__name__}: {error}")
         _log.warning("%s: the replay has landed, but Dagster could not note it: %s", report.job, reason)
