@@ -4,6 +4,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from ingestion.loaders.delta.log import commit_at
+from ingestion.loaders.delta.settling import settle
 from ingestion.loaders.iceberg.catalog import opened
 from ingestion.loaders.iceberg.upkeep.quarantined import remove_strays
 from ingestion.loaders.tables.unsettled import Stray
@@ -14,6 +16,7 @@ __all__ = ["target"]  # the fixture
 
 ICEBERG = ["iceberg-sqlite-local"]
 AT_ONCE = {"maintenance": {"keep_snapshots": 1, "min_age_hours": 0}}
+SHORT_LOG = {"delta.logRetentionDuration": "interval 0 seconds", "delta.enableExpiredLogCleanup": "true"}
 NOW = datetime(2024, 5, 1, tzinfo=timezone.utc)
 
 
@@ -106,8 +109,7 @@ def test_where_another_engine_cut_history_after_a_killed_replay_no_row_is_hidden
 
 @somewhere(["delta-local"])
 def test_a_killed_replay_hides_no_row_once_the_log_is_cut(target):
-    short = {"delta.logRetentionDuration": "interval 0 seconds", "delta.enableExpiredLogCleanup": "true"}
-    loader = target.loader(table_properties=short)
+    loader = target.loader(table_properties=SHORT_LOG)
     land(loader, numbers(0, 300))
     before = waiting(loader)
     killed(target, "before@1", 0, "replay")
@@ -118,6 +120,25 @@ def test_a_killed_replay_hides_no_row_once_the_log_is_cut(target):
     table.create_checkpoint()
     table.cleanup_metadata()
     assert waiting(loader) == before
+
+
+@somewhere(["delta-local"])
+def test_the_log_is_kept_for_loads_that_may_still_land_and_no_longer(target):
+    loader = target.loader(table_properties=SHORT_LOG)
+    land(loader, numbers(0, 600))
+    replay(loader)
+    after = waiting(loader)
+    assert stored(target) == (6 + 2, 6)
+    killed(target, "before@1", 0, "replay")
+    assert loader.upkeep("a")["replayed_rows_removed"] == 6
+    place = loader.place("a")
+    assert commit_at(place, 0) is not None
+    assert waiting(loader) == after
+    tomorrow = datetime.now(timezone.utc) + timedelta(hours=25)
+    done, complete = settle(place, place.open(), timedelta(0), tomorrow)
+    assert (done["stray_loads_removed"], complete) == (1, True)
+    assert stored(target) == (2, 0)
+    assert waiting(loader) == after
 
 
 @somewhere(ICEBERG)

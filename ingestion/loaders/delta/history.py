@@ -21,7 +21,7 @@ from ingestion.loaders.delta.jobs import (
     restored_to,
 )
 from ingestion.loaders.delta.layout import COLUMNS_FOR
-from ingestion.loaders.delta.log import commits, known_since
+from ingestion.loaders.delta.log import Commit, commits, known_since
 from ingestion.loaders.delta.place import Place
 from ingestion.loaders.delta.quarantine import beside, remove_loads
 from ingestion.loaders.tables.replayed import Known
@@ -30,7 +30,7 @@ from ingestion.plugins import Landed, RolledBack
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-__all__ = ["known", "landed", "rolled_back", "tried"]
+__all__ = ["known", "known_of", "landed", "rolled_back", "tried"]
 
 _SHOWN = 5
 _JOB, _RUN = "ingestion.job", "ingestion.run-id"
@@ -52,7 +52,11 @@ def tried(place: Place, table: "DeltaTable", once: str) -> int | None:
 
 def known(place: Place, table: "DeltaTable") -> Known:
     """The loads that are in the present rows of *table*, and how far back its log goes."""
-    log = list(commits(place, int(table.version())))
+    return known_of(place, list(commits(place, int(table.version()))))
+
+
+def known_of(place: Place, log: Sequence[Commit]) -> Known:
+    """What *log*, newest first, tells of the loads that are in the present rows."""
     loads = {str(item[LOAD]) for item in _present_of(place, log) if LOAD in item}
     return Known(loads, datetime.fromtimestamp(known_since(log) / 1000, timezone.utc))
 

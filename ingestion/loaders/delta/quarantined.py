@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ingestion.loaders.delta.place import Place
 
-__all__ = ["quarantined"]
+__all__ = ["quarantined", "stored"]
 
 
 def quarantined(
@@ -30,10 +30,11 @@ def quarantined(
     landed = known(place, target) if target is not None else None
     table = beside(place).open()
     if landed is not None and table is not None:
-        yield from live(partial(_rows, table, f"table {name}__quarantine"), job, landed, names)
+        yield from live(partial(stored, table, f"table {name}__quarantine"), job, landed, names)
 
 
-def _rows(table: "DeltaTable", what: str, names: Sequence[str], having: str | None) -> Iterator[pa.RecordBatch]:
+def stored(table: "DeltaTable", what: str, names: Sequence[str], having: str | None) -> Iterator[pa.RecordBatch]:
+    """All rows of a quarantine, as `Read` tells."""
     there = columns_of(table)
     if having is None or having in there.names:
         columns = pa.schema([there.field(name) for name in names if name in there.names])

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ from ingestion.loaders.delta.files import files_of
 from ingestion.loaders.delta.jobs import FOLDER, app_id, sequence
 from ingestion.loaders.delta.log import TRANSACTIONS, commits
 from ingestion.loaders.delta.place import Place
+from ingestion.loaders.delta.settling import settle
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -20,6 +22,7 @@ __all__ = ["kept_up"]
 
 _LEAST_HOURS = 7 * 24  # no run takes longer, and readers of old versions have this long
 _HOURS = {"week": 7 * 24, "day": 24, "hour": 1, "minute": 1 / 60}  # shorter units are short in any number
+_LOG_RETENTION = timedelta(days=30)  # where the table does not say
 _SMALL = 4  # files of less than this part of the target size are worth joining
 _MANY = 8  # of them in one partition
 _BEHIND = 20  # versions since the newest checkpoint, each of which every reader reads
@@ -27,11 +30,13 @@ _BEHIND = 20  # versions since the newest checkpoint, each of which every reader
 
 def kept_up(place: Place, table: "DeltaTable", target_size: int) -> dict[str, int]:
     """Do what is due, and say what was done."""
+    settled, complete = settle(place, table, _log_retention(table))
     done = {
+        **settled,
         "files_joined": _join(table, target_size),
         "files_removed": _vacuum(table),
         "checkpoints_written": _checkpoint(place, table),
-        "log_files_removed": _shorten_log(place, table),
+        "log_files_removed": _shorten_log(place, table) if complete else 0,
         "state_files_removed": _forget(place, table),
     }
     return {what: count for what, count in done.items() if count}
@@ -61,9 +66,18 @@ def _vacuum(table: "DeltaTable") -> int:
 
 def _is_short(interval: str) -> bool:
     """Whether "interval 2 days" and the like is less than what runs and readers are left."""
+    return _hours(interval) < _LEAST_HOURS
+
+
+def _log_retention(table: "DeltaTable") -> timedelta:
+    own = table.metadata().configuration.get("delta.logRetentionDuration", "")
+    return timedelta(hours=_hours(own)) if own else _LOG_RETENTION
+
+
+def _hours(interval: str) -> float:
+    """Of "interval 2 days" and the like."""
     words = interval.lower().split()
-    hours = _HOURS.get(words[-1].rstrip("s"), 0)
-    return float(words[-2]) * hours < _LEAST_HOURS
+    return float(words[-2]) * _HOURS.get(words[-1].rstrip("s"), 0)
 
 
 def _checkpoint(place: Place, table: "DeltaTable") -> int:
