@@ -48,7 +48,7 @@ def test_rows_are_counted_by_reason_with_an_example(loaded: Project, capsys: pyt
 def test_rows_are_found_by_what_their_reason_says(loaded: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["quarantine", "orders", "--reason", "CELLS", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["rows"] == 1
+    assert answer["count"] == 1
     (reason,) = answer["reasons"]
     assert (reason["rule"], reason["column"], reason["position"], reason["rows"]) == ("ragged", None, 5, 1)
     assert main(["quarantine", "orders", "--reason", "no such"]) == 0
@@ -57,14 +57,35 @@ def test_rows_are_found_by_what_their_reason_says(loaded: Project, capsys: pytes
 
 def test_rows_are_listed_one_by_one(loaded: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["quarantine", "orders", "--rows", "--reason", "day: date", "--limit", "2"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1 + 2
+    out, err = capsys.readouterr()
+    assert (len(out.splitlines()), err) == (1 + 2, "2 of 3 rows; --limit 0 shows all\n")
     assert main(["quarantine", "orders", "--rows", "--json", "--limit", "0"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
+    answer = json.loads(capsys.readouterr().out)
+    rows = answer["rows"]
+    assert answer["count"] == len(rows) == 4
+    assert out.splitlines()[1].split()[0] in [row["id"] for row in rows]
     assert sorted((row["position"], row["payload"]) for row in rows)[:3] == [
         (3, '{"id":2,"day":"03/01/2024"}'),
         (4, '{"id":3,"day":"04/01/2024"}'),
         (5, "4,x,y"),
     ]
+
+
+def test_a_reason_is_shown_to_its_end(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.file("data/a.csv", f"id,day\n1,{'x' * 150}\n")
+    project.job("orders", CONFIG)
+    assert main(["run", "orders", "--bare"]) == 0
+    for options in ([], ["--rows"]):
+        capsys.readouterr()
+        assert main(["quarantine", "orders", *options]) == 0
+        assert f"{'x' * 150}' is not a date (YYYY-MM-DD)\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["quarantine", "history"])
+def test_a_limit_is_not_negative(command: str, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "orders", "--limit", "-1"])
+    assert "'-1' is not a limit; give a number, 0 for all" in capsys.readouterr().err
 
 
 def test_a_replay_says_what_became_of_the_rows(loaded: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +117,7 @@ def test_a_replay_that_fails_says_so_and_changes_nothing(loaded: Project, capsys
     assert out == ""
     assert "'soon' is not a date" in err
     assert main(["quarantine", "orders", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["rows"] == 4
+    assert json.loads(capsys.readouterr().out)["count"] == 4
 
 
 def test_a_replay_is_a_materialization_of_the_jobs_asset(loaded: Project) -> None:

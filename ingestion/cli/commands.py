@@ -28,6 +28,13 @@ from ingestion.settings import current
 DONE, FAILED, WRONG_CALL = 0, 1, 2
 
 
+def most(text: str) -> int:
+    """An option that says how many are shown at most; raises ArgumentTypeError for what is no count."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a limit; give a number, 0 for all")
+    return int(text)
+
+
 def show(text: str) -> None:
     """Print a result."""
     sys.stdout.write(f"{text}\n")

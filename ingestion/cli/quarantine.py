@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ingestion.cli.commands import DONE, FAILED, say, show, show_json
+from ingestion.cli.commands import DONE, FAILED, most, say, show, show_json
 from ingestion.cli.progress import Watch, progress
 from ingestion.cli.tables import aligned
 from ingestion.config import JobConfig, load_job
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to", "quarantine", "replay"]
 
-_WIDEST = 100  # of a reason
 _COLUMNS = ("rows", "rule", "stage", "newest (UTC)", "example")
-_ROW_COLUMNS = ("time (UTC)", "place", "rule", "reason")
+_ROW_COLUMNS = ("id", "time (UTC)", "place", "rule", "reason")
 
 
 def add_to(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
     """Give a parser these commands."""
     listing = add("quarantine", quarantine, "list the rows of a job that did not pass, by reason")
     listing.add_argument("job", metavar="JOB", help="the job's id")
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="show the newest N, 0 for all (default 20)")
+    listing.add_argument(
+        "--limit", type=most, default=20, metavar="N", help="show the newest N, 0 for all (default 20)"
+    )
     listing.add_argument("--reason", default="", metavar="TEXT", help="only rows whose rule or reason has this text")
     listing.add_argument("--rows", action="store_true", help="list the rows themselves")
     again = add("replay", replay, "run the rows in quarantine through today's job, and load what passes now")
@@ -45,7 +46,7 @@ def quarantine(options: argparse.Namespace) -> int:
     found = reasons(job.loader.quarantined(job.id), options.reason)
     chosen = found.shown[: options.limit] if options.limit > 0 else found.shown
     if options.json:
-        show_json({"job": job.id, "rows": found.total, "reasons": [reason._asdict() for reason in chosen]})
+        show_json({"job": job.id, "count": found.total, "reasons": [reason._asdict() for reason in chosen]})
         return DONE
     if not found.total:
         show(f"{job.id}: nothing in quarantine{_about(options.reason)}")
@@ -65,38 +66,40 @@ def _about(text: str) -> str:
 
 def _line(reason: "Reason") -> tuple[str, ...]:
     at = f"{reason.quarantined_at:%Y-%m-%d %H:%M:%S}"
-    example = f"{_place(reason.source, reason.position)}: {_cut(reason.reason)}"
+    example = f"{_place(reason.source, reason.position)}: {_line_of(reason.reason)}"
     return (f"{reason.rows:,}", reason.label, reason.stage, at, example)
 
 
 def _rows(job: JobConfig, options: argparse.Namespace) -> int:
     from ingestion.replay.reasons import newest
 
-    found = newest(job.loader.quarantined(job.id), options.reason, max(options.limit, 0))
+    found = newest(job.loader.quarantined(job.id), options.reason, options.limit)
     if options.json:
-        show_json({"job": job.id, "rows": found})
+        show_json({"job": job.id, "count": found.total, "rows": found.shown})
         return DONE
-    if not found:
+    if not found.total:
         show(f"{job.id}: nothing in quarantine{_about(options.reason)}")
         return DONE
-    for line in aligned([_ROW_COLUMNS, *map(_row_line, found)]):
+    for line in aligned([_ROW_COLUMNS, *map(_row_line, found.shown)]):
         show(redact(line))
+    if len(found.shown) < found.total:
+        say(f"{len(found.shown):,} of {found.total:,} rows; --limit 0 shows all")
     return DONE
 
 
 def _row_line(row: dict[str, Any]) -> tuple[str, ...]:
     rule = f"{row['column']}: {row['rule']}" if row["column"] else row["rule"]
     at = f"{row['quarantined_at']:%Y-%m-%d %H:%M:%S}"
-    return (at, _place(row["source"], row["position"]), rule, _cut(row["reason"]))
+    return (row["id"], at, _place(row["source"], row["position"]), rule, _line_of(row["reason"]))
 
 
 def _place(source: str, position: int | None) -> str:
     return source if position is None else f"{source}:{position}"
 
 
-def _cut(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"
+def _line_of(text: str) -> str:
+    """A reason whole, as its end says what to do."""
+    return " ".join(text.split())
 
 
 def replay(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ingestion.cli.commands import DONE, FAILED, WRONG_CALL, require_jobs, say, show, show_json
+from ingestion.cli.commands import DONE, FAILED, WRONG_CALL, most, require_jobs, say, show, show_json
 from ingestion.config import JobConfig, LoadedJob, caretaker, load_all, load_job, one_per_table
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.plugins import Landed
@@ -22,7 +22,9 @@ def add_to(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
     """Give a parser these commands."""
     listing = add("history", history, "list the loads that a job's table remembers")
     listing.add_argument("job", metavar="JOB", help="the job's id")
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="show the newest N, 0 for all (default 20)")
+    listing.add_argument(
+        "--limit", type=most, default=20, metavar="N", help="show the newest N, 0 for all (default 20)"
+    )
     back = add("rollback", rollback, "take a run back, so that table and position are what they were before")
     back.add_argument("job", metavar="JOB", help="the job's id")
     back.add_argument(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
-__all__ = ["Reason", "Told", "newest", "reasons"]
+__all__ = ["Reason", "Rows", "Told", "newest", "reasons"]
 
 _KEY = ("stage", "column", "rule")
 _EXAMPLE = ("reason", "source", "position", "quarantined_at")
@@ -42,6 +42,13 @@ class Told(NamedTuple):
     total: int  # rows
 
 
+class Rows(NamedTuple):
+    """What was asked for, newest first, and how many there are in all."""
+
+    shown: list[dict[str, object]]
+    total: int
+
+
 def reasons(batches: Iterable[pa.RecordBatch], text: str = "") -> Told:
     """The rows of a quarantine by reason; those alone that have *text*, in any case, in "column: rule" or reason."""
     known: pl.DataFrame | None = None
@@ -56,16 +63,18 @@ def reasons(batches: Iterable[pa.RecordBatch], text: str = "") -> Told:
     return Told([Reason(*row) for row in ordered.iter_rows()], int(known["rows"].sum()))
 
 
-def newest(batches: Iterable[pa.RecordBatch], text: str, count: int) -> list[dict[str, object]]:
+def newest(batches: Iterable[pa.RecordBatch], text: str, count: int) -> Rows:
     """The newest *count* rows of a quarantine, as `reasons` finds them; 0 = all."""
     kept: list[pl.DataFrame] = []
+    total = 0
     for frame in _searched(batches, text):
+        total += len(frame)
         kept.append(frame.select(_LISTED))
         if count:
             kept = [pl.concat(kept).sort("quarantined_at", descending=True, maintain_order=True).head(count)]
     if not kept:
-        return []
-    return pl.concat(kept).sort("quarantined_at", descending=True, maintain_order=True).to_dicts()
+        return Rows([], 0)
+    return Rows(pl.concat(kept).sort("quarantined_at", descending=True, maintain_order=True).to_dicts(), total)
 
 
 def _searched(batches: Iterable[pa.RecordBatch], text: str) -> Iterator[pl.DataFrame]:
