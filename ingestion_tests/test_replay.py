@@ -268,6 +268,22 @@ def test_an_overwrite_job_replays_its_newest_load_alone(project: Project) -> Non
     assert [row[0] for row in rows(project, "id")] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("order_by", [[], ["day"]])
+def test_a_merge_without_order_by_warns_of_rows_that_replayed_ones_replaced(project: Project, order_by: Any) -> None:
+    merging = {"write_mode": "merge", "merge_keys": "id", **({"order_by": order_by} if order_by else {})}
+    project.file("data/a.csv", "id,day,v\n1,03/01/2024,old\n2,2024-01-01,x\n")
+    job(project, {"date_columns": {"day": "%Y-%m-%d"}}, **merging)
+    load()
+    project.file("data/b.csv", "id,day,v\n1,2024-06-01,new\n")
+    load()
+    job(project, {"date_columns": {"day": ["%Y-%m-%d", "%d/%m/%Y"]}}, **merging)
+    report = bring()
+    assert rows(project, "id", "v") == [(1, "new" if order_by else "old"), (2, "x")]
+    warned = "1 row of the table with the same merge_keys was replaced or deleted by replayed ones"
+    assert [item for item in report.warnings if item.startswith(warned)] == report.warnings[: 0 if order_by else 1]
+    assert (warned in report.sentence()) == (not order_by)
+
+
 def test_a_merge_job_keeps_rows_that_are_newer_than_the_replayed(project: Project) -> None:
     options = {"write_mode": "merge", "merge_keys": ["id"], "order_by": ["v"]}
     project.file("data/a.csv", "id,v,day\n1,1,soon\n2,1,soon\n")

@@ -45,6 +45,9 @@ class Replay(Stream):
     def load(self) -> ReplayReport:
         """Replay everything in one commit; raises what went wrong, without its secrets."""
         super().load()
+        loader = self.job.loader
+        if isinstance(loader, TableLoader) and not loader.order_by:
+            self.report.warn_of_replaced()
         return self.report
 
     def _land(self, job: JobConfig) -> LoadResult:

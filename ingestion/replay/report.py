@@ -18,6 +18,17 @@ class ReplayReport(RunReport):
         """A report of the same load whose reading starts over."""
         return ReplayReport(self.job, self.run_id, self.load_id, self.start_time, restarts=[*self.restarts, reason])
 
+    def warn_of_replaced(self) -> None:
+        """Say in a warning how many rows of the table gave way to rows that nothing says are newer."""
+        replaced = sum(self.changes.get(name, 0) for name in ("updated", "deleted"))
+        if replaced:
+            were = "was" if replaced == 1 else "were"
+            self.warnings.append(
+                f"{_rows(replaced)} of the table with the same merge_keys {were} replaced or deleted by replayed ones, "
+                f"which may be older; set loader.order_by to the column that says which row is newer, and look at "
+                f"those rows"
+            )
+
     def sentence(self) -> str:
         """The outcome in one line for people."""
         if self.status == "failed":
