@@ -184,13 +184,18 @@ def reject(
     read = records.take(rows) if origin.read is None else origin.read.at(rows)
     parts = pa.nulls(count, pa.int64()) if origin.parts is None else origin.parts.take(rows)
     positions = pc.cast(origin.at(rows), pa.int64())
-    schema = pa.scalar(read.schema.remove_metadata().serialize().to_pybytes(), pa.binary())
-    schemas = pc.if_else(pc.is_valid(positions), schema, pa.scalar(None, pa.binary()))  # made of several: not as read
-    if origin.read is not None and origin.read.shown is not None:
-        schemas = pa.nulls(count, pa.binary())  # masked: not as read, either
+    masked = origin.read is not None and origin.read.shown is not None
+    schemas = _schemas(read.schema, pa.nulls(count) if masked else positions)
     written = pa.repeat(pa.scalar(origin.modified_at, pa.timestamp("us", "UTC")), count)
     places = [positions, as_payload(read), parts, schemas, written]
     return pa.RecordBatch.from_arrays([*texts, *places], schema=REJECTED)
+
+
+def _schemas(schema: pa.Schema, positions: pa.Array) -> pa.DictionaryArray:
+    """The schema of rows as read; one made of several has no position and is none."""
+    found = pa.array([schema.remove_metadata().serialize().to_pybytes()], pa.binary())
+    first, none = pa.scalar(0, pa.int32()), pa.scalar(None, pa.int32())
+    return pa.DictionaryArray.from_arrays(pc.if_else(pc.is_valid(positions), first, none), found)
 
 
 def _column(value: pa.Array | str | None, count: int) -> pa.Array:

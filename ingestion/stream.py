@@ -49,9 +49,8 @@ REJECTED = pa.schema(
         pa.field("position", pa.int64()),  # physical line, item of the page, row of the query
         pa.field("payload", pa.string(), nullable=False),  # the row as read: JSON object, or the raw line
         pa.field("part", pa.int64()),  # which of the rows made of that one, from 1; null = all there is of it
-        pa.field(
-            "payload_schema", pa.binary()
-        ),  # of the JSON object: an Arrow schema in IPC form; null = none is known
+        # of the JSON object: an Arrow schema in IPC form, held once for all rows; null = none is known
+        pa.field("payload_schema", pa.dictionary(pa.int32(), pa.binary())),
         pa.field("source_modified_at", pa.timestamp("us", "UTC")),  # when the source as it was read was written
     ]
 )

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.errors import DataError, Superseded
-from ingestion.loaders.tables.rejected import QUARANTINED
+from ingestion.loaders.tables.rejected import QUARANTINED, Stamp
 from ingestion.loaders.tables.replayed import Ids
-from ingestion.plugins import Load
+from ingestion.plugins import Batch, Load, Origin, State
+from ingestion.quarantine import concat, reject
 from ingestion_tests.targets import LATE, at_once, batch, land, listed, numbers, replay
 from ingestion_tests.test_behaviour import EVERYWHERE, MOMENTS, killed, somewhere, target
 
@@ -337,3 +338,44 @@ def test_a_set_of_ids_has_what_was_added_and_nothing_else(pairs, cut):
     others = [f"{load}-{number}" for load in ("l", "l-1", "-", "m") for number in range(25)]
     asked = pa.array([*others, None, "no id", "", "l-99999999999999999999"], pa.string())
     assert ids.has(asked).to_pylist() == [item in given for item in asked.to_pylist()]
+
+
+def wide(columns, rows, first):
+    """Rejected rows of so many columns."""
+    records = pa.RecordBatch.from_pydict({f"c{number}": [number] * rows for number in range(columns)})
+    return reject(
+        records, pa.array(range(rows)), Origin("f.csv", first), stage="transform", rule="types", reasons="bad"
+    )
+
+
+def test_rejected_rows_hold_the_schema_of_their_payloads_once():
+    rejected = wide(300, 2000, 1)
+    assert rejected.get_total_buffer_size() - rejected["payload"].nbytes < 1 << 20
+
+
+@somewhere(ONE_OF_EACH)
+def test_rows_of_batches_with_different_schemas_are_listed_each_with_its_own(target):
+    loader = target.loader()
+    both = concat([wide(2, 2, 1), wide(3, 2, 3), masked(wide(1, 1, 5))])
+    land(loader, [Batch(pa.RecordBatch.from_pydict({"n": [1]}), Origin("f.csv"), both, {}, 1)])
+    schemas = [row["payload_schema"] for row in listed(loader)]
+    read = [len(pa.ipc.read_schema(pa.py_buffer(schema))) for schema in schemas[:4]]
+    assert (read, schemas[4]) == ([2, 2, 3, 3], None)
+
+
+def masked(rejected):
+    place = rejected.schema.get_field_index("payload_schema")
+    return rejected.set_column(
+        place, rejected.schema.field(place), pa.nulls(rejected.num_rows, rejected.schema[place].type)
+    )
+
+
+def test_a_quarantine_takes_rows_with_wide_schemas_bit_by_bit():
+    stamp = Stamp(Load("a", "r", "l", State(), "hash"))
+    rejected = wide(300, 3000, 1)
+    parts = list(stamp.rows(rejected))
+    assert {part.schema for part in parts} == {parts[0].schema}
+    assert max(part["payload_schema"].nbytes for part in parts) < 20 << 20
+    ids = [name for part in parts for name in part["id"].to_pylist()]
+    assert ids == [f"l-{number}" for number in range(1, 3001)]
+    assert len(parts) > 1

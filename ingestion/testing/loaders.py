@@ -153,4 +153,6 @@ def _check_quarantine(loader: Loader) -> None:
 
 def _quarantined() -> pa.Schema:
     stamps = [(name, pa.string()) for name in ("load_id", "run_id", "job", "config_hash")]
-    return pa.schema([("id", pa.string()), *REJECTED, *stamps, ("quarantined_at", pa.timestamp("us", "UTC"))])
+    place = REJECTED.get_field_index("payload_schema")
+    rejected = REJECTED.set(place, pa.field("payload_schema", pa.binary()))
+    return pa.schema([("id", pa.string()), *rejected, *stamps, ("quarantined_at", pa.timestamp("us", "UTC"))])

@@ -60,7 +60,8 @@ class Quarantine:
 
     def write(self, rejected: pa.RecordBatch) -> None:
         """Take rows of schema REJECTED."""
-        self._take(self._stamp.rows(rejected))
+        for rows in self._stamp.rows(rejected):
+            self._take(rows)
 
     def _take(self, rows: pa.RecordBatch) -> None:
         if self._plan is None or self._writer is None:

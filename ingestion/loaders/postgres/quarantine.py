@@ -45,7 +45,8 @@ class Quarantine:
 
     def write(self, rejected: pa.RecordBatch) -> None:
         """Take rows of schema REJECTED."""
-        self._take(self._stamp.rows(rejected))
+        for rows in self._stamp.rows(rejected):
+            self._take(rows)
 
     def _take(self, stamped: pa.RecordBatch) -> None:
         rows = _sendable(stamped)

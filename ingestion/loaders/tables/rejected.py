@@ -15,10 +15,15 @@ __all__ = ["QUARANTINED", "REPLAYS", "Stamp"]
 REPLAYS = "replays"
 """The column of a quarantine that names, in a mark, the row that was brought anew; null in all other rows."""
 
+
+def _plain(dtype: pa.DataType) -> pa.DataType:
+    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+
+
 QUARANTINED = pa.schema(
     [
         pa.field("id", pa.string()),
-        *REJECTED,
+        *(item.with_type(_plain(item.type)) for item in REJECTED),
         pa.field("load_id", pa.string()),
         pa.field("run_id", pa.string()),
         pa.field("job", pa.string()),
@@ -31,6 +36,7 @@ QUARANTINED = pa.schema(
 _STORED = QUARANTINED.append(pa.field(REPLAYS, pa.string()))
 _TOLD = ("source", "reason")  # the columns of ours, beside the data
 _TOGETHER = 1 << 16  # marks of one batch
+_SCHEMAS = 16 << 20  # bytes of schemas of payloads in one batch
 
 
 class Stamp:
@@ -54,8 +60,17 @@ class Stamp:
     def _replays(self) -> int:
         return len(self._load.replays) if self._load.replays is not None else 0
 
-    def rows(self, rejected: pa.RecordBatch) -> pa.RecordBatch:
-        """*rejected*, of schema REJECTED, as a quarantine holds it: with ids from 1, and told without secrets."""
+    def rows(self, rejected: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """*rejected*, of schema REJECTED, as a quarantine holds it: with ids from 1, and told without secrets.
+
+        Each row has the schema of its payload there, so that many with wide ones come bit by bit.
+        """
+        longest = pc.max(pc.binary_length(rejected["payload_schema"].dictionary)).as_py() or 1
+        step = max(1, _SCHEMAS // longest)
+        for start in range(0, max(rejected.num_rows, 1), step):
+            yield self._rows(rejected.slice(start, step))
+
+    def _rows(self, rejected: pa.RecordBatch) -> pa.RecordBatch:
         numbers = pa.array(range(self.count + 1, self.count + rejected.num_rows + 1), pa.int64())
         self.count += rejected.num_rows
         ids = pc.binary_join_element_wise(self._load.load_id, pc.cast(numbers, pa.string()), "-")
@@ -81,4 +96,4 @@ class Stamp:
 
 
 def _columns(records: pa.RecordBatch) -> dict[str, Any]:
-    return dict(zip(records.schema.names, records.columns, strict=True))
+    return {name: pc.cast(records[name], _plain(records[name].type)) for name in records.schema.names}

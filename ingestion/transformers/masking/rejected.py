@@ -39,7 +39,9 @@ class Rejections:
         texts = rejected["payload"].to_pylist()
         payloads = [_payload(row, masked, text) for row, text in zip(given, texts, strict=True)]
         rows = rows.set_column(*_field("payload"), pa.array(payloads, pa.string()))
-        return rows.set_column(*_field("payload_schema"), pa.nulls(rows.num_rows, pa.binary()))
+        return rows.set_column(
+            *_field("payload_schema"), pa.nulls(rows.num_rows, REJECTED.field("payload_schema").type)
+        )
 
     def of_steps(self, rejected: pa.RecordBatch | None) -> pa.RecordBatch | None:
         """Rows that steps rejected; those that came rejected are masked already, and so is every payload."""
@@ -48,7 +50,9 @@ class Rejections:
         rejected = _without(rejected, self._veils_of_steps(rejected))
         lost = pc.and_(pc.equal(rejected["stage"], "transform"), _is_unmasked(rejected))
         payloads = pc.if_else(lost, "{}", rejected["payload"])
-        schemas = pc.if_else(lost, pa.scalar(None, pa.binary()), rejected["payload_schema"])
+        known = rejected["payload_schema"]
+        indices = pc.if_else(lost, pa.scalar(None, known.indices.type), known.indices)
+        schemas = pa.DictionaryArray.from_arrays(indices, known.dictionary)
         return rejected.set_column(*_field("payload"), payloads).set_column(*_field("payload_schema"), schemas)
 
     def examples(self, examples: Mapping[str, str]) -> dict[str, str]:
