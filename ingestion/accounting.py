@@ -11,8 +11,9 @@ from ingestion.errors import BudgetSpent, DataError
 from ingestion.plugins import BAD_ROW, Batch, bad_rows
 from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact
+from ingestion.transformers.steps import spot
 
-__all__ = ["Budget", "cause_labels", "counted_in", "counted_out"]
+__all__ = ["Budget", "cause_labels", "counted_in", "counted_out", "hold_to", "rows_in"]
 
 _RATIO_COUNTS_FROM = 100  # bad rows; below that a ratio says little
 _SOURCES_SHOWN = 100
@@ -36,7 +37,7 @@ def counted_in(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:
     """Pass on what the connector yields, adding rows, bytes and sources to *report*."""
     seen: set[str] = set()
     for batch in batches:
-        report.rows_read += _rows(batch)
+        report.rows_read += rows_in(batch)
         report.bytes_read += batch.bytes_read
         if batch.origin.source not in seen:
             seen.add(batch.origin.source)
@@ -54,20 +55,31 @@ def counted_out(batches: Iterator[Batch], report: RunReport, budget: Budget) -> 
     """
     for batch in batches:
         _count(batch, report)
-        if budget.max_bad_rows is not None and _bad(report) > budget.max_bad_rows:
-            raise BudgetSpent(_budget_sentence(report, f"max_bad_rows is {budget.max_bad_rows}"))
+        _hold_to_count(report, budget)
         if batch.cursor is not None:
             report.cursor = describe_cursor(batch.cursor)
         yield batch
     _prove_balance(report)
     report.warn_of_emptied()
     report.warn_of_noted()
+    hold_to(report, budget)
+
+
+def hold_to(report: RunReport, budget: Budget) -> None:
+    """Raise BudgetSpent if too many of all rows, which *report* has counted, are bad."""
+    _hold_to_count(report, budget)
     bad = _bad(report)
     if bad > _RATIO_COUNTS_FROM and bad > budget.max_bad_ratio * report.rows_read:
         raise BudgetSpent(_budget_sentence(report, f"max_bad_ratio is {budget.max_bad_ratio:g}"))
 
 
-def _rows(batch: Batch) -> int:
+def _hold_to_count(report: RunReport, budget: Budget) -> None:
+    if budget.max_bad_rows is not None and _bad(report) > budget.max_bad_rows:
+        raise BudgetSpent(_budget_sentence(report, f"max_bad_rows is {budget.max_bad_rows}"))
+
+
+def rows_in(batch: Batch) -> int:
+    """The rows that *batch* accounts for: fine, rejected and removed ones."""
     rejected = batch.rejected.num_rows if batch.rejected is not None else 0
     return int(batch.records.num_rows + rejected + sum(batch.removed.values()))
 
@@ -98,7 +110,7 @@ def _count_rejected(rejected: pa.RecordBatch, report: RunReport) -> None:
         if label not in report.examples:
             first = pc.index(labels, label).as_py()
             row = rejected.slice(first, 1).to_pylist()[0]
-            report.examples[label] = redact(f"{row['source']}:{row['position']}: {row['reason']}")
+            report.examples[label] = redact(f"{spot(row['source'], row['position'])}: {row['reason']}")
 
 
 def cause_labels(rejected: pa.RecordBatch) -> pa.Array:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.accounting import cause_labels, counted_in, counted_out
+from ingestion.accounting import cause_labels, counted_in, counted_out, hold_to, rows_in
 from ingestion.config import JobConfig
 from ingestion.errors import IngestionError
-from ingestion.pipeline import closable, own_columns, stamped
+from ingestion.pipeline import INGESTED_AT, RUN_ID, closable, own_columns, stamped
 from ingestion.plugins import Batch, Comparison, Connector, Cursor, Restart, State, remembering
 from ingestion.quarantine import as_payload
 from ingestion.report import RunReport
@@ -42,7 +42,7 @@ class Preview:
     whole: bool = False  # whether the rows are all that a run would read
     again: bool = False  # nothing was new, so that rows were looked at that are loaded already
     schema: pa.Schema | None = None
-    rows: pa.Table | None = None  # the first of them, as they come from the transformer
+    rows: pa.Table | None = None  # the first of them, as they would land, or came from the transformer before an error
     causes: list[Cause] = field(default_factory=list)
     comparison: Comparison | None = None
     target_error: str | None = None  # why the target could not be asked
@@ -57,9 +57,10 @@ class Preview:
             "whole": self.whole,
             "again": self.again,
             "sources": report.sources,
+            "waiting": report.waiting,
             "schema": {item.name: str(item.type) for item in self.schema or ()},
             "rows": [] if self.rows is None else _objects(self.rows),
-            "rows_to_load": report.rows_loaded,
+            "rows_to_load": report.rows_loaded if self.error is None else None,
             "filtered": dict(report.removed),
             "quarantined": [cause._asdict() for cause in self.causes],
             "emptied": dict(report.emptied),
@@ -88,9 +89,13 @@ def preview(job: JobConfig, rows: int = 1000, shown: int = 10) -> Preview:
     known = own_columns(state.schema)
     sample = _sampled(job, state.cursor, known, rows, found)
     given, admitted = _made_of(job, sample, known, found)
-    _keep_first(found, given, shown)
+    if found.whole and not found.again and found.error is None:
+        _judge(job, state, admitted, found)
+    _keep_first(found, given if found.error else admitted, shown)
     if found.target_error is None:
         _compare(job, given, admitted if found.error is None else [], found)
+    if found.error is None and not found.report.rows_read:
+        _ask_why(job, state, found)
     return found
 
 
@@ -100,6 +105,14 @@ def _asked(job: JobConfig, found: Preview) -> State:
     except IngestionError as error:
         found.target_error = redact(str(error))
         return State()
+
+
+def _ask_why(job: JobConfig, state: State, found: Preview) -> None:
+    """Note what the source says of there being nothing, as a run does."""
+    try:
+        found.report.waiting = redact(job.source.watch(state.cursor).summary) if job.source.watchable else None
+    except IngestionError as error:
+        found.error = redact(str(error))
 
 
 def _compare(job: JobConfig, given: Sequence[Batch], admitted: Sequence[Batch], found: Preview) -> None:
@@ -112,6 +125,18 @@ def _compare(job: JobConfig, given: Sequence[Batch], admitted: Sequence[Batch], 
         return
     if found.comparison.problem is not None:
         found.error = found.error or redact(found.comparison.problem)
+
+
+def _judge(job: JobConfig, state: State, admitted: Sequence[Batch], found: Preview) -> None:
+    """Note what a run would refuse to commit; these are all the rows that it would read."""
+    from ingestion.loaders.tables.options import TableLoader
+
+    try:
+        hold_to(found.report, job)
+        if isinstance(job.loader, TableLoader):
+            job.loader.refuse_to_empty(job.id, admitted, state)
+    except IngestionError as error:
+        found.error = redact(str(error))
 
 
 class _Sample(NamedTuple):
@@ -139,7 +164,7 @@ def _sampled(job: JobConfig, cursor: Cursor, known: pa.Schema | None, rows: int,
 
 
 def _tells(batch: Batch) -> bool:
-    return bool(batch.records.num_columns) or batch.rejected is not None
+    return bool(rows_in(batch) or batch.removed)
 
 
 def _first(source: Connector, cursor: Cursor, wanted: pa.Schema | None, rows: int) -> _Sample:
@@ -154,7 +179,7 @@ def _first(source: Connector, cursor: Cursor, wanted: pa.Schema | None, rows: in
                 if room <= 0 or sum(batch.records.nbytes for batch in kept) > _MOST_BYTES:
                     return _Sample(kept)
                 kept.append(_cut(item, room))
-                room -= _rows(kept[-1])
+                room -= rows_in(kept[-1])
                 if kept[-1] is not item:
                     return _Sample(kept)
     except Exception as error:  # noqa: BLE001 - raised again within the transformer, which knows what may be told
@@ -162,28 +187,23 @@ def _first(source: Connector, cursor: Cursor, wanted: pa.Schema | None, rows: in
     return _Sample(kept, whole=True)
 
 
-def _rows(batch: Batch) -> int:
-    rejected = batch.rejected.num_rows if batch.rejected is not None else 0
-    return int(batch.records.num_rows + rejected + sum(batch.removed.values()))
-
-
 def _cut(batch: Batch, rows: int) -> Batch:
-    """The batch, or its first *rows* with what stands before them; the cursor is of no use then."""
-    rejected = batch.rejected
-    if batch.records.num_rows <= rows and (rejected is None or rejected.num_rows <= rows):
+    """The batch, or its first *rows*, bad ones included; the cursor is of no use then."""
+    count, rejected = batch.records.num_rows, batch.rejected
+    if count + (rejected.num_rows if rejected is not None else 0) <= rows:
         return batch
-    first = pa.array(range(min(rows, batch.records.num_rows)), pa.int64())
-    origin = batch.origin.take(first)
+    places = pc.cast(batch.origin.at(pa.array(range(count), pa.int64())), pa.int64())
     if rejected is not None:
-        if len(first) == rows:
-            last = pc.max(origin.at(first))
-            rejected = rejected.filter(pc.fill_null(pc.less_equal(rejected["position"], last), fill_value=True))
-        rejected = rejected.take(pa.array(range(min(rows, rejected.num_rows)), pa.int64()))
-    return Batch(batch.records.take(first), origin, rejected)
+        places = pa.concat_arrays([places, rejected["position"]])
+    first = pc.cast(pc.array_sort_indices(places, null_placement="at_start")[:rows], pa.int64())
+    first = first.take(pc.array_sort_indices(first))
+    good = first.filter(pc.less(first, count))
+    bad = pc.subtract(first.filter(pc.greater_equal(first, count)), count)
+    return Batch(batch.records.take(good), batch.origin.take(good), None if rejected is None else rejected.take(bad))
 
 
 class _NoLimit(NamedTuple):
-    """A sample is judged by nobody."""
+    """A sample is judged once it is known to be all."""
 
     max_bad_rows: int | None = None
     max_bad_ratio: float = 1.0
@@ -232,4 +252,6 @@ def _keep_first(found: Preview, batches: Sequence[Batch], shown: int) -> None:
         together = pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # batches whose columns have types of their own: the first tell
         together = tables[0]
+    ours = [name for name in (RUN_ID, INGESTED_AT) if name in together.schema.names]
+    together = together.drop_columns(ours)
     found.schema, found.rows = together.schema, together.slice(0, shown)

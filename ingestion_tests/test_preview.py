@@ -211,9 +211,46 @@ def test_a_number_of_rows_is_a_number(untouched: Project, capsys: pytest.Capture
 def test_a_sample_is_cut_at_the_last_row_that_it_shows(untouched: Project) -> None:
     untouched.file("data/a.csv", "id;n\n1;a;b\n2;b\n3;c;d\n4;d\n5;e;f\n6;f\n")
     found = previewed(untouched, {"source": JOB["source"]}, rows=2)
-    assert [row["id"] for row in found.as_json()["rows"]] == [2, 4]
-    assert [example["position"] for cause in found.causes for example in cause.examples] == [2, 4]
-    assert not found.whole
+    assert [row["id"] for row in found.as_json()["rows"]] == [2]
+    assert [example["position"] for cause in found.causes for example in cause.examples] == [2]
+    assert (found.report.rows_read, found.whole) == (2, False)
+    more = previewed(untouched, {"source": JOB["source"]}, rows=5)
+    assert ([row["id"] for row in more.as_json()["rows"]], more.report.rows_quarantined) == ([2, 4], 3)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"max_bad_rows": 1},
+        {"transformer": {"filters": ["id > 9"]}, "loader": {"write_mode": "overwrite"}},
+        {"transformer": {}, "loader": {"write_mode": "merge", "merge_keys": "id", "delete_missing": "hard"}},
+    ],
+)
+def test_what_a_run_would_refuse_to_commit_is_told_where_all_rows_are_there(
+    untouched: Project, capsys: pytest.CaptureFixture[str], job: dict[str, Any]
+) -> None:
+    empty = "delete_missing" in str(job)
+    untouched.file("data/a.csv", "id;day;price\n" if empty else ORDERS)
+    config = {**JOB, **job}
+    found = previewed(untouched, config)
+    with pytest.raises(Exception, match=r"max_bad_rows is 1|would empty the table") as caught:
+        run(parse_job("orders", config), "r")
+    assert found.error is not None
+    assert found.error.partition(": ")[2] == str(caught.value).partition(": ")[2]
+    untouched.job("orders", config)
+    assert main(["preview", "orders"]) == 1
+    assert "a run would fail" in capsys.readouterr().err
+    if not empty:
+        assert previewed(untouched, config, rows=3).error is None
+
+
+def test_a_file_with_a_new_time_and_old_content_is_no_news(untouched: Project) -> None:
+    file = untouched.file("data/a.csv", ORDERS)
+    run(parse_job("orders", JOB), "r")
+    assert previewed(untouched, JOB).again
+    file.touch()
+    found = previewed(untouched, {**JOB, "max_bad_rows": 0})
+    assert (found.again, found.report.rows_read, found.error) == (True, 4, None)
 
 
 def test_masked_values_are_never_shown(untouched: Project) -> None:

@@ -11,7 +11,7 @@ from typing_extensions import Self
 from ingestion.errors import ConfigError
 from ingestion.loaders.tables.elsewhere import about_option
 from ingestion.loaders.tables.types import Storage
-from ingestion.plugins import Batch, Comparison, Loader, Model, Part
+from ingestion.plugins import Batch, Comparison, Load, Loader, Model, Part, State
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -148,6 +148,15 @@ class TableLoader(Loader, ABC):
 
         with self.trial(job) as trial:
             return compared(self, trial, given, admitted)
+
+    def refuse_to_empty(self, job: str, batches: Sequence[Batch], since: State) -> None:
+        """Raise DataError where a load of *job*, of all these batches, would be refused as it empties the table."""
+        from ingestion.loaders.tables.intake import Intake
+
+        intake = Intake(self, Load(job, "", "", since, ""), self.table or job)
+        for batch in batches:
+            intake.note(batch)
+        intake.refuse_to_empty(intake.rows)
 
     def trial(self, job: str) -> "AbstractContextManager[Trial]":
         """The table of *job*, to try on it what a load would do."""
