@@ -100,6 +100,7 @@ class Check(NamedTuple):
     label: str  # "column: rule", by which rejected rows, `Batch.removed` behind BAD_ROW and `Batch.noted` are counted
     on_fail: str  # quarantine, drop, warn or fail
     description: str
+    among_rows: bool = False  # a row breaks it for another of its load: alone, as in a replay, it would keep it
 
 
 class Difference(NamedTuple):

@@ -33,6 +33,7 @@ def add_to(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
     listing.add_argument("--rows", action="store_true", help="list the rows themselves")
     again = add("replay", replay, "run the rows in quarantine through today's job, and load what passes now")
     again.add_argument("job", metavar="JOB", help="the job's id")
+    again.add_argument("--reason", default="", metavar="TEXT", help="only rows whose rule or reason has this text")
     again.add_argument("--bare", action="store_true", help="without Dagster: nothing of it is shown in the UI")
 
 
@@ -108,11 +109,11 @@ def replay(options: argparse.Namespace) -> int:
     job.resolved()  # a wrong call is told before anything starts
     with progress() as watch:
         if options.bare:
-            report = _replay_bare(job, watch)
+            report = _replay_bare(job, watch, options.reason)
         else:
             from ingestion.orchestration.replaying import replay_job
 
-            report = replay_job(job, watch.started)
+            report = replay_job(job, watch.started, options.reason)
     status = FAILED if report.status == "failed" else DONE
     if options.json:
         show_json(report.as_json())
@@ -120,10 +121,10 @@ def replay(options: argparse.Namespace) -> int:
     return status
 
 
-def _replay_bare(job: JobConfig, watch: Watch) -> "ReplayReport":
+def _replay_bare(job: JobConfig, watch: Watch, text: str) -> "ReplayReport":
     from ingestion.replay import Replay
 
-    work = Replay(job, uuid.uuid4().hex)
+    work = Replay(job, uuid.uuid4().hex, text)
     watch.started(work)
     try:
         return work.load()

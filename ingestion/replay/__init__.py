@@ -11,6 +11,7 @@ from ingestion.errors import ConfigError
 from ingestion.loaders.tables import TableLoader
 from ingestion.pipeline import Stream, own_columns
 from ingestion.plugins import Batch, Load, LoadResult, State
+from ingestion.replay.choosing import chosen, held_back
 from ingestion.replay.parts import Parts
 from ingestion.replay.plan import Doubts, Plan, Quarantined, Unreplayable, listed, planned, sources_to_read
 from ingestion.replay.report import ReplayReport
@@ -24,21 +25,22 @@ _LOAD = "replay-"  # how the ids of these loads begin
 _NO_BUDGET = {"max_bad_rows": None, "max_bad_ratio": math.inf}  # what fails again just stays in quarantine
 
 
-def replay(job: JobConfig, run_id: str) -> ReplayReport:
+def replay(job: JobConfig, run_id: str, text: str = "") -> ReplayReport:
     """Bring the quarantined rows of *job* anew, exactly once: what passes lands, what fails again stays.
 
     Raises ConfigError, DataError or TransientError: then nothing did, and every row is in quarantine as before.
     """
-    return Replay(job, run_id).load()
+    return Replay(job, run_id, text).load()
 
 
 class Replay(Stream):
-    """The rows of one replay, lazily."""
+    """The rows of one replay, lazily: of all rows, or of those that have *text* in rule or reason."""
 
     report: ReplayReport
 
-    def __init__(self, job: JobConfig, run_id: str) -> None:
+    def __init__(self, job: JobConfig, run_id: str, text: str = "") -> None:
         super().__init__(job, run_id)
+        self.text = text
         self.report = ReplayReport(job.id, run_id, f"{_LOAD}{uuid4().hex}", datetime.now(timezone.utc))
         self._parts: Parts
 
@@ -54,10 +56,11 @@ class Replay(Stream):
         state = job.loader.state(job.id)  # first: whatever lands from here on supersedes this replay
         late = job.model_copy(update={"loader": job.loader.adding(), **_NO_BUDGET})
         found, newest, doubts = listed(job.loader.quarantined(job.id)), _newest(job), Doubts()
+        held = held_back(job.loader.quarantined(job.id), _among_rows(job), self.text)
         _refuse_to_combine(job, found)
         while True:
             unreadable = job.source.unreadable(sources_to_read(found, doubts), state.cursor)
-            plan = planned(found, newest, unreadable, doubts)
+            plan = chosen(planned(found, newest, unreadable, doubts), held)
             try:
                 return self._bring(late, state, plan, job.config_hash)
             except Unreplayable as error:
@@ -107,6 +110,11 @@ def _newest(job: JobConfig) -> set[str] | None:
             if not landed.load_id.startswith(_LOAD):
                 break
     return newest
+
+
+def _among_rows(job: JobConfig) -> list[str]:
+    """The rules that a row would keep in a replay only because those that landed are not there."""
+    return [check.label for check in job.transformer.checks if check.among_rows and check.on_fail != "warn"]
 
 
 def _nothing(job: JobConfig) -> LoadResult:

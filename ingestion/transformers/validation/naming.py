@@ -52,7 +52,8 @@ def as_checks(rules: Sequence[Rule]) -> tuple[Check, ...]:
         name = next(name for name in _numbered(base, "_") if name not in names)
         names.add(name)
         subject = f"{item.subject} " if item.columns and not item.rule.whole else "every row "
-        checks.append(Check(name, item.label, item.rule.on_fail, f"{subject}{item.rule.demand}"))
+        told = f"{subject}{item.rule.demand}"
+        checks.append(Check(name, item.label, item.rule.on_fail, told, item.rule.among_rows))
     return tuple(checks)
 
 

@@ -62,6 +62,7 @@ class Judge(ABC):
 class Rule(Model, ABC):
     """What every row is held to."""
 
+    among_rows: ClassVar[bool] = False  # a row breaks it for another row of its load
     many: ClassVar[bool] = True
     """Whether each of several columns is held to the rule by itself."""
     whole: ClassVar[bool] = False

@@ -21,6 +21,7 @@ class Unique(Rule):
     """Asks for a value that no row before had."""
 
     many: ClassVar[bool] = False
+    among_rows: ClassVar[bool] = True
 
     rule: Literal["unique"] = "unique"
     """No row before in this load has the value, or the same values in all of columns; a row without one of them
