@@ -1,13 +1,16 @@
 """A replay lands what runs would have landed: the newest row wins, none stands for another, and no total is of few."""
 
+import time
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
 
+from ingestion.config import load_job
 from ingestion.connectors import ConnectorFactory
 from ingestion.errors import ConfigError
+from ingestion.loaders.delta import DeltaLoader
 from ingestion.plugins import Batch, Connector, Cursor, Origin
 from ingestion.testing import check_connector
 from ingestion_tests.conftest import Project
@@ -137,3 +140,47 @@ def test_no_row_stands_for_another_that_its_source_does_not_tell_from_it(project
 def test_the_contract_wants_each_row_of_a_source_at_a_place_of_its_own() -> None:
     with pytest.raises(AssertionError, match="2 rows stand at place 1 of api"):
         check_connector(PagesConnector())
+
+
+# whole loads
+
+
+def test_of_a_table_that_is_not_there_nothing_is_replayed(project: Project) -> None:
+    job(project, write_mode="overwrite")
+    assert bring().sentence() == "orders: nothing to replay"
+
+
+def test_rows_whose_partition_may_have_been_overwritten_stay_and_say_so(project: Project) -> None:
+    options = {"write_mode": "overwrite", "overwrite_scope": "partitions", "partition_by": ["part"]}
+    for month in ("jan", "feb"):
+        project.file(f"data/{month}.csv", f"id,part,day\n1,{month},2024-01-01\n2,{month},x1\n")
+        job(project, {"date_columns": ["day"]}, {"file_pattern": f"{month}.csv"}, **options)
+        load()
+    job(project, {"date_columns": ["day"], "on_conversion_error": "null"}, **options)
+    report = bring()
+    assert report.left == {"a later load may have replaced the partitions that its load brought": 1}
+    assert rows(project, "part", "id") == [("feb", 1), ("feb", 2), ("jan", 1)]
+
+
+def test_the_newest_load_is_known_when_the_log_has_forgotten_it(project: Project) -> None:
+    import deltalake
+
+    place = str(project.path / "lake")
+    options: dict[str, Any] = {"type": "delta", "write_mode": "overwrite", "location": place}
+    options["table_properties"] = {"delta.logRetentionDuration": "interval 0 seconds"}
+    project.file("data/a.csv", "id,day\n1,2024-01-01\n2,soon\n")
+    job(project, {"date_columns": ["day"]}, **options)
+    load()
+    found = load_job("orders").resolved().loader
+    assert isinstance(found, DeltaLoader)
+    table = deltalake.DeltaTable(found.place("orders").uri)
+    table.optimize.compact()
+    table.alter.set_table_properties({"x": "1"}, raise_if_not_exists=False)
+    table = deltalake.DeltaTable(found.place("orders").uri)
+    table.create_checkpoint()
+    time.sleep(1.1)
+    table.cleanup_metadata()
+    assert not [landed for landed in found.history("orders") if landed.job == "orders"]
+    job(project, {"date_columns": ["day"], "on_conversion_error": "null"}, **options)
+    report = bring()
+    assert (report.rows_loaded, report.left) == (1, {})

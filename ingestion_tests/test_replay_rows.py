@@ -149,7 +149,7 @@ def batches(count):
         yield pa.record_batch({"id": ids, **same, "position": places, "part": parts, "quarantined_at": times})
 
 def peak(count):
-    plan = planned(listed(batches(count)), None, {}, Doubts())
+    plan = planned(listed(batches(count), None), None, {}, Doubts())
     Parts(plan.rows)
     assert len(plan.ids) == count and plan.carriers.has(plan.ids[-1:])[0].as_py()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

@@ -88,3 +88,25 @@ def test_what_is_told_of_a_file_is_in_rows_whose_file_is_gone(project: Project) 
     assert bring().rows_loaded == 1
     (row,) = [row for row in rows(project, "id", "_source_file", "_source_row") if row[0] == 2]
     assert row[1:] == (str(path), 3)
+
+
+def test_a_number_that_is_text_today_is_read_again_as_it_is_spelt(project: Project) -> None:
+    project.file("data/a.csv", "id,version,ok\n1,1.50,yes\n2,2.10,maybe\n")
+    job(project, {"boolean_columns": ["ok"]})
+    load()
+    mended: dict[str, Any] = {"boolean_columns": ["ok"], "on_conversion_error": "null"}
+    job(project, {**mended, "column_mapping": {"version": "text"}, "types": {"text": "string"}})
+    assert bring().rows_loaded == 1
+    assert rows(project, "id", "text") == [(1, None), (2, "2.10")]
+
+
+def test_numbers_of_several_loads_are_numbers_of_a_type_that_holds_all(project: Project) -> None:
+    positive = {"date_columns": ["day"], "filters": ["amount > 0"], "transformations": [{"drop_columns": ["amount"]}]}
+    job(project, positive)
+    project.file("data/a.csv", "id,amount,day\n1,1,soon\n2,3,2024-01-01\n")
+    load()
+    project.file("data/b.csv", "id,amount,day\n3,1.5,soon\n4,3.5,2024-01-01\n")
+    load()
+    job(project, {**positive, "on_conversion_error": "null"})
+    assert bring().rows_loaded == 2
+    assert waiting() == []

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from ingestion.config import JobConfig
 from ingestion.errors import ConfigError
-from ingestion.loaders.tables import TableLoader
 from ingestion.pipeline import Stream, own_columns
 from ingestion.plugins import Batch, Load, LoadResult, State
 from ingestion.replay.choosing import chosen, held_back
+from ingestion.replay.newest import REPLAY, newest_of
 from ingestion.replay.parts import Parts
 from ingestion.replay.plan import Doubts, Plan, Quarantined, Unreplayable, listed, planned, sources_to_read
 from ingestion.replay.report import ReplayReport
@@ -21,7 +21,6 @@ from ingestion.stream import StartOver
 
 __all__ = ["Replay", "ReplayReport", "replay"]
 
-_LOAD = "replay-"  # how the ids of these loads begin
 _NO_BUDGET = {"max_bad_rows": None, "max_bad_ratio": math.inf}  # what fails again just stays in quarantine
 
 
@@ -41,7 +40,7 @@ class Replay(Stream):
     def __init__(self, job: JobConfig, run_id: str, text: str = "") -> None:
         super().__init__(job, run_id)
         self.text = text
-        self.report = ReplayReport(job.id, run_id, f"{_LOAD}{uuid4().hex}", datetime.now(timezone.utc))
+        self.report = ReplayReport(job.id, run_id, f"{REPLAY}{uuid4().hex}", datetime.now(timezone.utc))
         self._parts: Parts
 
     def load(self) -> ReplayReport:
@@ -55,7 +54,9 @@ class Replay(Stream):
     def _land(self, job: JobConfig) -> LoadResult:
         state = job.loader.state(job.id)  # first: whatever lands from here on supersedes this replay
         late = job.model_copy(update={"loader": job.loader.adding(), **_NO_BUDGET})
-        found, newest, doubts = listed(job.loader.quarantined(job.id)), _newest(job), Doubts()
+        wanted = job.transformer.wants(own_columns(state.schema))
+        found, doubts = listed(job.loader.quarantined(job.id), wanted), Doubts()
+        newest = newest_of(job, state) if len(found.rows) else None
         held = held_back(job.loader.quarantined(job.id), _among_rows(job), self.text)
         _refuse_to_combine(job, found)
         while True:
@@ -96,25 +97,6 @@ def _refuse_to_combine(job: JobConfig, found: Quarantined) -> None:
             f"it makes of these alone would be wrong; load their sources again: ingestion rollback takes the run back "
             f"that rejected them, and the next run loads all of it with the job as it is then"
         )
-
-
-def _newest(job: JobConfig) -> set[str] | None:
-    """The loads whose rows the table of *job* shows, where a load replaces the ones before; None = all of them."""
-    loader = job.loader
-    if not loader.replaces_all and not (isinstance(loader, TableLoader) and loader.write_mode == "overwrite"):
-        return None
-    newest = set()
-    for landed in loader.history(job.id):
-        if landed.job == job.id:
-            newest.add(landed.load_id)
-            if not landed.load_id.startswith(_LOAD):
-                break
-    return newest
-
-
-def _among_rows(job: JobConfig) -> list[str]:
-    """The rules that a row would keep in a replay only because those that landed are not there."""
-    return [check.label for check in job.transformer.checks if check.among_rows and check.on_fail != "warn"]
 
 
 def _nothing(job: JobConfig) -> LoadResult:

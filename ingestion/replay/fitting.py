@@ -1,6 +1,7 @@
 """Rows as they were read get the types in which today's job wants them; values that do not fit reject their rows."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -9,9 +10,9 @@ import pyarrow.types as t
 
 from ingestion import quarantine
 from ingestion.parsing import cast_text, expectation, misfit_reasons
-from ingestion.plugins import Batch
+from ingestion.plugins import Batch, known_type
 
-__all__ = ["common_types", "fitted"]
+__all__ = ["common_types", "fitted", "loses_spelling"]
 
 _READ = (t.is_boolean, t.is_integer, t.is_floating, t.is_decimal, t.is_date32, t.is_time, t.is_timestamp, t.is_string)
 
@@ -24,13 +25,35 @@ class _Misfits(NamedTuple):
 
 
 def common_types(schemas: Iterable[pa.Schema]) -> dict[str, pa.DataType]:
-    """Every column of *schemas*, text where they do not agree on its type."""
+    """Every column of *schemas*; of several types of numbers the one that holds all, else text where they differ."""
     types: dict[str, pa.DataType] = {}
     for column in (column for schema in schemas for column in schema):
-        known = types.get(column.name, pa.null())
-        same = known == column.type or t.is_null(column.type)
-        types[column.name] = known if same else column.type if t.is_null(known) else pa.string()
+        types[column.name] = _common(types.get(column.name, pa.null()), column.type)
     return types
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    if one == other or t.is_null(other):
+        return one
+    if t.is_null(one):
+        return other
+    if _is_number(one) and _is_number(other):
+        fields = [pa.schema([("", dtype)]) for dtype in (one, other)]
+        with suppress(pa.ArrowTypeError, pa.ArrowInvalid):  # no number has room for both
+            return pa.unify_schemas(fields, promote_options="permissive").field(0).type
+    return pa.string()
+
+
+def _is_number(dtype: pa.DataType) -> bool:
+    return t.is_integer(dtype) or t.is_floating(dtype) or t.is_decimal(dtype)
+
+
+def loses_spelling(read: pa.Schema, wanted: pa.Schema | None) -> bool:
+    """Whether values were read as numbers, say, that are *wanted* as text: 2.10 would be '2.1'."""
+    return any(
+        _is_read(column.type) and not t.is_string(column.type) and known_type(wanted, column.name) == pa.string()
+        for column in read
+    )
 
 
 def fitted(batch: Batch, types: Mapping[str, pa.DataType]) -> Batch:

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.loaders.tables.replayed import Ids
+from ingestion.replay.fitting import loses_spelling
+from ingestion.replay.newest import Newest
 from ingestion.replay.order import Turn, loads_of, turns
 from ingestion.stream import StartOver
 
@@ -41,7 +43,7 @@ _ROWS = {
     "quarantined_at": pl.Datetime("us", "UTC"),
     "source_modified_at": pl.Datetime("us", "UTC"),
     "more": pl.UInt32(),  # further lines that it takes up
-    "unread": pl.Boolean(),  # what stands at its place was no row
+    "unread": pl.Boolean(),  # what stands at its place was no row, or may be another one today
     "readable": pl.Boolean(),  # there is a payload from which the row as read can be had
 }
 _GONE = {"source": CODE, "gone": CODE}
@@ -57,7 +59,6 @@ _TWIN = ~_NEW & (
 
 _NAMELESS = "it has no id, as it was quarantined by an earlier version of this service"
 _SEVERAL = "it was made of several rows, or nobody noted where it stood"
-_REPLACED = "a later load replaced all that its load brought"
 TWINS = "others of its load stood at the same place, so that it cannot be told which is which"
 _LATER = "one of an earlier load stood at the same place and goes first; replay again"
 
@@ -149,21 +150,27 @@ def keyed(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.col("load_id").cast(CODE), number.alias("number"))
 
 
-def listed(batches: Iterable[pa.RecordBatch]) -> Quarantined:
-    """The rows of a quarantine by their places, those at one place in the order of their loads."""
-    frames, schemas = [pl.DataFrame(schema=_ROWS)], dict[bytes, None]()
+def listed(batches: Iterable[pa.RecordBatch], wanted: pa.Schema | None) -> Quarantined:
+    """The rows of a quarantine by their places, those at one place in the order of their loads.
+
+    Payloads in which a column is no text that is *wanted* as such lack its spelling: they are not to be trusted.
+    """
+    frames, schemas = [pl.DataFrame(schema=_ROWS)], dict[bytes, pa.Schema]()
     for batch in batches:
         frame = keyed(pl.DataFrame(batch.select(_INDEX)))
-        schemas |= dict.fromkeys(frame["payload_schema"].drop_nulls().unique(maintain_order=True))
-        raw = pl.from_arrow(pc.count_substring(batch["payload"], "\n"))
+        for schema in frame["payload_schema"].drop_nulls().unique(maintain_order=True):
+            schemas[schema] = schemas.get(schema) or pa.ipc.read_schema(pa.py_buffer(schema))
+        bent = [schema for schema, columns in schemas.items() if loses_spelling(columns, wanted)]
         frame = frame.with_columns(
-            unread=pl.col("stage") == "read", readable=pl.col("payload_schema").is_not_null(), more=pl.Series(raw)
+            unread=(pl.col("stage") == "read") | pl.col("payload_schema").is_in(bent).fill_null(value=False),
+            readable=pl.col("payload_schema").is_not_null(),
+            more=pl.Series(pl.from_arrow(pc.count_substring(batch["payload"], "\n"))),
         )
         frame = frame.select(pl.col(name).cast(dtype) for name, dtype in _ROWS.items())
         frames.append(frame.select(pl.all().gather(pl.int_range(pl.len()))))  # a copy: else the whole batch stays
     order = ("source", "position", "quarantined_at", "load_id", "part")
     rows = pl.concat(frames).sort(pl.col(order).to_physical(), maintain_order=True)
-    return Quarantined(rows, [pa.ipc.read_schema(pa.py_buffer(schema)) for schema in schemas])
+    return Quarantined(rows, schemas.values())
 
 
 def sources_to_read(found: Quarantined, doubts: Doubts) -> list[str]:
@@ -178,7 +185,7 @@ def _reread() -> pl.Expr:
     return pl.col("unread") | ~pl.col("readable") | pl.col("spoilt").is_not_null()
 
 
-def planned(found: Quarantined, newest: Collection[str] | None, unreadable: Mapping[str, str], doubts: Doubts) -> Plan:
+def planned(found: Quarantined, newest: Newest | None, unreadable: Mapping[str, str], doubts: Doubts) -> Plan:
     """What to do; of rows of loads other than the *newest*, where that is given, nothing is left to be replayed into.
 
     *unreadable* are sources that cannot be read again, with the reason.
@@ -224,9 +231,11 @@ def _told(rows: pl.DataFrame, reasons: pl.DataFrame, key: Sequence[str]) -> pl.D
     return rows.with_columns(pl.lit(None, CODE).alias(name))
 
 
-def _left(newest: Collection[str] | None) -> pl.Expr:
+def _left(newest: Newest | None) -> pl.Expr:
     """Why a row stays; null where it does not."""
-    replaced = pl.lit(value=False) if newest is None else ~pl.col("load_id").cast(pl.String).is_in(list(newest))
+    replaced = pl.lit(value=False)
+    if newest is not None:
+        replaced = ~pl.col("load_id").cast(pl.String).is_in(list(newest.loads))
     nothing = pl.col("reread") & ~pl.col("readable")
     return (
         pl.when(pl.col("number").is_null())
@@ -234,7 +243,7 @@ def _left(newest: Collection[str] | None) -> pl.Expr:
         .when(pl.col("position").is_null())
         .then(pl.lit(_SEVERAL, CODE))
         .when(replaced)
-        .then(pl.lit(_REPLACED, CODE))
+        .then(pl.lit(newest.others if newest is not None else None, CODE))
         .when(nothing & pl.col("gone").is_not_null())
         .then("gone")
         .when(pl.col("reread") & pl.col("gone").is_null())
