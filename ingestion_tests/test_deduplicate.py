@@ -350,3 +350,20 @@ def test_a_job_keeps_the_newest_row_of_each_key(project):
     ]  # fmt: skip
     assert dict(report.removed) == {"deduplicate": 2}
     assert (report.rows_read, report.rows_loaded) == (4, 2)
+
+
+@pytest.mark.parametrize("config", [BY_TIME, FIRST, {"validation": [{"rule": "unique", "column": "id"}]}])
+def test_keys_of_two_kinds_are_not_compared(config):
+    files = [pa.record_batch({"id": ids, "at": [1, 2]}) for ids in (pa.array([1, 2]), pa.array([1.0, 3.5]))]
+    with pytest.raises(DataError, match="column 'id' has values of type int64 first and of type double later"):
+        change(config, *(Batch(rows, Origin("f.csv")) for rows in files))
+
+
+@pytest.mark.parametrize("config", [BY_TIME, FIRST])
+def test_keys_of_one_kind_are_equal_in_any_width(config):
+    kinds = [pa.null(), pa.int16(), pa.dictionary(pa.int8(), pa.int64()), pa.uint8(), pa.int64()]
+    files = [
+        pa.record_batch({"id": pa.array([None if dtype == pa.null() else 7], dtype), "at": [1]}) for dtype in kinds
+    ]
+    done = change(config, *(Batch(rows, Origin("f.csv")) for rows in files))
+    assert sorted(str(row["id"]) for one in done for row in one.records.to_pylist()) == ["7", "None"]

@@ -38,7 +38,8 @@ class SeenKeys:
     def fresh(self, columns: pa.RecordBatch) -> pa.BooleanArray:
         """For each row whether it is the first of all with its key, in this call or an earlier one; never null.
 
-        The columns are the key, null being equal to null. They hold single values, of the same types in every call.
+        The columns are the key, null being equal to null. They hold single values, in every call
+        of the kinds that `KeyKinds` agrees to.
         """
         keys = digests(columns)
         count = columns.num_rows

@@ -10,6 +10,7 @@ from pydantic import Field
 from ingestion.errors import ConfigError
 from ingestion.keyed.digests import is_keyable
 from ingestion.keyed.disk import waiting_on_disk
+from ingestion.keyed.kinds import KeyKinds
 from ingestion.keyed.seen import SeenKeys
 from ingestion.keyed.waiting import WaitingBatches
 from ingestion.plugins import Batch, Model
@@ -23,6 +24,7 @@ __all__ = ["Deduplicate", "Deduplicating"]
 
 _DEDUPLICATE = "deduplicate"
 _WHAT = "transformer.deduplicate"
+_KEYS = f"{_WHAT}.keys"
 
 
 class Deduplicate(Model):
@@ -64,12 +66,14 @@ class _KeepFirst(Step):
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield each batch without the rows whose key came before."""
+        kinds = KeyKinds(_KEYS)
         with closing(SeenKeys()) as seen:
             for batch in batches:
                 if not batch.records.num_rows:
                     yield batch
                     continue
                 keys = _columns(batch, "keys", self._keys)
+                kinds.agree(keys.schema)
                 with waiting_on_disk(_WHAT):
                     fresh = seen.fresh(keys)
                 yield kept(batch, fresh, _DEDUPLICATE)
@@ -81,6 +85,7 @@ class _KeepGreatest(Step):
     def __init__(self, options: Deduplicate) -> None:
         self._keys = options.keys
         self._order_by = options.order_by
+        self._kinds = KeyKinds(_KEYS)
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the rows that stay once the last batch was seen; raises TransientError where the disk is full."""
@@ -106,6 +111,7 @@ class _KeepGreatest(Step):
             return
         keys = _columns(batch, "keys", self._keys)
         values = _columns(batch, "order_by", self._order_by)
+        self._kinds.agree(keys.schema)
         with waiting_on_disk(_WHAT):
             winners.add(keys, values)
             waiting.write(batch)

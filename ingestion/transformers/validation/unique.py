@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from ingestion.errors import ConfigError
 from ingestion.keyed.digests import is_keyable
 from ingestion.keyed.disk import waiting_on_disk
+from ingestion.keyed.kinds import KeyKinds
 from ingestion.keyed.seen import SeenKeys
 from ingestion.parsing import type_name
 from ingestion.transformers.validation.shape import Judge, Rule, Site
@@ -38,6 +39,7 @@ class _Repetition(Judge):
         self._columns = list(columns)
         self._site = site
         self._seen = SeenKeys(_MEMORY)
+        self._kinds = KeyKinds(f"{site.key}: the rule unique")
 
     def broken(self, rows: pa.RecordBatch) -> pa.BooleanArray:
         keys = rows.select(self._columns)
@@ -47,6 +49,7 @@ class _Repetition(Judge):
             if not is_keyable(field.type):
                 text = f"unique compares plain values, and column {field.name!r} is {type_name(field.type)}"
                 raise ConfigError(f"{self._site.key}: {text}; take it out")
+        self._kinds.agree(keys.schema)
         whole = pc.is_valid(keys.column(0))
         for values in keys.columns[1:]:
             whole = pc.and_(whole, pc.is_valid(values))
