@@ -412,3 +412,25 @@ def test_a_result_whose_columns_change_from_batch_to_batch_is_refused(registered
         apply("typed", *files)
     with pytest.raises(ConfigError, match=r"the columns were x1.0 and are x1.5 now"):
         apply("named", *files)
+
+
+@pytest.mark.parametrize("made", [
+    pl.Series("x", [object()] * 4, pl.Object),
+    pl.Series("x", [2**100] * 4, pl.Int128),
+    pl.Series("x", [[2**100]] * 4, pl.List(pl.Int128)),
+    pl.Series("x", [{"n": 2**100}] * 4, pl.Struct({"n": pl.UInt128})),
+], ids=["objects", "wide", "lists", "structs"])  # fmt: skip
+def test_columns_that_no_table_holds_are_refused(made, registered):
+    def adding(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(made)
+
+    def lazily(rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.with_columns(pl.lit(None).cast(made.dtype).alias("x"))
+
+    registered(adding)
+    registered(lazily)
+    with pytest.raises(ConfigError, match=r"transformations\[0\]: column 'x' came back as .*, which no table holds"):
+        apply("adding", batch(ORDERS))
+    if made.dtype != pl.Object:  # to which nothing casts
+        with pytest.raises(ConfigError, match="column 'x' came back as"):
+            apply("lazily", batch(ORDERS), over="load", changes_rows=True)

@@ -12,6 +12,7 @@ from ingestion.errors import ConfigError, DataError, IngestionError
 from ingestion.secrets import redact
 from ingestion.stream import without_views
 from ingestion.transformers.functions import Function, find
+from ingestion.transformers.queries.foreign import arrow_schema
 from ingestion.transformers.queries.frames import as_frame, as_records, decoded, returned, within_calendar
 from ingestion.transformers.transformations.shape import Place
 
@@ -94,7 +95,7 @@ class Call:
         import polars as pl
 
         if isinstance(made, pl.DataFrame):
-            schema = returned(given, made.clear().to_arrow().schema, self._place)
+            schema = returned(given, arrow_schema(made.schema, self._place), self._place)
             return as_records(made, schema, self._place)
         if isinstance(made, pa.Table):
             made = pa.RecordBatch.from_arrays([column.combine_chunks() for column in made.columns], schema=made.schema)

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError, DataError
 from ingestion.parsing import in_calendar
+from ingestion.transformers.queries.foreign import arrow_schema
 from ingestion.transformers.transformations.shape import Place
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
 
 def as_records(frame: "pl.DataFrame", schema: pa.Schema, place: Place) -> pa.RecordBatch:
     """The rows in the columns of *schema*; raises DataError for values that do not fit there."""
+    arrow_schema(frame.schema, place)
     try:
         columns = [frame[field.name].rechunk().to_arrow().cast(field.type) for field in schema]
     except pa.ArrowException as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ingestion.errors import ConfigError, DataError
+from ingestion.transformers.queries.foreign import arrow_schema
 from ingestion.transformers.queries.frames import as_frame, returned
 from ingestion.transformers.queries.query import INPUT, Query
 from ingestion.transformers.steps import require_column
@@ -40,7 +41,7 @@ def result_schema(query: Query, given: pa.Schema, place: Place) -> pa.Schema:
     with told(place, given.names):
         made = result(query.text, frame.lazy())
         no_scan(made, place)
-        schema = made.collect_schema().to_frame().to_arrow().schema
+        schema = arrow_schema(made.collect_schema(), place)
     return returned(given, schema, place)
 
 

@@ -14,6 +14,7 @@ from ingestion.plugins import Batch
 from ingestion.secrets import placeholders
 from ingestion.transformers.calls import Call
 from ingestion.transformers.functions import require_known
+from ingestion.transformers.queries.foreign import arrow_schema
 from ingestion.transformers.queries.frames import as_frame, returned
 from ingestion.transformers.queries.whole import WholeStep
 from ingestion.transformers.steps import BatchStep, Step, beginning
@@ -125,8 +126,8 @@ class _OverLoad(WholeStep):
         where = "before any row"
         frame = as_frame(pa.RecordBatch.from_pylist([], schema=given), self._place)
         with self._call.told(where):
-            made = self._call.frame(frame.lazy(), where).collect_schema().to_frame()
-        return returned(given, made.to_arrow().schema, self._place)
+            made = self._call.frame(frame.lazy(), where).collect_schema()
+        return returned(given, arrow_schema(made, self._place), self._place)
 
     def made(self, frame: "pl.LazyFrame") -> "pl.LazyFrame":
         return self._call.frame(frame, "among all rows")
