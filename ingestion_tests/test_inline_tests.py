@@ -83,7 +83,7 @@ def test_an_error_that_fails_the_run_is_told_unless_it_is_expected():
     failing = {**SHOP, "transformer": {**SHOP["transformer"], "on_conversion_error": "fail"}}
     bad = {**GOOD, "day": "x"}
     [told] = problems({"given": [bad], "expect": []}, job=failing)
-    assert told.startswith("the run fails: test 1 line 1: transformer.date_columns: day: ")
+    assert told.startswith("the run fails: test 1:1: transformer.date_columns: day: ")
     assert not problems({"given": [bad], "rejected": "date_columns"}, job=failing)
     [told] = problems({"given": [bad], "rejected": "numbers"}, job=failing)
     assert told.startswith("the run fails, and its error does not say 'numbers': ")

@@ -162,7 +162,7 @@ def test_a_result_that_is_not_there_may_be_null_and_is_counted():
 
 
 def test_a_result_that_is_not_there_may_fail_the_run():
-    sentence = r"orders.csv line 3: transformer.transformations\[0\]\.formula: price / quantity: division by zero \(price = 2, quantity = 0\)"
+    sentence = r"orders.csv:3: transformer.transformations\[0\]\.formula: price / quantity: division by zero \(price = 2, quantity = 0\)"
     with pytest.raises(DataError, match=sentence):
         columns({"add_column": {"name": "r", "formula": "price / quantity"}}, on_conversion_error="fail")
 
@@ -257,3 +257,17 @@ def test_no_row_vanishes_whatever_is_calculated(rules, rows, settled):
         check_transformer(made, [Batch(records, Origin("f.csv"))])
     except ConfigError as error:
         assert "no column" in str(error)  # noqa: PT017 - a rule may drop what another needs
+
+
+@pytest.mark.parametrize("options", [
+    {"date_columns": {"day": "%Y-%m-%d"}},
+    {"filters": ["CAST(day AS DATE) > DATE '2024-01-01'"]},
+    {"validation": [{"column": "day", "rule": "length", "max": 1, "on_fail": "fail"}]},
+])  # fmt: skip
+def test_a_row_made_of_several_that_ends_the_run_is_told_by_its_source(options):
+    records = pa.record_batch({"day": ["x1", "y2"]})
+    made = Batch(records, Origin("orders.csv").blurred(2))
+    with pytest.raises(DataError) as caught:
+        list(transformer(on_conversion_error="fail", **options).apply(iter([made])))
+    assert "orders.csv: " in str(caught.value)
+    assert "None" not in str(caught.value)

@@ -146,8 +146,26 @@ def test_types_are_given_strictly(name, texts, values):
     assert convert({"types": {"c": name}}, texts)[0] == values
 
 
+BY_POINT = "decimals are separated by a point; where a comma does, set transformer.decimal_separator: ','"
+BY_COMMA = "decimals are separated by a comma here, as transformer.decimal_separator says"
+
+
+@pytest.mark.parametrize("numeric", [[], ["c"]])
+def test_a_reason_says_what_separates_decimals_and_what_is_no_number_at_all(numeric):
+    config = {"types": {"c": "decimal(6,2)"}, "numeric_columns": numeric, "decimal_separator": ","}
+    fitting = "is not a number with at most 4 digits before and 2 after the comma"
+    assert reasons(config, ["99.50", "(99.50)", "12345,5", "-", "12,5 kr", "many"]) == [
+        f"'99.50' {fitting}; {BY_COMMA}",
+        f"'(99.50)' {fitting}; {BY_COMMA}",
+        f"'12345,5' {fitting}",
+        "'-' is not a number",
+        "'12,5 kr' is not a number",
+        "'many' is not a number",
+    ]
+
+
 def test_types_take_a_named_decimal_separator_but_never_guess_one():
-    assert reasons({"types": {"c": "double"}}, ["1,5"]) == ["'1,5' is not a number"]
+    assert reasons({"types": {"c": "double"}}, ["1,5"]) == [f"'1,5' is not a number; {BY_POINT}"]
     assert convert({"types": {"c": "double"}, "decimal_separator": ","}, ["1,5"])[0] == [1.5]
 
 
@@ -331,13 +349,13 @@ def test_null_keeps_the_row_and_says_how_many_values_were_emptied():
 
 def test_fail_names_the_place_the_value_and_the_reason():
     with pytest.raises(
-        DataError, match=r"f.csv line 11: transformer.date_columns: d: 'x' is not a date .*nothing was loaded"
+        DataError, match=r"f.csv:11: transformer.date_columns: d: 'x' is not a date .*nothing was loaded"
     ):
         apply(THREE | {"on_conversion_error": "fail"}, batch(ROWS, first=10))
 
 
 def test_fail_names_the_first_bad_row():
-    with pytest.raises(DataError, match=r"f.csv line 1: transformer.numeric_columns: n: 'z'"):
+    with pytest.raises(DataError, match=r"f.csv:1: transformer.numeric_columns: n: 'z'"):
         apply(
             THREE | {"on_conversion_error": "fail"}, batch({"d": ["2024-01-01", "x"], "n": ["z", "1"], "b": ["1", "1"]})
         )

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion import quarantine
-from ingestion.errors import ConfigError, DataError
+from ingestion.errors import ConfigError
 from ingestion.parsing import type_name
 from ingestion.plugins import Batch
 from ingestion.secrets import redact
 from ingestion.transformers.expressions import Expression, Results
-from ingestion.transformers.steps import BatchStep, kept
+from ingestion.transformers.steps import BatchStep, failure, kept, spot
 from ingestion.transformers.transformations.shape import Place
 
 __all__ = ["Filtering", "settled"]
@@ -48,11 +48,8 @@ def settled(batch: Batch, results: Results, place: Place, column: str | None = N
         return batch, results.values
     if place.on_error == "fail":
         position = batch.origin.at(results.faulty[:1])[0].as_py()
-        text = (
-            f"{batch.origin.source} line {position}: {place}: {results.reasons[0].as_py()}; "
-            "nothing was loaded. Mend the value, or set transformer.on_conversion_error: quarantine"
-        )
-        raise DataError(text, veiled=text)  # the reason shows no value of a hidden column
+        where = f"{spot(batch.origin.source, position)}: {place}"
+        raise failure(where, results.reasons[0].as_py())  # which shows no value of a hidden column
     if place.on_error == "null":
         emptied = Counter(batch.emptied)
         emptied[f"{column}: {place.rule}" if column else place.rule] += len(results.faulty)

@@ -11,7 +11,7 @@ from ingestion import quarantine
 from ingestion.errors import DataError
 from ingestion.plugins import Batch
 from ingestion.transformers.conversions import Conversion, Converted
-from ingestion.transformers.steps import BatchStep, require_column
+from ingestion.transformers.steps import BatchStep, failure, require_column, spot
 
 __all__ = ["Casting"]
 
@@ -68,7 +68,7 @@ class Casting(BatchStep):
             rejected.append(_rejected(batch, rows, conversion, converted))
             good = pc.and_not(good, converted.misfits)
         if self._on_error == "fail":
-            _fail([part for part in rejected[1:] if part is not None and part.num_rows])
+            raise _first([part for part in rejected[1:] if part is not None and part.num_rows])
         kept = pc.indices_nonzero(good)
         return batch._replace(
             records=records.filter(good), origin=batch.origin.take(kept), rejected=quarantine.concat(rejected)
@@ -90,12 +90,12 @@ def _rejected(batch: Batch, rows: pa.Array, conversion: Conversion, converted: C
     )
 
 
-def _fail(rejected: Sequence[pa.RecordBatch]) -> None:
-    first = min(rejected, key=lambda part: part["position"][0].as_py())
-    row = first.slice(0, 1).to_pylist()[0]
-    place = f"{row['source']} line {row['position']}: transformer.{row['rule']}: {row['column']}"
-    advice = "nothing was loaded. Mend the value, or set transformer.on_conversion_error: quarantine"
-    raise DataError(f"{place}: {row['reason']}; {advice}", veiled=f"{place}: the value does not fit; {advice}")
+def _first(rejected: Sequence[pa.RecordBatch]) -> DataError:
+    """The error of the row that stands first, of those whose place is known."""
+    rows = [part.slice(0, 1).to_pylist()[0] for part in rejected]
+    row = min(rows, key=lambda row: (row["position"] is None, row["position"]))
+    where = f"{spot(row['source'], row['position'])}: transformer.{row['rule']}: {row['column']}"
+    return failure(where, row["reason"], "the value does not fit")
 
 
 def _schema(records: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.Schema:

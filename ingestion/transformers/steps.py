@@ -8,10 +8,10 @@ from difflib import get_close_matches
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.errors import ConfigError
+from ingestion.errors import ConfigError, DataError
 from ingestion.plugins import Batch
 
-__all__ = ["BatchStep", "Step", "beginning", "cut", "kept", "require_column"]
+__all__ = ["BatchStep", "Step", "beginning", "cut", "failure", "kept", "require_column", "spot"]
 
 
 class Step(ABC):
@@ -70,7 +70,18 @@ def beginning(batch: Batch) -> str:
     """Where the rows of *batch* begin, as source:position."""
     if not batch.records.num_rows:
         return batch.origin.source
-    return f"{batch.origin.source}:{batch.origin.at(pa.array([0]))[0].as_py()}"
+    return spot(batch.origin.source, batch.origin.at(pa.array([0]))[0].as_py())
+
+
+def spot(source: str, position: int | None) -> str:
+    """Where a row stands, as source:position; the source alone for a row that was made of several."""
+    return source if position is None else f"{source}:{position}"
+
+
+def failure(where: str, reason: str, veiled: str | None = None) -> DataError:
+    """The end of a run by a row that has no result: *where*, as spot: option, and why, *veiled* without its values."""
+    advice = "nothing was loaded. Mend the value, or set transformer.on_conversion_error: quarantine"
+    return DataError(f"{where}: {reason}; {advice}", veiled=f"{where}: {veiled or reason}; {advice}")
 
 
 def require_column(column: str, option: str, names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 from ingestion import quarantine
 from ingestion.errors import RuleBroken
 from ingestion.plugins import BAD_ROW, Batch
-from ingestion.transformers.steps import Step, require_column
+from ingestion.transformers.steps import Step, require_column, spot
 from ingestion.transformers.validation.naming import Posed
 from ingestion.transformers.validation.shape import Judge, Site, shown
 
@@ -74,7 +75,7 @@ class _Verdict:
             self._warned.append((item, at))
         if on_fail != "quarantine":
             first = self._told(item, judge, rows, at[:1], broken[:1]).to_pylist()[0]
-            place = f"{first['source']}:{first['position']}"
+            place = spot(first["source"], first["position"])
             self._examples.setdefault(item.label, f"{place}: {first['reason']}")
         if on_fail == "fail":
             raise _failure(item, site, first, len(at), looked_at + self._batch.records.num_rows)
@@ -135,11 +136,11 @@ def _values(rows: pa.RecordBatch) -> pa.Array | None:
     return shown(pc.binary_join_element_wise(*map(shown, rows.columns), ", ", null_handling="replace"))
 
 
-def _failure(item: Posed, site: Site, first: dict[str, str], count: int, looked_at: int) -> RuleBroken:
+def _failure(item: Posed, site: Site, first: dict[str, Any], count: int, looked_at: int) -> RuleBroken:
     subject = f"column {item.subject!r}" if item.columns else "the row"
     value = "" if first["value"] is None else f" (value: {first['value']})"
     told = f"the rule {item.told}, on_fail: fail, is broken by {count:,} of {looked_at:,} rows so far"
-    place = f"{site.key}: {told}; the first is {first['source']}:{first['position']}: {subject}"
+    place = f"{site.key}: {told}; the first is {spot(first['source'], first['position'])}: {subject}"
     advice = "nothing was loaded. Mend the data, or set on_fail: quarantine"
     text = f"{place} {first['reason']}{value}; {advice}"
     return RuleBroken(text, item.label, count, looked_at, veiled=f"{place}; {advice}")
