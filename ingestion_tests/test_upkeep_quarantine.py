@@ -4,10 +4,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from ingestion.errors import ConfigError
 from ingestion.loaders.delta.log import commit_at
 from ingestion.loaders.delta.settling import settle
 from ingestion.loaders.iceberg.catalog import opened
-from ingestion.loaders.iceberg.upkeep.quarantined import remove_strays
+from ingestion.loaders.iceberg.upkeep.quarantined import remove_replayed, remove_strays
 from ingestion.loaders.tables.unsettled import Stray
 from ingestion_tests.targets import LATE, land, listed, numbers, replay
 from ingestion_tests.test_behaviour import killed, somewhere, target
@@ -139,6 +140,9 @@ def test_the_log_is_kept_for_loads_that_may_still_land_and_no_longer(target):
     assert (done["stray_loads_removed"], complete) == (1, True)
     assert stored(target) == (2, 0)
     assert waiting(loader) == after
+    with pytest.raises(ConfigError, match=r"rows that a replay since then .* brought anew would be lost"):
+        loader.rollback("a", "again")
+    assert waiting(loader) == after
 
 
 @somewhere(ICEBERG)
@@ -173,6 +177,21 @@ def test_replayed_rows_go_with_their_marks_once_the_replay_has_expired(target):
     land(loader, numbers(600, 601), job="b")
     assert loader.upkeep("a")["replayed_rows_removed"] == 6
     assert stored(target) == (2 + 1, 0)
+    assert waiting(loader) == after
+
+
+@somewhere(ICEBERG)
+def test_a_replay_whose_rows_upkeep_took_out_is_not_taken_back(target):
+    loader = target.loader()
+    land(loader, numbers(0, 300), run_id="r1")
+    replay(loader)
+    after = waiting(loader)
+    with opened(target.catalog) as catalog:
+        snapshots = catalog.load_table(loader.identifier("a")).snapshots()
+        assert remove_replayed(catalog, loader.identifier("a"), snapshots)["replayed_rows_removed"] == 3
+    for run in ("again", "r1"):
+        with pytest.raises(ConfigError, match=r"rows that a replay since then .* brought anew would be lost"):
+            loader.rollback("a", run)
     assert waiting(loader) == after
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ingestion.errors import ConfigError
@@ -25,6 +26,7 @@ from ingestion.loaders.delta.log import Commit, commits, known_since
 from ingestion.loaders.delta.place import Place
 from ingestion.loaders.delta.quarantine import beside, remove_loads
 from ingestion.loaders.tables.replayed import Known
+from ingestion.loaders.tables.unsettled import REPLAYED, refuse_settled
 from ingestion.plugins import Landed, RolledBack
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ def rolled_back(place: Place, table: "DeltaTable", job: str, run_id: str, name: 
         raise _unknown(commits(place, int(table.version())), present, job, run_id, f"table {name}")
     since = [item for item in present if item["version"] >= first["version"]]
     _refuse_losing_others(since, job, name)
+    _refuse_settled(place, [str(item[LOAD]) for item in since if REPLAYED in item and LOAD in item], name)
     before = int(first["version"]) - 1
     # The versions of their own that brought the load's columns go with it.
     while any(item["version"] == before and item.get(COLUMNS_FOR) == first[LOAD] for item in present):
@@ -139,6 +142,13 @@ def _refuse_losing_others(since: list[Mapping[str, Any]], job: str, name: str) -
                 f"table {name}: version {item['version']} ({item.get('operation')}) was written by another program "
                 f"since, which would be lost; restore the table with that program's own means if that is right"
             )
+
+
+def _refuse_settled(place: Place, replays: Sequence[str], name: str) -> None:
+    from ingestion.loaders.delta.quarantined import stored  # which asks this module what landed
+
+    table = beside(place).open() if replays else None
+    refuse_settled(partial(stored, table, f"table {name}__quarantine") if table is not None else None, replays, name)
 
 
 def _restore(place: Place, table: "DeltaTable", job: str, before: int, notes: Mapping[str, Any]) -> int:

@@ -21,6 +21,7 @@ from ingestion.loaders.delta.rows import Rows
 from ingestion.loaders.tables.intake import OLDER, Intake
 from ingestion.loaders.tables.options import DELETED_AT, TRIED_BEFORE
 from ingestion.loaders.tables.replayed import refuse_gone
+from ingestion.loaders.tables.unsettled import REPLAYED
 from ingestion.plugins import Batch, Load, LoadResult
 from ingestion.secrets import redact
 
@@ -145,6 +146,8 @@ class Loading:
         self._intake.refuse_to_empty(change.staying)
         news = not self._quarantine.idle or (not load.alone and self._intake.has_new_cursor)
         change.is_empty = change.is_empty and not news
+        if load.replays is not None:
+            change.notes = {**change.notes, REPLAYED: str(len(load.replays))}
         if not load.alone and not change.is_empty:
             self._keep(change, table, entry)
         return change

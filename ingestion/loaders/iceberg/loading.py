@@ -27,6 +27,7 @@ from ingestion.loaders.iceberg.types import file_schema
 from ingestion.loaders.tables.intake import Intake
 from ingestion.loaders.tables.options import DELETED_AT, TRIED_BEFORE
 from ingestion.loaders.tables.replayed import refuse_gone
+from ingestion.loaders.tables.unsettled import REPLAYED
 from ingestion.plugins import Batch, Load, LoadResult
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class Loading:
             MODE: self._options.write_mode,
             ROWS: str(self._target.rows),
             **({FIRST: "true"} if metadata.current_snapshot_id is None else {}),
+            **({REPLAYED: str(len(load.replays))} if load.replays is not None else {}),
         }
         if load.alone:
             return self._target.stage(transaction, summary)

@@ -5,9 +5,11 @@ The snapshots that held the undone rows stay until upkeep expires them; until th
 
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingestion.errors import ConfigError
+from ingestion.loaders.iceberg.catalog import find_table
 from ingestion.loaders.iceberg.history import (
     EMPTIED,
     ENTRY,
@@ -23,6 +25,7 @@ from ingestion.loaders.iceberg.history import (
 )
 from ingestion.loaders.iceberg.landed import as_landed, at, landed
 from ingestion.loaders.iceberg.settling import settled
+from ingestion.loaders.tables.unsettled import REPLAYED, refuse_settled
 from ingestion.plugins import Landed, Load, RolledBack, State
 
 if TYPE_CHECKING:
@@ -86,6 +89,7 @@ class Rollback:
             raise self._unknown(table)
         del later[first:]
         self._refuse_losses(later)
+        self._refuse_settled([str(in_summary(item, LOAD)) for item in later if in_summary(item, REPLAYED) is not None])
         return _Plan([as_landed(item) for item in later if self._is_ours(item)], self._before(table, later[-1]))
 
     def _is_ours(self, snapshot: "Snapshot") -> bool:
@@ -100,6 +104,13 @@ class Rollback:
                 f"lost too: {'; '.join(others[:_SHOWN])}{more}; take those back first, newest first, or correct the "
                 f"rows by another run"
             )
+
+    def _refuse_settled(self, replays: "Sequence[str]") -> None:
+        from ingestion.loaders.iceberg.quarantine import beside
+        from ingestion.loaders.iceberg.quarantined import stored
+
+        table = find_table(self._catalog, beside(self._identifier)) if replays else None
+        refuse_settled(partial(stored, table) if table is not None else None, replays, self._name)
 
     def _before(self, table: "Table", snapshot: "Snapshot") -> "Snapshot | None":
         parent = snapshot.parent_snapshot_id

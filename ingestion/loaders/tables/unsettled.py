@@ -10,11 +10,14 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.errors import ConfigError
 from ingestion.loaders.tables.rejected import REPLAYS
 from ingestion.loaders.tables.replayed import Known, Read, column
 
-__all__ = ["CLOCKS_DIFFER", "Stray", "replayed_by", "strays"]
+__all__ = ["CLOCKS_DIFFER", "REPLAYED", "Stray", "refuse_settled", "replayed_by", "strays"]
 
+REPLAYED = "ingestion.replayed"
+"""What a load says in the history of its target of how many rows it brought anew."""
 CLOCKS_DIFFER = timedelta(minutes=1)  # at most, of those that load one table
 _LONGEST = timedelta(hours=24)  # between a load's quarantine and its rows
 _TOGETHER = 1 << 15  # ids that are taken out in one commit
@@ -69,3 +72,14 @@ def replayed_by(read: Read, loads: Collection[str]) -> Iterator[list[str]]:
             del ids[:_TOGETHER]
     if ids:
         yield ids
+
+
+def refuse_settled(read: Read | None, replays: Collection[str], name: str) -> None:
+    """Raise ConfigError where one of these loads cannot be taken back: the rows that it brought anew would be lost."""
+    for load_id in replays:
+        if read is None or next(replayed_by(read, [load_id]), None) is None:
+            raise ConfigError(
+                f"table {name}: that run cannot be taken back, because the rows that a replay since then (load "
+                f"{load_id}) brought anew would be lost: upkeep has taken them out of {name}__quarantine, as the "
+                f"replay is old; correct the rows by another run"
+            )
