@@ -45,15 +45,13 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
 
 
 def _is_number(dtype: pa.DataType) -> bool:
-    return t.is_integer(dtype) or t.is_floating(dtype) or t.is_decimal(dtype)
+    return any(check(dtype) for check in (t.is_integer, t.is_floating, t.is_decimal))
 
 
 def loses_spelling(read: pa.Schema, wanted: pa.Schema | None) -> bool:
     """Whether values were read as numbers, say, that are *wanted* as text: 2.10 would be '2.1'."""
-    return any(
-        _is_read(column.type) and not t.is_string(column.type) and known_type(wanted, column.name) == pa.string()
-        for column in read
-    )
+    others = (column for column in read if _is_read(column.type) and not t.is_string(column.type))
+    return any(known_type(wanted, column.name) == pa.string() for column in others)
 
 
 def fitted(batch: Batch, types: Mapping[str, pa.DataType]) -> Batch:

@@ -7,13 +7,10 @@ from ingestion.config import JobConfig
 from ingestion.loaders.tables import TableLoader
 from ingestion.plugins import State
 
-__all__ = ["DISMISSAL", "REPLAY", "Newest", "newest_of"]
+__all__ = ["REPLAY", "Newest", "newest_of"]
 
 REPLAY = "replay-"
 """How the ids of loads that replay rows begin."""
-DISMISSAL = f"{REPLAY}dismissal-"
-"""How the ids of loads that take rows out of quarantine begin: they bring rows nowhere."""
-
 _REPLACED = "a later load replaced all that its load brought"
 _PARTS = "a later load may have replaced the partitions that its load brought"
 _UNKNOWN = "a later load may have replaced all that its load brought, which the table's history does not tell any more"
@@ -32,7 +29,7 @@ def newest_of(job: JobConfig, state: State) -> Newest | None:
     overwrites = isinstance(loader, TableLoader) and loader.write_mode == "overwrite"
     if state.schema is None or not (loader.replaces_all or overwrites):
         return None
-    parts = isinstance(loader, TableLoader) and loader.overwrite_scope == "partitions" and overwrites
+    parts = overwrites and not loader.replaces_all
     loads = set()
     for landed in loader.history(job.id):
         if landed.job == job.id:
