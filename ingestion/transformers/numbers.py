@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.errors import DataError
-from ingestion.parsing import cast_text, expectation, keep, matching, misfit_reasons
+from ingestion.parsing import cast_text, keep, matching, misfit_reasons
+from ingestion.transformers.figures import number_reasons
 from ingestion.transformers.points import LONE_GROUP, Points
 from ingestion.transformers.readers import LARGE, TOO_LARGE, TextReader
 
@@ -108,7 +109,7 @@ class NumberReader(TextReader):
     def reasons(self, text: pa.Array) -> pa.Array:
         """One sentence for each misfit."""
         bare = pc.utf8_trim_whitespace(text)
-        reasons = misfit_reasons(text, expectation(self.dtype))
+        reasons = number_reasons(text, self.dtype, None if self._auto else next(iter(self._notations)))
         for pattern, expected in _SPECIAL_MISFITS if self._auto else _SPECIAL_MISFITS[:1]:
             reasons = pc.if_else(pc.match_substring_regex(bare, pattern), misfit_reasons(text, expected), reasons)
         if pa.types.is_floating(self.dtype):

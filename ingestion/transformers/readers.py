@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from ingestion.parsing import cast_text, expectation, misfit_reasons
 from ingestion.transformers.dates import advised, hints, hints_by_formats
+from ingestion.transformers.figures import number_reasons
 
 __all__ = ["LARGE", "TOO_LARGE", "BooleanReader", "DateReader", "PlainReader", "TextReader"]
 
@@ -65,6 +66,8 @@ class PlainReader(TextReader):
         plain = super().reasons(text)
         if pa.types.is_temporal(self.dtype):
             return advised(plain, hints(text, self.dtype, self.timezone))
+        if pa.types.is_floating(self.dtype) or pa.types.is_decimal(self.dtype):
+            plain = number_reasons(text, self.dtype, self.decimal_separator)
         if not pa.types.is_floating(self.dtype):
             return plain
         return pc.if_else(pc.match_substring_regex(text, LARGE), misfit_reasons(text, TOO_LARGE), plain)
