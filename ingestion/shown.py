@@ -1,10 +1,15 @@
-"""Rows as Python has them, for the few that people look at."""
+"""Rows and counts as people see them."""
 
 from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["rows_of"]
+__all__ = ["counted", "rows_of"]
+
+
+def counted(count: int, noun: str) -> str:
+    """1 row, 2 rows."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def rows_of(records: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:

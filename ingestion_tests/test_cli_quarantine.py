@@ -95,6 +95,7 @@ def test_a_replay_says_what_became_of_the_rows(loaded: Project, capsys: pytest.C
     assert out.startswith(
         "orders: 4 rows replayed: partial: 2 rows loaded into default.orders, 2 quarantined again in "
     )
+    assert [line.split(": ")[0] for line in out.splitlines()[1:]] == ["quarantined", "quarantined", "waited for"]
     assert main(["replay", "orders", "--bare", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["status"], report["replayed"], report["rows_quarantined"], report["left"]) == ("partial", 2, 2, {})

@@ -10,7 +10,6 @@ from typing import Any
 from ingestion.cli.overrides import parse_overrides
 from ingestion.cli.progress import Watch, progress
 from ingestion.config import (
-    JobConfig,
     check_templates,
     list_sources,
     load_all,
@@ -126,27 +125,32 @@ def run(options: argparse.Namespace) -> int:
     job.resolved()  # a wrong call is told before anything starts
     with progress() as watch:
         if options.bare:
-            report = _run_bare(job, watch)
+            report = load_bare(Stream(job, uuid.uuid4().hex), watch)
         else:
             from ingestion.orchestration.launch import run_job
 
             report = run_job(options.job, overrides, watch.started)
-    status = FAILED if report.status == "failed" else DONE
-    if options.json:
-        show_json(report.as_json())
-    tell = say if options.json or status != DONE else show
-    for line in (report.sentence(), *report.details()):
-        tell(redact(line))
-    return status
+    return tell(report, as_json=options.json)
 
 
-def _run_bare(job: JobConfig, watch: Watch) -> RunReport:
-    stream = Stream(job, uuid.uuid4().hex)
+def load_bare(stream: Stream, watch: Watch) -> RunReport:
+    """Load without Dagster; a failure is in the report."""
     watch.started(stream)
     try:
         return stream.load()
     except IngestionError:
         return stream.report  # it holds the error
+
+
+def tell(report: RunReport, *, as_json: bool) -> int:
+    """Print how a load went; the exit status that says so."""
+    status = FAILED if report.status == "failed" else DONE
+    if as_json:
+        show_json(report.as_json())
+    out = say if as_json or status != DONE else show
+    for line in (report.sentence(), *report.details()):
+        out(redact(line))
+    return status
 
 
 def demo(options: argparse.Namespace) -> int:

@@ -5,15 +5,13 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ingestion.cli.commands import DONE, FAILED, most, say, show, show_json
-from ingestion.cli.progress import Watch, progress
+from ingestion.cli.commands import DONE, load_bare, most, say, show, show_json, tell
+from ingestion.cli.progress import progress
 from ingestion.cli.tables import aligned
 from ingestion.config import JobConfig, load_job
-from ingestion.errors import IngestionError
 from ingestion.secrets import redact
 
 if TYPE_CHECKING:
-    from ingestion.replay import ReplayReport
     from ingestion.replay.reasons import Reason
 
 __all__ = ["add_to", "quarantine", "replay"]
@@ -109,24 +107,11 @@ def replay(options: argparse.Namespace) -> int:
     job.resolved()  # a wrong call is told before anything starts
     with progress() as watch:
         if options.bare:
-            report = _replay_bare(job, watch, options.reason)
+            from ingestion.replay import Replay
+
+            report = load_bare(Replay(job, uuid.uuid4().hex, options.reason), watch)
         else:
             from ingestion.orchestration.replaying import replay_job
 
             report = replay_job(job, watch.started, options.reason)
-    status = FAILED if report.status == "failed" else DONE
-    if options.json:
-        show_json(report.as_json())
-    (say if options.json or status != DONE else show)(redact(report.sentence()))
-    return status
-
-
-def _replay_bare(job: JobConfig, watch: Watch, text: str) -> "ReplayReport":
-    from ingestion.replay import Replay
-
-    work = Replay(job, uuid.uuid4().hex, text)
-    watch.started(work)
-    try:
-        return work.load()
-    except IngestionError:
-        return work.report  # it holds the error
+    return tell(report, as_json=options.json)

@@ -8,6 +8,7 @@ from ingestion.cli.commands import DONE, FAILED, WRONG_CALL, require_jobs, say, 
 from ingestion.config import JobConfig, load_all, load_job
 from ingestion.errors import IngestionError
 from ingestion.secrets import redact
+from ingestion.shown import counted
 
 __all__ = ["add_to", "test"]
 
@@ -29,8 +30,8 @@ def test(options: argparse.Namespace) -> int:
         for line in _told(answers):
             say(line)
         with_tests = sum(bool(answer["tests"]) for answer in answers)
-        counted = f"{_counted(len(tests), 'test')} of {_counted(with_tests, 'job')}"
-        (say if failed else show)(f"{failed} of {counted} failed" if failed else f"{counted} passed")
+        of_all = f"{counted(len(tests), 'test')} of {counted(with_tests, 'job')}"
+        (say if failed else show)(f"{failed} of {of_all} failed" if failed else f"{of_all} passed")
     if any(answer["error"] for answer in answers):
         return WRONG_CALL
     return FAILED if failed else DONE
@@ -71,7 +72,3 @@ def _told(answers: list[dict[str, Any]]) -> list[str]:
             f"{answer['job']}: {item['title']}: {problem}" for item in answer["tests"] for problem in item["problems"]
         ]
     return lines
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

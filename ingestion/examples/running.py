@@ -10,7 +10,7 @@ from ingestion.errors import IngestionError
 from ingestion.examples.equality import difference
 from ingestion.plugins import Batch, Origin, remembering
 from ingestion.secrets import redact
-from ingestion.shown import rows_of
+from ingestion.shown import counted, rows_of
 from ingestion.stream import known_type
 
 __all__ = ["Outcome", "run_tests"]
@@ -68,8 +68,8 @@ def _through(job: JobConfig, batch: Batch) -> list[Batch]:
 def _compared(expected: Sequence[Row], got: Sequence[Row], rejected: Sequence[Row]) -> Iterator[str]:
     if len(expected) != len(got):
         reasons = "; ".join(_told(row) for row in rejected[:_REASONS_SHOWN])
-        gone = f" and {_counted(len(rejected), 'rejected row')}: {reasons}" if rejected else ""
-        yield f"expected {_counted(len(expected), 'row')}, got {len(got)}{gone}"
+        gone = f" and {counted(len(rejected), 'rejected row')}: {reasons}" if rejected else ""
+        yield f"expected {counted(len(expected), 'row')}, got {len(got)}{gone}"
     for number, (wanted, row) in enumerate(zip(expected, got, strict=False), 1):
         for column, value in wanted.items():
             if column not in row:
@@ -89,10 +89,6 @@ def _unlike(text: str, rejected: Sequence[Row]) -> Iterator[str]:
 def _told(row: Row) -> str:
     column = f"{row['column']}: " if row["column"] else ""
     return f"row {row['position']}: {column}{row['rule']}: {row['reason']}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _as_given(job: JobConfig, rows: Sequence[Row], source: str) -> Batch:

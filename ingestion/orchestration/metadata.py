@@ -19,8 +19,17 @@ _REASONS = dg.TableSchema(
 
 def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) -> dict[str, Any]:
     """Everything that a run says of itself, under Dagster's own names where it has them."""
+    metadata = _counts_of(report) | _reasons_of(report) | _table_of(report)
+    if preview is not None:
+        metadata["preview"] = dg.MetadataValue.md(preview_markdown(preview))
+    return metadata
+
+
+def _counts_of(report: RunReport) -> dict[str, Any]:
+    """What there is of every run, and how a merge changed rows."""
     value = dg.MetadataValue
-    metadata: dict[str, Any] = {
+    seconds = {f"stage_{stage}_seconds": round(taken, 3) for stage, taken in report.stages.items()}
+    return {
         "rows_read": value.int(report.rows_read),
         "rows_loaded": value.int(report.rows_loaded),
         "rows_quarantined": value.int(report.rows_quarantined),
@@ -35,13 +44,16 @@ def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) 
         "source_files": value.json(report.sources),
         "stages": value.json(report.stages),
         REPORT: value.json(report.as_json()),
+        **{name: value.float(taken) for name, taken in seconds.items()},
+        **{f"rows_{word}": value.int(count) for word, count in report.changes.items()},
     }
-    metadata |= {f"stage_{stage}_seconds": value.float(round(seconds, 3)) for stage, seconds in report.stages.items()}
-    metadata |= _reasons_of(report)
-    metadata |= {f"rows_{word}": value.int(count) for word, count in report.changes.items()}
-    for name in ("columns_added", "columns_absent", "notes", "warnings"):
-        if found := getattr(report, name):
-            metadata[name] = value.json(found)
+
+
+def _table_of(report: RunReport) -> dict[str, Any]:
+    """What became of the table, and what people should know of it; nothing of what there is not."""
+    value = dg.MetadataValue
+    names = ("columns_added", "columns_absent", "notes", "warnings")
+    metadata: dict[str, Any] = {name: value.json(found) for name in names if (found := getattr(report, name))}
     if report.snapshot is not None:  # text: snapshot ids have 64 bits, GraphQL integers 32
         metadata[SNAPSHOT_ID] = value.text(report.snapshot)
     if report.table_rows is not None:  # Dagster shows it as the rows of the whole table
@@ -53,8 +65,6 @@ def materialization_metadata(report: RunReport, preview: pa.RecordBatch | None) 
     if report.schema:
         columns = [dg.TableColumn(name, kind) for name, kind in report.schema.items()]
         metadata["dagster/column_schema"] = dg.TableSchema(columns)
-    if preview is not None:
-        metadata["preview"] = value.md(preview_markdown(preview))
     return metadata
 
 
