@@ -603,3 +603,14 @@ def test_a_query_that_fails_loads_nothing(project):
         run(load_job("sales"), "run-1")
     with pytest.raises(NoSuchTableError):
         project.table("default.sales")
+
+
+@pytest.mark.parametrize(("expression", "advice"), [
+    ("strptime(a, '%Y-%m-%d')", "with transformer.date_columns"), ("CAST(a AS BIGINT)", "or use TRY_CAST"),
+])  # fmt: skip
+def test_a_value_that_does_not_fit_comes_with_advice_that_is_not_refused(expression, advice):
+    config = {"transformations": [{"sql": f"SELECT {expression} AS d FROM input"}]}
+    with pytest.raises(DataError, match=advice):
+        list(
+            BaseTransformer.model_validate(config).apply(iter([Batch(pa.record_batch({"a": ["x"]}), Origin("f.csv"))]))
+        )

@@ -22,6 +22,9 @@ __all__ = ["no_scan", "result", "result_schema", "told"]
 _LONGEST = 300  # characters of what polars says, which may be the whole tree of a query
 _QUOTED = re.compile(r'"[^"]*"')
 _READS = re.compile(r"\bscan\b|\bsink\b", re.IGNORECASE)
+_DATES = re.compile(r"conversion from `str` to `(date|time)")
+_CAST = "see to such values before, or use TRY_CAST"
+_GUESSED = "make dates of such texts before, with transformer.date_columns"  # which TRY_CAST would make by guess
 _MISSING = re.compile(r'^unable to find column "(.*?)"')
 
 
@@ -71,9 +74,8 @@ def told(place: Place, columns: list[str], rows: str = "") -> Iterator[None]:
             raise DataError.without_values(
                 f"{place}: a value does not fit; values are hidden, as the job masks some ({rows})"
             ) from None
-        raise DataError(
-            f"{place}: {_first_line(error)} ({rows}); see to such values before, or use TRY_CAST"
-        ) from error
+        said = _first_line(error)
+        raise DataError(f"{place}: {said} ({rows}); {_GUESSED if _DATES.search(said) else _CAST}") from error
 
 
 def _first_line(error: BaseException) -> str:
