@@ -1,11 +1,15 @@
 """Expressions at their edges: many operands, nulls, decimals beside whole numbers, other spellings."""
 
+import datetime as dt
+import math
+import re
 import time
 from decimal import Decimal
 
 import pyarrow as pa
 import pytest
 
+from ingestion.errors import ConfigError
 from ingestion.plugins import Origin
 from ingestion.transformers.expressions import Expression
 
@@ -103,3 +107,60 @@ def test_a_condition_that_is_null_hides_no_fault_behind_it(text):
 def test_a_fault_beside_a_null_is_a_fault(operator):
     results = evaluate(f"b {operator} n / 0 > 1")
     assert results.faulty.to_pylist() == ([0, 2] if operator == "AND" else [1, 2])
+
+
+NOON = dt.datetime(2024, 1, 31, 12, tzinfo=dt.timezone.utc)
+TIMES = pa.record_batch(
+    {
+        "utc": pa.array([NOON], pa.timestamp("us", "UTC")),
+        "zoned": pa.array([NOON], pa.timestamp("us", "Europe/Stockholm")),
+        "fine": pa.array([NOON.replace(tzinfo=None)], pa.timestamp("ns")),
+        "early": pa.array([dt.datetime(2024, 1, 1)], pa.timestamp("us")),  # noqa: DTZ001 - it has no zone
+        "last": pa.array([dt.date(9999, 12, 31)]),
+        "wide": pa.array([Decimal(1)], pa.decimal256(50, 0)),
+        "view": pa.array([[1]], pa.list_view(pa.int64())),
+        "nan": pa.array([math.nan]),
+        "x": pa.array([5.0]),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("zoned = utc", True),
+        ("zoned > '2024-01-31T13:30:00+02:00'", True),
+        ("COALESCE(zoned, utc)", NOON),
+        ("HOUR(zoned)", 12),
+        ("last > fine", True),
+        ("nan > x", True),
+        ("LEAST(x, nan)", 5.0),
+    ],
+)
+def test_moments_compare_whatever_their_zone_and_unit_and_nan_is_above_all(text, expected):
+    assert evaluate(text, TIMES).values[0].as_py() == expected
+
+
+@pytest.mark.parametrize("text", ["GREATEST(x, nan)", "GREATEST(nan, 5, NULL)"])
+def test_nan_is_the_greatest(text):
+    assert math.isnan(evaluate(text, TIMES).values[0].as_py())
+
+
+def test_nanoseconds_do_not_wrap_round():
+    results = evaluate("fine + INTERVAL '9999 year'", TIMES)
+    assert "outside of the years 1 to 9999" in results.reasons[0].as_py()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("wide > 1", "column 'wide' is of type decimal256(50, 0), which expressions cannot hold"),
+        ("view IS NOT NULL", "column 'view' is of type list_view<item: int64>, which expressions cannot hold"),
+        ("fine - early > INTERVAL '1 month'", "INTERVAL '1 month' is no fixed length of time; write it in days"),
+        ("x > 1e400", "'1e400' is too large for a double"),
+        (r"'50%' LIKE '50\%'", "LIKE has no escapes; use ~ and a regular expression"),
+    ],
+)
+def test_what_no_row_could_mend_is_a_mistake_of_the_job(text, sentence):
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        evaluate(text, TIMES)

@@ -93,9 +93,18 @@ def call(made: Compiler, node: Call, guard: str | None) -> Ref:
         return made.add(node, lambda name: Converted(name, node, guard, source, wide, "within 64 bits", strict=True))
     if function.finite:
         return made.add(node, lambda name: Calculated(name, node, guard, pl.sql_expr(text), names))
+    if node.name == "GREATEST" and any(ref.dtype.is_float() for ref in refs):
+        return made.plain(node, _greatest(refs))
     if function.filled:
         text = f"CASE WHEN {texts[0]} IS NOT NULL THEN {text} END"
     return made.plain(node, text)
+
+
+def _greatest(refs: Sequence[Ref]) -> pl.Expr:
+    """Comparisons of polars put NaN above all numbers, its maximum below them."""
+    exprs = [pl.sql_expr(ref.sql) for ref in refs]
+    beyond = [expr.is_nan() for expr, ref in zip(exprs, refs, strict=True) if ref.dtype.is_float()]
+    return pl.when(pl.any_horizontal(beyond)).then(float("nan")).otherwise(pl.max_horizontal(exprs))
 
 
 def _rounded(made: Compiler, node: Call, refs: Sequence[Ref], guard: str | None) -> Ref:

@@ -1,5 +1,6 @@
 """From what an expression is made of to a program for one schema; every type is settled by that schema alone."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -53,7 +54,8 @@ class Ref(NamedTuple):
 class Compiler:
     """Collects stages; each is tried at once on a frame without rows, which tells its type."""
 
-    def __init__(self, root: Node, schema: pa.Schema) -> None:
+    def __init__(self, root: Node, schema: pa.Schema, zone: str | None = None) -> None:
+        self._zone = zone
         names = {node.name: node.text for node in walk(root) if isinstance(node, Column)}
         for name, written in names.items():
             if name not in schema.names:
@@ -62,6 +64,12 @@ class Compiler:
                 raise ConfigError(f"there is no column {name!r}; {hint}{text}")
         self.columns = {name: f"c{index}" for index, name in enumerate(names)}
         self.stages: list[Stage] = []
+        for name in names:
+            if not _fits(schema.field(name).type):
+                raise ConfigError(
+                    f"column {name!r} is of type {schema.field(name).type}, which expressions cannot hold; "
+                    "name it in transformer.types"
+                )
         self.frame = framed(pa.RecordBatch.from_pylist([], schema), self.columns)
         decimals = [dtype for dtype in self.frame.dtypes if isinstance(dtype, pl.Decimal)]
         casts = [cast_type(part.to) for part in walk(root) if isinstance(part, Cast)]
@@ -143,6 +151,11 @@ class Compiler:
         dated = next((ref.kind for ref in refs if ref.kind in ("date", "timestamp", "timestamptz")), None)
         if dated is not None:
             refs = [self._dated(ref, dated) for ref in refs]
+        for ref in refs:
+            if isinstance(ref.node, Value) and ref.kind == "interval" and re.search("month|year", ref.node.value):
+                raise Misfit(
+                    node, f"{ref.node.text} is no fixed length of time; write it in days, as INTERVAL '30 day'"
+                )
         first = next((ref for ref in refs if ref.kind != "null"), None)
         for ref in refs:
             if ref.kind == "other" or (first is not None and not comparable(first.kind, ref.kind)):
@@ -187,17 +200,26 @@ class Compiler:
         return max((index for index, node in enumerate(nodes) if self.fallible(node)), default=-1)
 
     def _dated(self, ref: Ref, kind: Kind) -> Ref:
-        if not isinstance(ref.node, Value) or ref.node.kind != "text":
+        read = ("text", "date", "timestamp") if kind == "timestamptz" else ("text",)
+        if not isinstance(ref.node, Value) or ref.node.kind not in read:
             return ref
-        text = literals.as_kind(ref.node, kind)
+        text = literals.as_kind(ref.node, kind, self._zone)
         if text is None:
-            zoned = ", with an offset such as Z" if kind == "timestamptz" else ""
-            raise Misfit(ref.node, f"{ref.node.text} stands beside a {kind} and is none{zoned}; write it as 2024-01-31")
+            advice = literals.advice(kind, self._zone)
+            raise Misfit(ref.node, f"{ref.node.text} stands beside a {kind} and is none; {advice}")
         return Ref(ref.node, text, self.frame.select(pl.sql_expr(text).alias("v")).dtypes[0])
 
     def typed(self, ref: Ref, kind: Kind) -> str:
         """The values in SQL, those of a column without values yet as if it had such of that *kind*."""
         return f"CAST({ref.sql} AS {_CASTS[kind]})" if ref.kind == "null" and kind in _CASTS else ref.sql
+
+
+def _fits(dtype: pa.DataType) -> bool:
+    """Whether polars has the type; some it meets with a panic."""
+    if pa.types.is_nested(dtype):
+        views = pa.types.is_list_view(dtype) or pa.types.is_large_list_view(dtype)
+        return not views and all(_fits(dtype.field(place).type) for place in range(dtype.num_fields))
+    return not pa.types.is_decimal256(dtype)
 
 
 def _fallible(part: Node, *, exact: bool) -> bool:

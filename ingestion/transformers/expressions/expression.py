@@ -13,7 +13,7 @@ from ingestion.errors import ConfigError, DataError
 from ingestion.parsing import keep
 from ingestion.plugins import Origin
 from ingestion.transformers.expressions.grammar import parse
-from ingestion.transformers.expressions.limits import check_limits
+from ingestion.transformers.expressions.limits import check_limits, quote
 from ingestion.transformers.expressions.nodes import Column, Node, walk
 from ingestion.transformers.expressions.sizes import Piece, need, pieces
 from ingestion.transformers.expressions.telling import example, faulty
@@ -39,13 +39,17 @@ class Expression:
 
     text: str
     node: Node = field(repr=False)
+    zone: str | None = None
 
     @classmethod
-    def parse(cls, text: str) -> "Expression":
-        """The expression that *text* is; raises ConfigError that quotes it where it is none, or not allowed."""
+    def parse(cls, text: str, zone: str | None = None) -> "Expression":
+        """The expression that *text* is; raises ConfigError that quotes it where it is none, or not allowed.
+
+        Dates and times in it that are written without an offset stand in *zone* where a timestamptz is beside them.
+        """
         node = parse(text)
         check_limits(text, node)
-        return cls(text, node)
+        return cls(text, node, zone)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -86,16 +90,22 @@ class Expression:
         from polars.exceptions import PanicException, PolarsError
 
         try:
-            program = _program(self.text, self.node, records.schema)
-            whole = piece.refused is None
-            values, faults = program.run(records) if whole else program.refuse(self.node, piece.refused or 0)
+            program = _program(self.text, self.node, records.schema, self.zone)
         except ConfigError as error:
             shown = example(error, records, origin, hidden)
             raise ConfigError(f"{place}: {error}{shown}") from error
         except (PolarsError, PanicException, pa.ArrowException) as error:
+            raise ConfigError(
+                f"{place}: {quote(self.text)} cannot be calculated for columns of such types "
+                f"({type(error).__name__}); name them in transformer.types, or write it otherwise"
+            ) from error
+        try:
+            whole = piece.refused is None
+            values, faults = program.run(records) if whole else program.refuse(self.node, piece.refused or 0)
+        except (PolarsError, PanicException, pa.ArrowException) as error:
             where = f"{origin.source}:{origin.at(pa.array([0]))[0].as_py()}" if records.num_rows else origin.source
             raise DataError.without_values(
-                f"{place}: {self.text!r} failed for the rows from {where} on: {type(error).__name__}"
+                f"{place}: {quote(self.text)} failed for the rows from {where} on: {type(error).__name__}"
             ) from error
         if not faults:
             return _complete(values)
@@ -116,7 +126,9 @@ def _complete(values: pa.Array) -> Results:
 
 
 @lru_cache(maxsize=256)
-def _program(_text: str, node: Node, schema: pa.Schema) -> "Program":  # nodes spelled otherwise are equal
+def _program(  # nodes spelled otherwise are equal
+    _text: str, node: Node, schema: pa.Schema, zone: str | None
+) -> "Program":
     from ingestion.transformers.expressions.finishing import compiled
 
-    return compiled(node, schema)
+    return compiled(node, schema, zone)

@@ -11,9 +11,9 @@ from ingestion.transformers.expressions.program import Program
 __all__ = ["compiled"]
 
 
-def compiled(node: Node, schema: pa.Schema) -> Program:
-    """The program of *node* for rows of *schema*; raises ConfigError for what does not go together."""
-    made = Compiler(node, schema)
+def compiled(node: Node, schema: pa.Schema, zone: str | None = None) -> Program:
+    """The program of *node* for rows of *schema*, *zone* being that of times without an offset; raises ConfigError for what does not go together."""
+    made = Compiler(node, schema, zone)
     found = made.ref(node)
     if found.kind == "interval":
         raise Misfit(node, "the result is an interval, which no table holds; take EXTRACT(EPOCH FROM ...) of both ends")

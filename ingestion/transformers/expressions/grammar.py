@@ -124,6 +124,8 @@ class _Grammar(Primary):
         pattern = self.take().value
         if self.now.key == "ESCAPE":
             self.unexpected("nothing; use ~ and a regular expression")
+        if operator in ("LIKE", "ILIKE") and ("\\%" in pattern or "\\_" in pattern):
+            raise ConfigError(f"{pattern!r}: {operator} has no escapes; use ~ and a regular expression")
         return Like(self.since(start), operator, negated, left, pattern)
 
     def joined(self) -> Node:

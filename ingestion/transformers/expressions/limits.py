@@ -1,5 +1,7 @@
 """What an expression may cost: its literals decide, so that it is known before any row is."""
 
+import math
+
 from ingestion.errors import ConfigError
 from ingestion.transformers.expressions.functions import FUNCTIONS
 from ingestion.transformers.expressions.nodes import Call, Like, Node, Value, walk
@@ -19,9 +21,16 @@ def check_limits(text: str, node: Node) -> None:
                 _check_literals(part)
             if isinstance(part, Like) and part.operator.startswith("~"):
                 _check_pattern(part.pattern)
+            if isinstance(part, Value) and part.kind == "number":
+                _check_size(part)
         _check_growth(node)
     except ConfigError as error:
         raise ConfigError(f"expression {quote(text)}: {error}") from error
+
+
+def _check_size(number: Value) -> None:
+    if math.isinf(float(number.value)):
+        raise ConfigError(f"{quote(number.text)} is too large for a double")
 
 
 def quote(text: str) -> str:

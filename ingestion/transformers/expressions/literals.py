@@ -2,12 +2,13 @@
 
 from datetime import date, datetime, timezone
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from ingestion.errors import ConfigError
 from ingestion.transformers.expressions.kinds import Kind
 from ingestion.transformers.expressions.nodes import Value
 
-__all__ = ["as_kind", "quoted", "sql"]
+__all__ = ["advice", "as_kind", "quoted", "sql"]
 
 _GREATEST: Final = 2**63 - 1
 _WORDS = {"date": "DATE", "timestamp": "TIMESTAMP", "time": "TIME", "interval": "INTERVAL"}
@@ -35,8 +36,8 @@ def sql(value: Value, *, exact: bool) -> str:
     return f"CAST({value.value} AS DOUBLE)" if "e" not in value.value.lower() else value.value
 
 
-def as_kind(value: Value, kind: Kind) -> str | None:
-    """A text that stands beside dates or times, as one of them; None where it is none."""
+def as_kind(value: Value, kind: Kind, zone: str | None = None) -> str | None:
+    """A text that stands beside dates or times, as one of them, without an offset in *zone*; None where it is none."""
     text = value.value.strip()
     try:
         if kind == "date" and len(text) == len("2024-01-31"):
@@ -44,9 +45,36 @@ def as_kind(value: Value, kind: Kind) -> str | None:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         return None
-    if kind == "timestamptz" and moment.tzinfo is not None:
-        moment = moment.astimezone(timezone.utc)
-        return f"TIMESTAMP WITH TIME ZONE {quoted(moment.strftime('%Y-%m-%d %H:%M:%S.%f') + 'Z')}"
+    if kind == "timestamptz":
+        utc = _utc(moment, zone)
+        if utc is None:
+            return None
+        return f"TIMESTAMP WITH TIME ZONE {quoted(utc.strftime('%Y-%m-%d %H:%M:%S.%f') + 'Z')}"
     if kind in ("date", "timestamp") and moment.tzinfo is None:
         return f"TIMESTAMP {quoted(moment.strftime('%Y-%m-%d %H:%M:%S.%f'))}"
     return None
+
+
+def advice(kind: Kind, zone: str | None) -> str:
+    """How a text that stands beside a date or time is to be written."""
+    if kind == "date":
+        return "write it as '2024-01-31'"
+    if kind == "timestamp":
+        return "write it as '2024-01-31 12:30:00'"
+    if zone:
+        return f"write it as '2024-01-31T12:30:00Z', or without an offset as clocks in {zone} show it"
+    return "write it as '2024-01-31T12:30:00Z', or set transformer.timezone"
+
+
+def _utc(moment: datetime, zone: str | None) -> datetime | None:
+    """The first moment at which clocks show *moment*; None where none in *zone* does, or there is no zone."""
+    try:
+        if moment.tzinfo is not None:
+            return moment.astimezone(timezone.utc)
+        if zone is None:
+            return None
+        local = ZoneInfo(zone)
+        utc = moment.replace(tzinfo=local).astimezone(timezone.utc)
+        return utc if utc.astimezone(local).replace(tzinfo=None) == moment else None
+    except OverflowError:  # the first or last hours of the calendar
+        return None

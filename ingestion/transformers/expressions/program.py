@@ -51,7 +51,15 @@ def _plain(values: pa.Array) -> pa.Array:
         values = values.storage
     if pa.types.is_uint64(values.type):  # beside other whole numbers polars makes doubles of them
         return pc.cast(values, pa.decimal128(20, 0))
+    if pa.types.is_timestamp(values.type) or (pa.types.is_duration(values.type) and values.type.unit == "ns"):
+        return pc.cast(values, _moment(values.type), safe=False)
     return pc.cast(values, values.type.value_type) if pa.types.is_dictionary(values.type) else values
+
+
+def _moment(dtype: pa.DataType) -> pa.DataType:
+    """Nanoseconds end in the year 2262, past which polars wraps round; moments of two zones it does not compare."""
+    unit = "us" if dtype.unit == "ns" else dtype.unit
+    return pa.timestamp(unit, dtype.tz and "UTC") if pa.types.is_timestamp(dtype) else pa.duration(unit)
 
 
 def as_arrow(values: pl.Series, dtype: pa.DataType) -> pa.Array:
