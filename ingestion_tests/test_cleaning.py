@@ -142,6 +142,11 @@ def test_rows_with_a_null_in_the_named_columns_are_dropped():
     assert columns(GAPS, handle_missing_values={"drop": ["n"]})["n"] == [1, 3]
 
 
+def test_one_column_is_named_without_a_list():
+    rows = pa.record_batch({"a": [1, None], "b": [None, 2]})
+    assert columns(rows, handle_missing_values={"drop": "a"}) == {"a": [1], "b": [None]}
+
+
 def test_nothing_happens_to_nulls_by_default():
     assert columns(GAPS) == GAPS.to_pydict()
 
@@ -184,7 +189,7 @@ def test_a_value_that_does_not_fit_its_column_is_refused(column, value, sentence
         columns(GAPS, handle_missing_values={"fill_null": {column: value}})
 
 
-@pytest.mark.parametrize("option", ["fill", {"fill_nul": 1}, {"drop": []}, ["drop"], {"drop": "n"}, {}, 5])
+@pytest.mark.parametrize("option", ["fill", {"fill_nul": 1}, {"drop": []}, ["drop"], {"drop": {"n": 1}}, {}, 5])
 def test_an_unknown_way_to_handle_missing_values_is_refused(option):
     with pytest.raises(ValidationError):
         BaseTransformer.model_validate({"handle_missing_values": option})

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from pydantic import Discriminator, Field, Tag
 
 from ingestion.plugins import Batch, Model
+from ingestion.transformers.exploding import Names
 from ingestion.transformers.missing import Filling
 from ingestion.transformers.steps import BatchStep, Step, kept, require_column
 
@@ -20,8 +21,8 @@ _RULE = "handle_missing_values"
 class DropMissing(Model):
     """Leaves rows out."""
 
-    drop: list[str] = Field(min_length=1)
-    """The columns that a row needs a value in."""
+    drop: Names = Field(min_length=1)
+    """The column or columns that a row needs a value in."""
 
 
 class FillMissing(Model):
