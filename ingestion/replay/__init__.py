@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from ingestion.config import JobConfig
 from ingestion.errors import ConfigError
+from ingestion.loaders.tables import TableLoader
 from ingestion.pipeline import Stream, own_columns
 from ingestion.plugins import Batch, Load, LoadResult, State
 from ingestion.replay.choosing import chosen, held_back
@@ -97,6 +98,11 @@ def _refuse_to_combine(job: JobConfig, found: Quarantined) -> None:
             f"it makes of these alone would be wrong; load their sources again: ingestion rollback takes the run back "
             f"that rejected them, and the next run loads all of it with the job as it is then"
         )
+
+
+def _among_rows(job: JobConfig) -> list[str]:
+    """The rules that a row would keep in a replay only because those that landed are not there."""
+    return [check.label for check in job.transformer.checks if check.among_rows and check.on_fail != "warn"]
 
 
 def _nothing(job: JobConfig) -> LoadResult:
