@@ -273,3 +273,58 @@ def test_rules_over_the_whole_load_leave_no_files_behind(untouched: Project) -> 
     found = previewed(untouched, job, rows=1000)
     assert found.report.rows_loaded == 700
     assert found.report.rows_filtered == 300
+
+
+def test_rows_that_the_loader_refuses_are_not_shown_as_rows_to_load(untouched: Project) -> None:
+    untouched.file("data/a.csv", "id;n\n1;a\n;b\n3;c\n")
+    shown = previewed(untouched, {**JOB, "transformer": {}, "loader": {"write_mode": "merge", "merge_keys": "id"}})
+    assert shown.as_json()["rows_to_load"] == 2
+    assert [row["id"] for row in shown.as_json()["rows"]] == [1, 3]
+    assert list(shown.as_json()["schema"]) == ["id", "n"]
+
+
+def test_a_run_that_would_fail_is_told_first_and_nothing_is_said_to_load(
+    untouched: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    untouched.file("data/a.csv", ORDERS)
+    run(parse_job("orders", JOB), "r")
+    wrong = {**JOB, "transformer": {"column_mapping": {"dya": "day"}}}
+    untouched.job("orders", wrong)
+    untouched.file("data/b.csv", ORDERS)
+    assert main(["preview", "orders"]) == 1
+    out, err = capsys.readouterr()
+    assert "did you mean 'day'" in err
+    assert "to load" not in out
+    assert "absent" not in out
+    assert previewed(untouched, wrong).as_json()["rows_to_load"] is None
+
+
+def test_nothing_to_read_is_told_as_the_source_tells_it(untouched: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    untouched.file("data/a.csv", ORDERS)
+    job = {**JOB, "source": {**JOB["source"], "file_pattern": "*.tsv"}}
+    untouched.job("orders", job)
+    assert main(["preview", "orders"]) == 0
+    reason = run(parse_job("orders", job), "r").waiting
+    assert capsys.readouterr().out == f"orders: there are no rows to read ({reason})\n"
+    assert reason is not None
+    assert "*.tsv" in reason
+
+
+def test_a_reason_is_told_whole_and_a_row_of_several_has_no_position(
+    untouched: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    untouched.file("data/a.csv", f"id;day\n1;{'x' * 150}\n")
+    query = {"sql": {"query": "SELECT id, MAX(day) AS day FROM input GROUP BY id", "over": "load"}}
+    rule = {"rule": "length", "column": "day", "max": 9}
+    job = {**JOB, "transformer": {"transformations": [query], "validation": [{**rule, "on_fail": "quarantine"}]}}
+    untouched.job("orders", {**job, "max_bad_ratio": 1})
+    assert main(["preview", "orders"]) == 0
+    out = capsys.readouterr().out
+    assert ":None" not in out
+    assert "would be quarantined: 1 x day: length" in out
+    report = run(load_job("orders"), "r")
+    assert report.examples
+    assert ":None" not in str(report.examples)
+    untouched.job("others", {**JOB, "transformer": {"date_columns": ["day"]}})
+    assert main(["preview", "others"]) == 0
+    assert f"{'x' * 150}' is not a date (YYYY-MM-DD)\n" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from ingestion.config import load_job
 from ingestion.plugins import Comparison
 from ingestion.secrets import redact
 from ingestion.shown import rows_of
+from ingestion.transformers.steps import spot
 
 if TYPE_CHECKING:
     from ingestion.preview import Preview
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["add_to", "preview"]
 
 _WIDEST = 32  # characters of a value
-_LONGEST = 100  # characters of a reason
 _GRADES = {
     "new": "new: the table gets it",
     "same": "same",
@@ -52,24 +52,25 @@ def preview(options: argparse.Namespace) -> int:
 
     job = load_job(options.job).merged(parse_overrides(options.set))
     found = previewed(job, options.rows, options.shown)
+    if found.error is not None:
+        say(f"{job.id}: a run would fail: {found.error.removeprefix(f'{job.id}: ')}")
     if options.json:
         show_json(found.as_json())
     else:
         for line in _lines(found):
             show(redact(line))
-    if found.error is not None:
-        say(f"{job.id}: a run would fail: {found.error.removeprefix(f'{job.id}: ')}")
     return FAILED if found.error is not None else DONE
 
 
 def _lines(found: "Preview") -> Iterator[str]:
     report = found.report
-    yield _read(found)
+    yield from _read(found)
     if found.target_error is not None:
         yield f"the table could not be asked: {found.target_error}"
     if found.comparison is not None:
-        yield from ("", *_columns(found.comparison))
-    elif found.schema is not None:
+        told = any(item.grade != "absent" for item in found.comparison.columns)
+        yield from ("", *_columns(found.comparison)) if told else ()
+    elif found.schema is not None and len(found.schema):
         yield from ("", *aligned([("column", "type"), *((item.name, str(item.type)) for item in found.schema)]))
     if found.rows is not None and found.rows.num_rows:
         names = found.rows.schema.names
@@ -77,23 +78,26 @@ def _lines(found: "Preview") -> Iterator[str]:
         yield from ("", *aligned([names, *rows]))
     for cause in found.causes:
         yield from ("", f"would be quarantined: {cause.rows:,} x {cause.label}")
-        yield from (f"  {row['source']}:{row['position']}: {_cut(row['reason'], _LONGEST)}" for row in cause.examples)
+        yield from (f"  {spot(row['source'], row['position'])}: {_line_of(row['reason'])}" for row in cause.examples)
     told = {"filtered": report.removed, "made null": report.emptied, "noted": report.noted}
     counts = [f"{word}: {_counts(values)}" for word, values in told.items() if any(values.values())]
     yield from ("", *counts) if counts else ()
     yield from report.warnings
 
 
-def _read(found: "Preview") -> str:
+def _read(found: "Preview") -> Iterator[str]:
     report = found.report
     if not report.rows_read:
-        return f"{report.job}: there are no rows to read"
+        waiting = f" ({report.waiting})" if report.waiting else ""
+        yield from [] if found.error else [f"{report.job}: there are no rows to read{waiting}"]
+        return
     what = "all rows" if found.whole else "the first rows"
     again = ", loaded before as nothing is new" if found.again else ""
     more = f" and {len(report.sources) - 1} more" if len(report.sources) > 1 else ""
-    return (
+    load = "" if found.error else f"{report.rows_loaded:,} to load, "
+    yield (
         f"{report.job}: {report.rows_read:,} rows read ({what}{again}) from {report.sources[0]}{more}: "
-        f"{report.rows_loaded:,} to load, {report.rows_filtered:,} filtered, {report.rows_quarantined:,} quarantined"
+        f"{load}{report.rows_filtered:,} filtered, {report.rows_quarantined:,} quarantined"
     )
 
 
@@ -114,8 +118,10 @@ def _counts(values: Mapping[str, int]) -> str:
 def _cell(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return "" if value is None else str(value).lower()
-    return _cut(str(value).replace("\n", " ").replace("\r", " "), _WIDEST)
+    text = str(value).replace("\n", " ").replace("\r", " ")
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+def _line_of(reason: str) -> str:
+    """A reason whole, as its end says what to do."""
+    return " ".join(reason.split())
