@@ -304,7 +304,7 @@ def test_values_of_hidden_columns_are_not_shown():
     ("GREATEST(s, n)", "beside long"),
     ("utc > at", "puts timestamptz .* beside timestamp"),
     ("day > 'yesterday'", "'yesterday' stands beside a date and is none"),
-    ("utc > '2024-01-01'", "with an offset such as Z"),
+    ("utc > '2024-01-01'", "write it as '2024-01-31T12:30:00Z'"),
     ("n + word", "cannot calculate with long and string; .*CAST"),
     ("word + word", "join texts with"),
     ("yes * 2", "cannot calculate with boolean"),

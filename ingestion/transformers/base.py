@@ -98,7 +98,7 @@ class BaseTransformer(
 
     @property
     def _place(self) -> Place:
-        return Place("transformer", self.on_conversion_error, self.hidden(self._made()))
+        return Place("transformer", self.on_conversion_error, self.hidden(self._made()), self.timezone)
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:

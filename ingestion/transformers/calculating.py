@@ -25,7 +25,7 @@ class Filtering(BatchStep):
     """Keeps the rows for which a condition is true; one that is null is not."""
 
     def __init__(self, condition: str, place: Place) -> None:
-        self._expression = Expression.parse(condition)
+        self._expression = Expression.parse(condition, place.zone)
         self._place = place
         shown = redact(condition)
         self._reason = f"filter: {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'}"

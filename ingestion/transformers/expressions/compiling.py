@@ -148,7 +148,8 @@ class Compiler:
     def harmonised(self, node: Node, refs: Iterable[Ref]) -> list[Ref]:
         """The same, with texts beside dates read as dates; raises Misfit where types do not go together."""
         refs = list(refs)
-        dated = next((ref.kind for ref in refs if ref.kind in ("date", "timestamp", "timestamptz")), None)
+        zoned = any(ref.kind == "timestamptz" for ref in refs)
+        dated = "timestamptz" if zoned else next((ref.kind for ref in refs if ref.kind in ("date", "timestamp")), None)
         if dated is not None:
             refs = [self._dated(ref, dated) for ref in refs]
         for ref in refs:

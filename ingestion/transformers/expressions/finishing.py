@@ -12,7 +12,10 @@ __all__ = ["compiled"]
 
 
 def compiled(node: Node, schema: pa.Schema, zone: str | None = None) -> Program:
-    """The program of *node* for rows of *schema*, *zone* being that of times without an offset; raises ConfigError for what does not go together."""
+    """The program of *node* for rows of *schema*; raises ConfigError for what does not go together.
+
+    Times that are written without an offset stand in *zone*.
+    """
     made = Compiler(node, schema, zone)
     found = made.ref(node)
     if found.kind == "interval":

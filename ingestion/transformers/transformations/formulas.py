@@ -59,7 +59,7 @@ class Filter(Transformation):
 class _Added(Step):
     def __init__(self, name: str, formula: str, place: Place) -> None:
         self._name = name
-        self._expression = Expression.parse(formula)
+        self._expression = Expression.parse(formula, place.zone)
         self._place = place
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:

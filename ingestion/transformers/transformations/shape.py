@@ -18,6 +18,7 @@ class Place(NamedTuple):
     key: str  # as transformer.transformations[2]
     on_error: OnError = "quarantine"  # what becomes of a row for which there is no result
     hidden: frozenset[str] = frozenset()  # columns whose values no error and no reason may show
+    zone: str | None = None  # of times that are written without an offset
 
     def __str__(self) -> str:
         return self.key

@@ -39,7 +39,8 @@ class Condition(Rule):
     def judge(self, columns: tuple[str, ...], site: Site) -> Judge:
         """What evaluates the condition."""
         del columns
-        return _Meeting(Expression.parse(self.expression), f"does not meet {self.demand.removeprefix('meets ')}", site)
+        expression = Expression.parse(self.expression, site.zone)
+        return _Meeting(expression, f"does not meet {self.demand.removeprefix('meets ')}", site)
 
     def subjects(self) -> Iterator[tuple[str, ...]]:
         """The column that it is said to be about, if one is."""
