@@ -453,9 +453,22 @@ def test_a_full_disk_is_worth_another_run():
         full = os.open("/dev/full", os.O_RDWR)
         os.dup2(full, held._spool._file.fileno())  # each write now fails as on a full disk
         os.close(full)
-        with pytest.raises(TransientError, match=r"all rows wait in .*No space left on device.*; make room") as failed:
+        with pytest.raises(
+            TransientError, match=r"rows wait in the temporary folder.*No space left on device"
+        ) as failed:
             held.add(pa.record_batch({"id": list(range(100_000))}))
     assert isinstance(failed.value.__cause__, OSError)
+
+
+def test_a_disk_that_gives_nothing_back_is_worth_another_run():
+    with closing(Held(PLACE)) as held:
+        held.add(pa.record_batch({"id": [1, 2]}))
+        made = held.frame()
+        unreadable = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(unreadable, held._spool._file.fileno())
+        os.close(unreadable)
+        with pytest.raises(TransientError, match=r"transformations.* rows wait in the temporary folder.*Bad file desc"):
+            list(held.results(made))
 
 
 def test_a_query_that_is_left_early_leaves_no_source_open():

@@ -1,13 +1,13 @@
 """All rows of a load, on disk, as polars can query them."""
 
-import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.errors import DataError, TransientError
+from ingestion.errors import DataError
+from ingestion.keyed.disk import waiting_on_disk
 from ingestion.keyed.spool import Spool
 from ingestion.transformers.queries.frames import as_frame, decoded
 from ingestion.transformers.transformations.shape import Place
@@ -43,12 +43,8 @@ class Held:
             raise DataError(
                 f"{self._place}: a column has another type in another batch ({error}); give it one in transformer.types"
             ) from error
-        try:
+        with waiting_on_disk(str(self._place)):
             self._spool.write(records)
-        except OSError as error:
-            raise TransientError(
-                f"{self._place}: all rows wait in {tempfile.gettempdir()}, which takes no more ({error}); make room"
-            ) from error
         self.rows += records.num_rows
         return bool(self.schema != before)
 
@@ -56,7 +52,8 @@ class Held:
         """The rows, read from disk when a query needs them, several times over if need be."""
         from polars.io.plugins import register_io_source
 
-        self._spool.end()
+        with waiting_on_disk(str(self._place)):
+            self._spool.end()
         schema = as_frame(pa.RecordBatch.from_pylist([], schema=self.schema), self._place).schema
         return register_io_source(self._read, schema=schema)
 
@@ -66,8 +63,11 @@ class Held:
         wanted = self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
         self._readers += 1
         try:
-            for records in self._spool.read():
-                if self._closed or rows == 0:
+            batches = self._spool.read()
+            while not (self._closed or rows == 0):
+                with waiting_on_disk(str(self._place)):
+                    records = next(batches, None)
+                if records is None:
                     return
                 frame = as_frame(self._widened(records, wanted), self._place)
                 if rows is not None:
