@@ -29,6 +29,13 @@ def add_to(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
     )
     listing.add_argument("--reason", default="", metavar="TEXT", help="only rows whose rule or reason has this text")
     listing.add_argument("--rows", action="store_true", help="list the rows themselves")
+    listing.add_argument(
+        "--dismiss",
+        nargs="?",
+        const="all",
+        choices=["all", "replaced"],
+        help="take the rows out of quarantine for good; replaced: those of loads that later ones replaced",
+    )
     again = add("replay", replay, "run the rows in quarantine through today's job, and load what passes now")
     again.add_argument("job", metavar="JOB", help="the job's id")
     again.add_argument("--reason", default="", metavar="TEXT", help="only rows whose rule or reason has this text")
@@ -37,9 +44,12 @@ def add_to(add: Callable[[str, object, str], argparse.ArgumentParser]) -> None:
 
 def quarantine(options: argparse.Namespace) -> int:
     """List what is in a job's quarantine, newest first."""
+    from ingestion.replay.dismissing import replaced
     from ingestion.replay.reasons import reasons
 
     job = load_job(options.job).resolved()
+    if options.dismiss:
+        return _dismiss(job, options)
     if options.rows:
         return _rows(job, options)
     found = reasons(job.loader.quarantined(job.id), options.reason)
@@ -56,6 +66,22 @@ def quarantine(options: argparse.Namespace) -> int:
         say(f"{len(found.shown) - len(chosen)} more; --limit 0 shows all")
     rows = "1 row" if found.total == 1 else f"{found.total:,} rows"
     show(f"{job.id}: {rows} in quarantine{_about(options.reason)}; replay with: ingestion replay {job.id}")
+    if old := replaced(job, options.reason):
+        show(f"{job.id}: {old:,} of loads that later ones replaced: ingestion quarantine {job.id} --dismiss replaced")
+    return DONE
+
+
+def _dismiss(job: JobConfig, options: argparse.Namespace) -> int:
+    from ingestion.replay.dismissing import dismiss
+
+    done = dismiss(job, uuid.uuid4().hex, options.reason, old=options.dismiss == "replaced")
+    if options.json:
+        show_json({"job": job.id, "dismissed": done.rows, "without_id": done.nameless})
+        return DONE
+    rows = "1 row" if done.rows == 1 else f"{done.rows:,} rows"
+    show(f"{job.id}: {rows} dismissed{_about(options.reason)}")
+    if done.nameless:
+        say(f"{job.id}: {done.nameless:,} without an id stay, as an earlier version quarantined them")
     return DONE
 
 

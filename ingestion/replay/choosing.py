@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from ingestion.replay.plan import CODE, Plan, keyed
 
-__all__ = ["chosen", "held_back"]
+__all__ = ["asked_for", "chosen", "held_back"]
 
 _KEY = ("load_id", "number")
 _HELD = {"load_id": CODE, "number": pl.Int64(), "reason": CODE}
@@ -18,6 +18,12 @@ _DOUBLED = (
 _LABEL = pl.concat_str(pl.col("column") + ": ", "rule", ignore_nulls=True)
 
 
+def asked_for(text: str) -> pl.Expr:
+    """Whether a quarantined row has *text*, in any case, in "column: rule" or reason."""
+    told = pl.concat_str(_LABEL, "reason", separator="\n", ignore_nulls=True).str.to_lowercase()
+    return told.str.contains(text.lower(), literal=True)
+
+
 def held_back(batches: Iterable[pa.RecordBatch], among_rows: Collection[str], text: str) -> pl.DataFrame:
     """The rows of a quarantine that stay, with the reason; those without *text* in rule or reason have none.
 
@@ -26,9 +32,7 @@ def held_back(batches: Iterable[pa.RecordBatch], among_rows: Collection[str], te
     frames = [pl.DataFrame(schema=_HELD)]
     for batch in batches if among_rows or text else ():
         rows = keyed(pl.DataFrame(batch.select(["id", "load_id", "column", "rule", "reason"])))
-        told = pl.concat_str(_LABEL, "reason", separator="\n", ignore_nulls=True).str.to_lowercase()
-        doubled = _LABEL.is_in(list(among_rows))
-        asked = told.str.contains(text.lower(), literal=True)
+        doubled, asked = _LABEL.is_in(list(among_rows)), asked_for(text)
         why = pl.when(asked).then(pl.lit(_DOUBLED, CODE)).alias("reason")
         frames.append(rows.filter(doubled | ~asked).select(*_KEY, why))
     return pl.concat(frames).rechunk()
