@@ -69,7 +69,8 @@ def hold_to(report: RunReport, budget: Budget) -> None:
     """Raise BudgetSpent if too many of all rows, which *report* has counted, are bad."""
     _hold_to_count(report, budget)
     bad = _bad(report)
-    if bad > _RATIO_COUNTS_FROM and bad > budget.max_bad_ratio * report.rows_read:
+    counts_from = _RATIO_COUNTS_FROM if budget.max_bad_ratio else 0
+    if bad > counts_from and bad > budget.max_bad_ratio * report.rows_read:
         raise BudgetSpent(_budget_sentence(report, f"max_bad_ratio is {budget.max_bad_ratio:g}"))
 
 

@@ -197,6 +197,15 @@ def test_max_bad_ratio_is_judged_at_the_end_and_beyond_a_hundred_bad_rows(
         assert run(job, "run-1").rows_quarantined == bad
 
 
+def test_a_ratio_of_nothing_lets_no_bad_row_pass(job: JobConfig) -> None:
+    Script.plays["orders"] = [batch(1), batch(2, bad=1)]
+    with pytest.raises(BudgetSpent, match="1 of 3 rows are bad and max_bad_ratio is 0;"):
+        run(job.merged({"max_bad_ratio": 0}), "run-1")
+    assert not Memory.tables
+    Script.plays["orders"] = [batch(1), batch(2)]
+    assert run(job.merged({"max_bad_ratio": 0}), "run-2").rows_loaded == 2
+
+
 def test_dropped_bad_rows_count_towards_the_budget(job: JobConfig) -> None:
     Script.plays["orders"] = [batch(1, removed={"bad_row": 2, "blank_row": 5}), batch(2, bad=1)]
     with pytest.raises(BudgetSpent) as caught:
