@@ -111,7 +111,7 @@ class JobConfig(Model):
     max_bad_rows: int | None = Field(None, ge=0)
     """More bad rows than this, quarantined or dropped, fail the run before its commit."""
     max_bad_ratio: float = Field(0.05, ge=0, le=1)
-    """A greater share of bad rows fails the run before its commit; judged beyond 100 bad rows. 0: no row may be bad, not even one."""
+    """A greater share of bad rows fails the run before its commit; judged beyond 100 bad rows, but 0 allows none."""
     tests: list[InlineTest] = []
     """Examples of rows and of what becomes of them, checked by `ingestion test`; a run does not look at them."""
 
