@@ -116,6 +116,7 @@ def value(text):
     ("SPLIT_PART(s, ' ', 2)", "12"),
     ("LPAD(word, 5, '0')", "00abc"),
     ("REGEXP_REPLACE(s, '[0-9]+', '')", "Änglamark "),
+    ("REGEXP_REPLACE(word, 'b', '$5')", "a$5c"),
     ("STRPOS(word, 'c')", 3),
     ("'it''s'", "it's"),
     # conditions
@@ -373,6 +374,8 @@ def test_types_that_do_not_go_together_are_named(text, sentence):
     ("s ~ '('", "is no regular expression: unclosed group"),
     ("s ~ '(a{1000}){1000}'", "is no regular expression"),
     ("REGEXP_LIKE(s, '[')", "is no regular expression"),
+    ("REGEXP_REPLACE(s, '([0-9])', '<$1>')", r"would put in \$1 as it is written; a group is put in by \\1"),
+    ("REGEXP_REPLACE(s, '(?<n>[0-9])', '${n}')", r"would put in \$\{n\} as it is written"),
     ("REGEXP_LIKE(s, word)", "takes a text as it is written"),
     ("DATE '2024-02-30'", "is no date"),
     ("TIMESTAMP 'noon'", "is no timestamp"),

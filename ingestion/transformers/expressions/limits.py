@@ -1,6 +1,7 @@
 """What an expression may cost: its literals decide, so that it is known before any row is."""
 
 import math
+import re
 
 from ingestion.errors import ConfigError
 from ingestion.transformers.expressions.functions import FUNCTIONS
@@ -54,6 +55,14 @@ def _check_literals(node: Call) -> None:
         pattern = node.arguments[1]
         assert isinstance(pattern, Value)  # noqa: S101 - just checked
         _check_pattern(pattern.value)
+        if node.name == "REGEXP_REPLACE" and "(" in pattern.value:
+            _check_groups(getattr(node.arguments[2], "value", ""))
+
+
+def _check_groups(replacement: str) -> None:
+    found = re.search(r"\$\d|\$\{\w+\}", replacement)
+    if found is not None:  # polars takes it for text
+        raise ConfigError(f"REGEXP_REPLACE would put in {found[0]} as it is written; a group is put in by \\1")
 
 
 def _check_pattern(pattern: str) -> None:
