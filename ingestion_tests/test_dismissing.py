@@ -64,3 +64,20 @@ def test_rows_of_replaced_loads_are_told_apart_and_can_be_dismissed(
     assert sorted(project.table("default.orders")["id"].to_pylist()) == [1, 7]
     assert main(["quarantine", "orders"]) == 0
     assert "later ones replaced" not in capsys.readouterr().out  # a dismissal replaces no load
+
+
+def test_history_and_rollback_say_what_a_replay_is(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.file("data/a.csv", "id,day,n\n1,2024-01-02,1\n2,2024-01-03,x\n")
+    job(project)
+    assert main(["run", "orders", "--bare"]) == 0
+    source = {"type": "csv", "source_path": "data"}
+    project.job("orders", {"source": source, "transformer": {"column_mapping": {"n": "text"}}, "max_bad_ratio": 1})
+    replayed = answer(capsys, "replay", "orders", "--bare")
+    assert replayed["rows_loaded"] == 1
+    loads = answer(capsys, "history", "orders")["loads"]
+    assert [load["mode"] for load in loads] == ["replay", "append"]
+    assert main(["rollback", "orders", "--run", replayed["run_id"]]) == 0
+    out = capsys.readouterr().out
+    assert "(replay, 1 row, " in out
+    assert out.endswith("what its replay brought is in quarantine again: ingestion replay orders brings it\n")
+    assert waiting() == [3]

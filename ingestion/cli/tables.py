@@ -42,6 +42,7 @@ def history(options: argparse.Namespace) -> int:
     """List the loads of a job's table, newest first."""
     job = load_job(options.job).resolved()
     loads = job.loader.history(job.id)
+    loads = [item._replace(mode=_mode(item)) for item in loads]
     chosen = loads[: options.limit] if options.limit > 0 else loads
     if options.json:
         show_json({"job": job.id, "loads": [item._asdict() for item in chosen]})
@@ -61,12 +62,24 @@ def rollback(options: argparse.Namespace) -> int:
         show_json({"job": job.id, "undone": [item._asdict() for item in done.undone], "snapshot": done.snapshot})
         return DONE
     for item in done.undone:
-        show(
-            f"{job.id}: took back run {item.run_id} ({item.mode}, {_counted(item.rows)}, {item.at:%Y-%m-%d %H:%M} UTC)"
-        )
+        what = f"{_mode(item)}, {_counted(item.rows)}, {item.at:%Y-%m-%d %H:%M} UTC"
+        show(f"{job.id}: took back run {item.run_id} ({what})")
     now = f"the table shows snapshot {done.snapshot}; " if done.snapshot is not None else ""
-    show(f"{job.id}: {now}its next run loads the same again")
+    show(f"{job.id}: {now}{_ahead(done.undone, job.id)}")
     return DONE
+
+
+def _mode(item: Landed) -> str:
+    return "replay" if item.load_id.startswith("replay-") else item.mode
+
+
+def _ahead(undone: Sequence[Landed], job_id: str) -> str:
+    """What becomes of the rows that were taken back."""
+    brought = any(_mode(item) == "replay" for item in undone)
+    waiting = f"what its replay brought is in quarantine again: ingestion replay {job_id} brings it"
+    if all(_mode(item) == "replay" for item in undone):
+        return waiting
+    return "its next run loads the same again" + (f"; {waiting}" if brought else "")
 
 
 def _whole_id(run: str, job: JobConfig) -> str:
