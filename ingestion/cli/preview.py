@@ -68,8 +68,8 @@ def _lines(found: "Preview") -> Iterator[str]:
     if found.target_error is not None:
         yield f"the table could not be asked: {found.target_error}"
     if found.comparison is not None:
-        told = any(item.grade != "absent" for item in found.comparison.columns)
-        yield from ("", *_columns(found.comparison)) if told else ()
+        any_told = any(item.grade != "absent" for item in found.comparison.columns)
+        yield from ("", *_columns(found.comparison)) if any_told else ()
     elif found.schema is not None and len(found.schema):
         yield from ("", *aligned([("column", "type"), *((item.name, str(item.type)) for item in found.schema)]))
     if found.rows is not None and found.rows.num_rows:
