@@ -150,6 +150,16 @@ def test_a_column_that_contradicts_itself_is_refused_however_it_is_cut(texts):
         list(transformer.apply(batch(part) for part in texts))
 
 
+def test_a_contradiction_is_told_with_the_places_of_both_values():
+    transformer = BaseTransformer(numeric_columns=["n"])
+    parts = (
+        batch(["7", "12,5"])._replace(origin=Origin("a.csv", 10)),
+        batch(["1.234"])._replace(origin=Origin("b.csv", 3)),
+    )
+    with pytest.raises(DataError, match=r"has '12,5' \(a.csv:11\) with .* also '1.234' \(b.csv:3\), which"):
+        list(transformer.apply(iter(parts)))
+
+
 def test_what_one_run_saw_does_not_bind_the_next():
     transformer = BaseTransformer(numeric_columns=["n"])
     for text, value in (("1.234", 1.234), ("12,5", 12.5), ("1.234", 1.234)):

@@ -43,7 +43,7 @@ class Casting(BatchStep):
         for conversion in self._conversions:
             if conversion.column not in columns:
                 continue
-            converted = conversion.apply(columns[conversion.column])
+            converted = conversion.apply(columns[conversion.column], batch.origin)
             columns[conversion.column] = converted.values
             if converted.misfits is not None:
                 misfits.append((conversion, converted))

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError
 from ingestion.parsing import cast_or_null, keep, type_name
+from ingestion.plugins import Origin
 from ingestion.transformers.readers import DateReader, TextReader
 
 __all__ = ["Conversion", "Converted"]
@@ -27,7 +28,7 @@ class Conversion(NamedTuple):
     rule: str
     reader: TextReader
 
-    def apply(self, values: pa.Array) -> Converted:
+    def apply(self, values: pa.Array, origin: Origin) -> Converted:
         """*values* in the type of the reader; raises ConfigError for a column that has no text form, such as a list."""
         if pa.types.is_dictionary(values.type):
             values = pc.cast(values, values.type.value_type)
@@ -39,6 +40,7 @@ class Conversion(NamedTuple):
         if pa.types.is_temporal(values.type) and pa.types.is_temporal(reader.dtype):
             reader = DateReader(reader.dtype)  # Arrow writes ISO 8601, whatever the formats of texts are
         typed, misfits = reader.read(text)
+        reader.check(text, origin)
         if broken is not None:
             typed, misfits = keep(typed, pc.invert(broken)), pc.or_(misfits, broken)
         return Converted(typed, misfits, text) if pc.any(misfits).as_py() else Converted(typed)

@@ -23,9 +23,11 @@ import pyarrow.compute as pc
 
 from ingestion.errors import DataError
 from ingestion.parsing import cast_text, keep, matching, misfit_reasons
+from ingestion.plugins import Origin
 from ingestion.transformers.figures import number_reasons
 from ingestion.transformers.points import LONE_GROUP, Points
 from ingestion.transformers.readers import LARGE, TOO_LARGE, TextReader
+from ingestion.transformers.steps import spot
 
 __all__ = ["NumberReader"]
 
@@ -85,9 +87,10 @@ class NumberReader(TextReader):
         self._notations = {point: _notation(point, thousands) for point in ".," if self._auto or decimal == point}
         self._comma: str | None = None
         self._points = Points()
+        self._places: dict[str, str] = {}  # of the first values that show a notation
 
     def read(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
-        """The numbers and a mask of misfits; raises DataError where the column's notation contradicts itself."""
+        """The numbers and a mask of misfits."""
         typed, misfits = self._read_points(text)
         if pc.any(misfits).as_py():
             rest = pc.utf8_trim_whitespace(text.filter(misfits))
@@ -98,8 +101,22 @@ class NumberReader(TextReader):
         if self._exact:
             rounded = self._rounded(text, typed)
             typed, misfits = keep(typed, pc.invert(rounded)), pc.or_(misfits, rounded)
-        self._check_notation()
         return typed, misfits
+
+    def check(self, text: pa.Array, origin: Origin) -> None:
+        """Raise DataError, with the places of two values, where the column's notation contradicts itself."""
+        comma, lone = self._comma, self._points.lone
+        for value in (comma, lone):
+            if value is not None and value not in self._places:
+                at = pc.index(pc.utf8_trim_whitespace(text), value).as_py()  # one that was in brackets is not found
+                known = spot(origin.source, origin.at(pa.array([at]))[0].as_py()) if at >= 0 else origin.source
+                self._places[value] = known
+        if comma is not None and lone is not None:
+            raise DataError(
+                f"transformer.numeric_columns: column {self._column!r} has {comma!r} ({self._places[comma]}) with a "
+                f"decimal comma and also {lone!r} ({self._places[lone]}), which may then mean a thousand times more; "
+                "set transformer.decimal_separator: ','"
+            )
 
     @property
     def doubtful(self) -> int:
@@ -217,11 +234,3 @@ class NumberReader(TextReader):
         if self._auto and self._comma is None:
             found = text.filter(seen)
             self._comma = found[0].as_py() if len(found) else None
-
-    def _check_notation(self) -> None:
-        if self._comma is not None and self._points.lone is not None:
-            raise DataError(
-                f"transformer.numeric_columns: column {self._column!r} has {self._comma!r} with a decimal comma "
-                f"and also {self._points.lone!r}, which may then mean a thousand times more; "
-                "set transformer.decimal_separator: ','"
-            )

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.parsing import cast_text, expectation, misfit_reasons
+from ingestion.plugins import Origin
 from ingestion.transformers.dates import advised, hints, hints_by_formats
 from ingestion.transformers.figures import number_reasons
 
@@ -36,6 +37,9 @@ class TextReader(ABC):
     @abstractmethod
     def read(self, text: pa.Array) -> tuple[pa.Array, pa.BooleanArray]:
         """The values as `dtype`, null for misfits, and a mask of the misfits."""
+
+    def check(self, text: pa.Array, origin: Origin) -> None:  # noqa: B027 - most read each value by itself
+        """Raise DataError where the values read so far, *text* being the last, contradict each other."""
 
     def reasons(self, text: pa.Array) -> pa.Array:
         """One sentence for each misfit."""
