@@ -29,7 +29,7 @@ class Call:
     """A function with its options; raises ConfigError where it may not be called, or not like this."""
 
     def __init__(self, name: str, options: Mapping[str, Any], place: Place, *, whole: bool) -> None:
-        self._name = name
+        self.name = name
         self._place = place
         self._options = options
         try:
@@ -52,7 +52,7 @@ class Call:
         done = self._records(made, records.schema)
         for column, count in Counter(done.schema.names).items():
             if count > 1:
-                raise ConfigError(f"{self._place}: {self._name} gave {count} columns {column!r}; each may stand once")
+                raise ConfigError(f"{self._place}: {self.name} gave {count} columns {column!r}; each may stand once")
         return done
 
     def frame(self, frame: "pl.LazyFrame", where: str) -> "pl.LazyFrame":
@@ -62,9 +62,7 @@ class Call:
         with self.told(where):
             made = self._function(frame, **self._options)
         if not isinstance(made, pl.LazyFrame):
-            raise ConfigError(
-                f"{self._place}: {self._name} gave {_kind(made)}; with over: load it gives a pl.LazyFrame"
-            )
+            raise ConfigError(f"{self._place}: {self.name} gave {_kind(made)}; with over: load it gives a pl.LazyFrame")
         return made
 
     @contextmanager
@@ -78,10 +76,10 @@ class Call:
             raise
         except (Exception, pl.exceptions.PanicException) as error:  # other people's code may raise anything
             if self._place.hidden:
-                text = f"{self._place}: {self._name} raised {type(error).__name__} ({where}); what it said is hidden"
+                text = f"{self._place}: {self.name} raised {type(error).__name__} ({where}); what it said is hidden"
                 raise DataError.without_values(f"{text}, as the job masks columns") from None
             said = redact(" ".join(str(error).split()))[:_LONGEST]
-            raise DataError(f"{self._place}: {self._name} raised {type(error).__name__}: {said} ({where})") from error
+            raise DataError(f"{self._place}: {self.name} raised {type(error).__name__}: {said} ({where})") from error
 
     def _given(self, records: pa.RecordBatch) -> Any:
         if self._form == "RecordBatch":
@@ -100,7 +98,7 @@ class Call:
         if isinstance(made, pa.Table):
             made = pa.RecordBatch.from_arrays([column.combine_chunks() for column in made.columns], schema=made.schema)
         if not isinstance(made, pa.RecordBatch):
-            raise ConfigError(f"{self._place}: {self._name} gave {_kind(made)}; it has to give {_FORMS}")
+            raise ConfigError(f"{self._place}: {self.name} gave {_kind(made)}; it has to give {_FORMS}")
         return within_calendar(without_views(made), self._place)
 
 

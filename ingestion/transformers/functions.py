@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import Any, TypeAlias
 
 from ingestion.errors import ConfigError
@@ -63,15 +64,24 @@ def find(name: str) -> Function:
     path = name if ":" in name else _installed(tuple(sys.path))[name][0]
     module, _, attribute = path.partition(":")
     try:
-        found = getattr(import_module(module), attribute)
+        home = import_module(module)
+        found = getattr(home, attribute, None)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"function {name!r}: cannot import {path} ({error}); install what it needs") from error
+    if found is None:
+        raise ConfigError(f"function {name!r}: module {module} has none of that name{_meant(attribute, home)}")
     if not callable(found):
         raise ConfigError(f"function {name!r}: {path} cannot be called; name a function")
     # An allowed module has imported others: their functions, such as os.system, are none of its own.
-    if ":" in name and not _is_allowed(home := str(inspect.unwrap(found).__module__)):
-        raise ConfigError(f"function {name!r} comes from module {home}, which PYTHON_TRANSFORM_MODULES does not list")
+    if ":" in name and not _is_allowed(origin := str(inspect.unwrap(found).__module__)):
+        raise ConfigError(f"function {name!r} comes from module {origin}, which PYTHON_TRANSFORM_MODULES does not list")
     return found  # type: ignore[no-any-return]  # callable, as was just asked
+
+
+def _meant(name: str, module: ModuleType) -> str:
+    functions = inspect.getmembers(module, inspect.isfunction)
+    own = [known for known, value in functions if value.__module__ == module.__name__ and known[0] != "_"]
+    return f"; {nearest(name, own, 'it has')}" if own else ""
 
 
 def _is_allowed(module: str) -> bool:

@@ -100,7 +100,7 @@ class _OverBatch(BatchStep):
         if self._reason is None:
             if left:
                 raise ConfigError(
-                    f"{self._place}: {count} rows came back of {batch.records.num_rows} ({where}); "
+                    f"{self._place}: {self._call.name}: {count} rows came back of {batch.records.num_rows} ({where}); "
                     f"if it may, say changes_rows: true"
                 )
             return batch._replace(records=records)
