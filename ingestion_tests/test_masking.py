@@ -374,7 +374,9 @@ def test_an_error_of_a_step_is_told_without_the_value():
     config = {**BAD_DATE, "on_conversion_error": "fail", "mask": {"born": "hash"}}
     with pytest.raises(DataError) as caught:
         apply(config, batch({"born": ["canary"]}))
-    assert str(caught.value).startswith("f.csv:1: transformer.date_columns: born: the value does not fit; nothing was loaded")
+    assert str(caught.value).startswith(
+        "f.csv:1: transformer.date_columns: born: the value does not fit; nothing was loaded"
+    )
     assert caught.value.__context__ is None
 
 
