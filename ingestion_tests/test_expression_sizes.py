@@ -24,8 +24,8 @@ def evaluated(text, records):
 
 TEXTS = [
     "UPPER(s)", "INITCAP(s)", "REVERSE(s)", "LPAD(s, 9, 'é')", "RPAD(s, 9, '€')", "REPLACE(s, 'a', 'bcdé')",
-    "REPLACE(s, '', '-')", "REGEXP_REPLACE(s, '', 'xy')", "REGEXP_REPLACE(s, '.*', '$0$0$0')",
-    "REGEXP_REPLACE(s, '(.)', '<$1>')", "CONCAT(s, n, s)", "CONCAT_WS(', ', s, s, n)", "s || n || d", "CAST(n AS string)",
+    "REPLACE(s, '', '-')", "REGEXP_REPLACE(s, '', 'xy')", "REGEXP_REPLACE(s, '.*', '\\0\\0\\0')",
+    r"REGEXP_REPLACE(s, '(.)', '<\1>')", "CONCAT(s, n, s)", "CONCAT_WS(', ', s, s, n)", "s || n || d", "CAST(n AS string)",
     "CAST(x AS string)", "STRFTIME(d, '%A %Y-%m-%d')", "CASE WHEN n > 3 THEN s ELSE 'otherwise' END", "COALESCE(s, 'none')",
     "UPPER(LOWER(REPLACE(s || s, 'b', 'bbb')))", "SPLIT_PART(s, 'a', 1)", "o.t || o.t", "CONCAT(k, k)",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["asked", "catalog_properties", "find_table", "make_namespace", "opened", "translated"]
 
 _LOCK_WAIT_SECONDS = 30  # how long SQLite waits for another writer
+_MAKES_TABLES = "init_catalog_tables"  # of pyiceberg
 _CONNECT_SECONDS = "30"  # how long a PostgreSQL server may keep a new connection waiting
 _GLUE_TRIES = 3  # by request; a commit is looked up and tried again, so ten of them each would take hours
 _EXTRAS = {"glue": "ingestion[aws]", "dynamodb": "ingestion[aws]"}  # of others pyiceberg names its own
@@ -93,7 +94,7 @@ def opened(given: Mapping[str, Any], *, only_asking: bool = False) -> "Iterator[
 
     name, options = catalog_properties(given)
     if only_asking:
-        options["init_catalog_tables"] = "false"
+        options[_MAKES_TABLES] = "false"
     with translated(f"catalog {name!r}"):
         try:
             catalog = _open(name, options)
@@ -118,7 +119,9 @@ def _open(name: str, options: dict[str, str]) -> "Catalog":
         raise ValueError(f"unknown catalog type {options['type']!r}, not one of {', '.join(kinds)}")
     uri = options.get("uri", "")
     if uri.startswith("postgres"):
-        return load_catalog(name, **{**options, "uri": _postgres_address(uri)})
+        return _with_tables(
+            load_catalog(name, **{**options, "uri": _postgres_address(uri), _MAKES_TABLES: "false"}), options
+        )
     if options.get("type") == "glue":
         tries: Any = int(options.get("glue.max-retries", _GLUE_TRIES))  # pyiceberg hands it on unread, as a number
         return load_catalog(name, **{**options, "glue.max-retries": tries})
@@ -135,6 +138,23 @@ def _open(name: str, options: dict[str, str]) -> "Catalog":
         if "already exists" not in str(error):
             raise
         return load_catalog(name, **options)  # another process created the catalog's tables in the same moment
+
+
+def _with_tables(catalog: "Catalog", options: Mapping[str, str]) -> "Catalog":
+    """The catalog of a server with its own tables, which another process may create in the same moment."""
+    from pyiceberg.catalog.sql import SqlCatalog
+    from sqlalchemy.exc import DBAPIError
+
+    wanted = options.get(_MAKES_TABLES, "true").lower() == "true"
+    if not (wanted and isinstance(catalog, SqlCatalog)) or _has_tables(catalog):
+        return catalog
+    try:
+        catalog.create_tables()
+    except DBAPIError:
+        if not _has_tables(catalog):
+            catalog.close()
+            raise
+    return catalog
 
 
 def _postgres_address(uri: str) -> str:
