@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 import yaml
+from hypothesis import settings
 
 from ingestion import secrets
 
@@ -90,6 +91,10 @@ SETTINGS = [
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs so. Dagster gives SIGTERM the handler of SIGINT, so that children would not end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+settings.register_profile("here", deadline=None)  # what an example takes depends on what else the machine does
+settings.load_profile("here")
 
 
 @pytest.fixture(autouse=True)

@@ -145,7 +145,7 @@ PIECES = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(PIECES, min_size=1, max_size=14), blank=st.sampled_from(["", " "]))
 def test_whatever_is_put_together_reads_no_file(pieces, blank, canary, told):
     told.clear()
@@ -240,7 +240,7 @@ ROWS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=EXPRESSIONS, rows=ROWS)
 def test_every_row_has_a_result_or_a_reason_however_rows_are_cut(text, rows):
     records = records_of(rows)

@@ -312,7 +312,7 @@ WORDS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=14), st.lists(st.sampled_from(["", " "]), min_size=14, max_size=14))
 def test_no_query_that_is_accepted_reads_a_file(words, blanks):
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
