@@ -25,7 +25,7 @@ from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.launch import run_job
 from ingestion.orchestration.liveness import fail_lost_runs
 from ingestion.orchestration.monitoring import alert_on_failure
-from ingestion.orchestration.names import INGEST_JOB
+from ingestion.orchestration.names import INGEST_JOB, JOB_TAG
 from ingestion_tests.conftest import Project
 
 ORDERS: dict[str, Any] = {"source": {"type": "csv", "source_path": "data"}, "loader": {"type": "iceberg"}}
@@ -388,17 +388,29 @@ def test_the_failure_sensor_tells_of_a_run_of_the_daemon(project, slack):
     job(project)
     with open_instance() as instance:
         result = failed_run(instance)
-        context = dg.build_run_status_sensor_context(
-            sensor_name="alert_on_failure",
-            dagster_event=result.get_run_failure_event(),
-            dagster_instance=instance,
-            dagster_run=result.dagster_run,
-        )
-        alert_on_failure(context.for_run_failure())
+        sense_failure(instance, result.dagster_run, result.get_run_failure_event())
     (text,) = slack.texts
     assert "orders failed" in text
     assert "data" in text
     assert result.run_id in text
+
+
+def sense_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.DagsterEvent) -> None:
+    context = dg.build_run_status_sensor_context("alert_on_failure", event, instance, run)
+    alert_on_failure(context.for_run_failure())
+
+
+def test_a_run_that_two_watchers_put_down_as_failed_is_told_once(project, slack):
+    """Dagster's server finds a killed process by itself, maybe at the same moment."""
+    job(project)
+    with open_instance() as instance:
+        run = instance.create_run_for_job(build_definitions().resolve_job_def(INGEST_JOB), tags={JOB_TAG: "orders"})
+        events = [instance.report_run_failed(run, message) for message in ("from outside", "the process is gone")]
+        assert len(instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records) == 2
+        for event in events:
+            sense_failure(instance, run, event)
+    (text,) = slack.texts
+    assert "from outside" in text
 
 
 def test_a_killed_run_of_the_command_line_is_told_by_whoever_finds_it(project, slack):

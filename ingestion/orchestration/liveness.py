@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -76,18 +78,28 @@ def fail_lost_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 
 def _failed(instance: dg.DagsterInstance, path: Path) -> dg.DagsterRun | None:
-    run = instance.get_run_by_id(path.stem)
-    if run is not None and not run.is_finished:
-        instance.report_run_failed(run, f"{_GONE}; what it had not committed is void")
-    try:
-        path.unlink()
-    except FileNotFoundError:
-        return None  # another process found it at the same time
-    if run is None or run.is_finished:
+    with _alone():
+        run = instance.get_run_by_id(path.stem)
+        lost = run is not None and not run.is_finished
+        if run is not None and lost:
+            instance.report_run_failed(run, f"{_GONE}; what it had not committed is void")
+        path.unlink(missing_ok=True)
+    if run is None or not lost:
         return None
     if run.remote_job_origin is None:  # of the command line: no sensor will see it
         tell_of_failure(run, {}, _GONE)
     return run
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Sensors, the sidecar and commands look at once: the first of them puts the run down, the others find it done."""
+    file = os.open(_lock_path("").parent / "finding", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def _lock_path(run_id: str) -> Path:

@@ -17,8 +17,17 @@ __all__ = ["alert_on_failure", "find_lost_runs"]
 )
 def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
     """A run has failed: its tries are used up, as retries happen within a run."""
+    if not _first(context):
+        return
     errors = {event.step_key: reason_of(event) for event in context.get_step_failure_events()}
     tell_of_failure(context.dagster_run, errors, context.failure_event.message or "the run failed")
+
+
+def _first(context: dg.RunFailureSensorContext) -> bool:
+    """Dagster's server watches its processes too, and may put a killed run down as failed at the moment we do."""
+    run_id = context.dagster_run.run_id
+    known = context.instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_FAILURE, limit=1).records
+    return not known or known[0].event_log_entry.dagster_event == context.failure_event
 
 
 @dg.sensor(
