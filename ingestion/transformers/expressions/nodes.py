@@ -1,6 +1,6 @@
 """What an expression is made of; only what is here can ever reach polars."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -36,8 +36,17 @@ class Node:
 
     @property
     def parts(self) -> tuple["Node", ...]:
-        """The nodes that it is made of."""
-        return ()
+        """The nodes that it is made of, in the order of its fields."""
+        return tuple(_nodes(vars(self).values()))
+
+
+def _nodes(values: Iterable[object]) -> Iterator[Node]:
+    """Those of the values, and in tuples of them, that are nodes."""
+    for value in values:
+        if isinstance(value, Node):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _nodes(value)
 
 
 @dataclass(frozen=True)
@@ -62,11 +71,6 @@ class Field(Node):
     of: Node
     name: str
 
-    @property
-    def parts(self) -> tuple[Node, ...]:
-        """The nodes that it is made of."""
-        return (self.of,)
-
 
 @dataclass(frozen=True)
 class Operation(Node):
@@ -75,11 +79,6 @@ class Operation(Node):
     operator: str
     operands: tuple[Node, ...]
 
-    @property
-    def parts(self) -> tuple[Node, ...]:
-        """The nodes that it is made of."""
-        return self.operands
-
 
 @dataclass(frozen=True)
 class All(Node):
@@ -87,11 +86,6 @@ class All(Node):
 
     operator: Literal["AND", "OR"]
     operands: tuple[Node, ...]
-
-    @property
-    def parts(self) -> tuple[Node, ...]:
-        """The nodes that it is made of."""
-        return self.operands
 
 
 @dataclass(frozen=True)
@@ -102,11 +96,6 @@ class Is(Node):
     negated: bool
     operands: tuple[Node, ...]
 
-    @property
-    def parts(self) -> tuple[Node, ...]:
-        """The nodes that it is made of."""
-        return self.operands
-
 
 @dataclass(frozen=True)
 class Between(Node):
@@ -115,11 +104,6 @@ class Between(Node):
     negated: bool
     operands: tuple[Node, Node, Node]
 
-    @property
-    def parts(self) -> tuple[Node, ...]:
-        """The nodes that it is made of."""
-        return self.operands
-
 
 @dataclass(frozen=True)
 class In(Node):
@@ -127,11 +111,6 @@ class In(Node):
 
     negated: bool
     operands: tuple[Node, ...]
-
-    @property
-    def parts(self) -> tuple[Node, ...]:
-        """The nodes that it is made of."""
-        return self.operands
 
 
 @dataclass(frozen=True)
@@ -143,11 +122,6 @@ class Like(Node):
     of: Node
     pattern: str
 
-    @property
-    def parts(self) -> tuple[Node, ...]:
-        """The nodes that it is made of."""
-        return (self.of,)
-
 
 @dataclass(frozen=True)
 class Case(Node):
@@ -155,12 +129,6 @@ class Case(Node):
 
     whens: tuple[tuple[Node, Node], ...]
     otherwise: Node | None
-
-    @property
-    def parts(self) -> tuple[Node, ...]:
-        """The nodes that it is made of."""
-        pairs = tuple(node for pair in self.whens for node in pair)
-        return pairs if self.otherwise is None else (*pairs, self.otherwise)
 
 
 @dataclass(frozen=True)
@@ -171,11 +139,6 @@ class Cast(Node):
     to: str
     strict: bool
 
-    @property
-    def parts(self) -> tuple[Node, ...]:
-        """The nodes that it is made of."""
-        return (self.of,)
-
 
 @dataclass(frozen=True)
 class Extract(Node):
@@ -184,11 +147,6 @@ class Extract(Node):
     part: str
     of: Node
 
-    @property
-    def parts(self) -> tuple[Node, ...]:
-        """The nodes that it is made of."""
-        return (self.of,)
-
 
 @dataclass(frozen=True)
 class Call(Node):
@@ -196,11 +154,6 @@ class Call(Node):
 
     name: str
     arguments: tuple[Node, ...]
-
-    @property
-    def parts(self) -> tuple[Node, ...]:
-        """The nodes that it is made of."""
-        return self.arguments
 
 
 def walk(node: Node) -> Iterator[Node]:
