@@ -11,7 +11,7 @@ from ingestion import quarantine
 from ingestion.errors import DataError
 from ingestion.plugins import Batch
 from ingestion.transformers.conversions import Conversion, Converted
-from ingestion.transformers.steps import BatchStep, failure, require_column, spot
+from ingestion.transformers.steps import BatchStep, Seen, failure, spot
 
 __all__ = ["Casting"]
 
@@ -22,7 +22,7 @@ class Casting(BatchStep):
     def __init__(self, conversions: Sequence[Conversion], on_error: Literal["quarantine", "null", "fail"]) -> None:
         self._conversions = conversions
         self._on_error = on_error
-        self._seen: dict[str, None] = {}  # every column so far
+        self._seen = Seen()
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield each batch changed, and at the end one without rows that notes the values of doubtful meaning."""
@@ -38,7 +38,7 @@ class Casting(BatchStep):
     def change(self, batch: Batch) -> Batch:
         """The batch with new types; its schema does not depend on which values fit."""
         columns = dict(zip(batch.records.schema.names, batch.records.columns, strict=True))
-        self._seen |= dict.fromkeys(columns)
+        self._seen.note(columns)
         misfits: list[tuple[Conversion, Converted]] = []
         for conversion in self._conversions:
             if conversion.column not in columns:
@@ -52,8 +52,8 @@ class Casting(BatchStep):
 
     def finish(self) -> None:
         """Raise ConfigError for a column that an option names and no batch had; files may differ in their columns."""
-        for conversion in self._conversions if self._seen else ():
-            require_column(conversion.column, conversion.rule, list(self._seen))
+        for conversion in self._conversions:
+            self._seen.require([conversion.column], conversion.rule)
 
     def _settle(self, batch: Batch, records: pa.RecordBatch, misfits: Sequence[tuple[Conversion, Converted]]) -> Batch:
         if self._on_error == "null":

@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag
 from ingestion.plugins import Batch, Model
 from ingestion.transformers.exploding import Names
 from ingestion.transformers.missing import Filling
-from ingestion.transformers.steps import BatchStep, Step, kept, require_column
+from ingestion.transformers.steps import BatchStep, Seen, Step, kept
 
 __all__ = ["Cleaning"]
 
@@ -77,17 +77,16 @@ class _Columns(BatchStep):
 
     def __init__(self, columns: Sequence[str] | None) -> None:
         self._columns = columns
-        self._seen: dict[str, None] = {}
+        self._seen = Seen()
 
     def _present(self, records: pa.RecordBatch) -> list[str]:
         names = records.schema.names
-        self._seen |= dict.fromkeys(names)
+        self._seen.note(names)
         return [name for name in names if self._columns is None or name in self._columns]
 
     def finish(self) -> None:
         """Raise ConfigError for a column that no batch had."""
-        for column in (self._columns or ()) if self._seen else ():
-            require_column(column, self.option, list(self._seen))
+        self._seen.require(self._columns or (), self.option)
 
 
 class _Trimming(_Columns):

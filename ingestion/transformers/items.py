@@ -14,7 +14,7 @@ from ingestion.errors import ConfigError
 from ingestion.plugins import Batch
 from ingestion.quarantine import concat, reject
 from ingestion.transformers.pieces import pieces, weights
-from ingestion.transformers.steps import Step, require_column
+from ingestion.transformers.steps import Seen, Step
 
 __all__ = ["RowsOfItems"]
 
@@ -27,17 +27,16 @@ class RowsOfItems(Step):
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = columns
-        self._seen: dict[str, None] = {}  # every column that came so far
+        self._seen = Seen()
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield one batch or more for each; raises ConfigError for a column that no batch had, or that has no lists."""
         for batch in batches:
             names = batch.records.schema.names
-            self._seen |= dict.fromkeys(names)
+            self._seen.note(names)
             columns = [name for name in self._columns if name in names]
             yield from _exploded(_even(batch, columns), columns) if columns else (batch,)
-        for name in self._columns if self._seen else ():
-            require_column(name, _EXPLODE, list(self._seen))
+        self._seen.require(self._columns, _EXPLODE)
 
 
 class _Lists(NamedTuple):

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from ingestion.errors import ConfigError
 from ingestion.parsing import cast_text, type_name
 from ingestion.plugins import Batch
-from ingestion.transformers.steps import BatchStep, require_column
+from ingestion.transformers.steps import BatchStep, Seen
 
 __all__ = ["Filling"]
 
@@ -24,12 +24,12 @@ class Filling(BatchStep):
     def __init__(self, values: Mapping[str, Plain] | Plain) -> None:
         self._all = None if isinstance(values, Mapping) else values
         self._own = values if isinstance(values, Mapping) else {}
-        self._seen: dict[str, None] = {}
+        self._seen = Seen()
 
     def change(self, batch: Batch) -> Batch:
         """The batch with the values; raises ConfigError where one of a column does not fit its type."""
         records = batch.records
-        self._seen |= dict.fromkeys(records.schema.names)
+        self._seen.note(records.schema.names)
         for index, field in enumerate(records.schema):
             value = self._own.get(field.name, self._all)
             dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
@@ -46,8 +46,7 @@ class Filling(BatchStep):
 
     def finish(self) -> None:
         """Raise ConfigError for a column that no batch had."""
-        for column in self._own if self._seen else ():
-            require_column(column, _KEY, list(self._seen))
+        self._seen.require(self._own, _KEY)
 
 
 def _fitting(value: Plain, dtype: pa.DataType, *, lenient: bool) -> pa.Scalar | None:

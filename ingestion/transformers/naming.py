@@ -8,7 +8,7 @@ from pydantic import AliasChoices, Field
 from ingestion.errors import ConfigError
 from ingestion.names import cleaned_all
 from ingestion.plugins import Batch, Model
-from ingestion.transformers.steps import BatchStep, Step, require_column
+from ingestion.transformers.steps import BatchStep, Seen, Step
 
 __all__ = ["Naming"]
 
@@ -49,7 +49,7 @@ class _Renaming(BatchStep):
     def __init__(self, mapping: Mapping[str, str]) -> None:
         self._mapping = mapping
         self._names: Sequence[str] = ()  # of the batch before
-        self._seen: dict[str, None] = {}  # every column that the source had so far
+        self._seen = Seen()
 
     def change(self, batch: Batch) -> Batch:
         """The batch with new names; raises ConfigError where a new name is taken."""
@@ -57,7 +57,7 @@ class _Renaming(BatchStep):
         renamed = [self._mapping.get(name, name) for name in names]
         if names != self._names:
             self._names = names
-            self._seen |= dict.fromkeys(names)
+            self._seen.note(names)
             for name, count in Counter(renamed).items():
                 if count > 1:
                     raise ConfigError(
@@ -67,8 +67,7 @@ class _Renaming(BatchStep):
 
     def finish(self) -> None:
         """Raise ConfigError for a column that no batch had."""
-        for old in self._mapping if self._seen else ():
-            require_column(old, "column_mapping", list(self._seen))
+        self._seen.require(self._mapping, "column_mapping")
 
 
 class _Cleaning(BatchStep):

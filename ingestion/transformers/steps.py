@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ingestion.errors import ConfigError, DataError
 from ingestion.plugins import Batch
 
-__all__ = ["BatchStep", "Step", "beginning", "cut", "failure", "kept", "require_column", "spot"]
+__all__ = ["BatchStep", "Seen", "Step", "beginning", "cut", "failure", "kept", "require_column", "spot"]
 
 
 class Step(ABC):
@@ -37,6 +37,31 @@ class BatchStep(Step):
 
     def finish(self) -> None:
         """Called after the last batch; raises ConfigError for what no batch had."""
+
+
+class Seen:
+    """The columns that came so far; files may differ in what they have."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, None] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Each of them once, in the order in which they came."""
+        return list(self._names)
+
+    def note(self, names: Iterable[str]) -> None:
+        """Take these to those that came."""
+        self._names |= dict.fromkeys(names)
+
+    def missing(self, columns: Iterable[str]) -> Iterator[str]:
+        """Those of *columns* that never came; none where no column came at all, as nothing was there to be read."""
+        return (column for column in columns if self._names and column not in self._names)
+
+    def require(self, columns: Iterable[str], option: str) -> None:
+        """Raises ConfigError for one of *columns*, which transformer.*option* names, that is `missing`."""
+        for column in self.missing(columns):
+            require_column(column, option, self.names)
 
 
 def kept(batch: Batch, rows: pa.BooleanArray, reason: str) -> Batch:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from ingestion.errors import ConfigError
 from ingestion.plugins import Batch
-from ingestion.transformers.steps import BatchStep, Step, require_column
+from ingestion.transformers.steps import BatchStep, Seen, Step, require_column
 from ingestion.transformers.transformations.shape import Place, Transformation
 
 __all__ = ["DropColumns", "RenameColumns", "Select"]
@@ -93,17 +93,16 @@ class _Changed(BatchStep):
     def __init__(self, columns: Iterable[str], place: Place) -> None:
         self._columns = columns
         self._place = place
-        self._seen: dict[str, None] = {}
+        self._seen = Seen()
 
     def _names(self, batch: Batch) -> list[str]:
         names: list[str] = batch.records.schema.names
-        self._seen |= dict.fromkeys(names)
+        self._seen.note(names)
         return names
 
     def finish(self) -> None:
         """Raise ConfigError for a column that no batch had."""
-        for column in self._columns if self._seen else ():
-            require_column(column, self._place.rule, list(self._seen))
+        self._seen.require(self._columns, self._place.rule)
 
 
 class _Renamed(_Changed):

@@ -8,7 +8,7 @@ from ingestion.errors import DataError
 from ingestion.model import nearest
 from ingestion.parsing import parse_type, type_name
 from ingestion.plugins import Batch
-from ingestion.transformers.steps import BatchStep
+from ingestion.transformers.steps import BatchStep, Seen
 
 __all__ = ["SchemaValidation"]
 
@@ -19,27 +19,26 @@ class SchemaValidation(BatchStep):
     def __init__(self, types: Mapping[str, str]) -> None:
         self._types = {column: type_name(parse_type(name)) for column, name in types.items()}
         self._checked: pa.Schema | None = None
-        self._seen: dict[str, None] = {}  # every column so far
+        self._seen = Seen()
 
     def change(self, batch: Batch) -> Batch:
         """The same batch; raises DataError where a column has another type."""
         schema = batch.records.schema
         if schema != self._checked:
             self._checked = schema
-            self._seen |= dict.fromkeys(schema.names)
+            self._seen.note(schema.names)
             for field in schema:
                 self._compare(field, batch)
         return batch
 
     def finish(self) -> None:
         """Raise DataError for a column that no batch had; files may differ in their columns."""
-        for column, expected in self._types.items() if self._seen else ():
-            if column not in self._seen:
-                hint = nearest(column, self._seen, "there are")
-                raise DataError.without_values(
-                    f"transformer.validate_schema: column {column!r} should be {expected}, but there is none, and "
-                    f"nothing was loaded; {hint}"
-                )
+        for column in self._seen.missing(self._types):
+            hint = nearest(column, self._seen.names, "there are")
+            raise DataError.without_values(
+                f"transformer.validate_schema: column {column!r} should be {self._types[column]}, but there is none, "
+                f"and nothing was loaded; {hint}"
+            )
 
     def _compare(self, field: pa.Field, batch: Batch) -> None:
         dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from ingestion import quarantine
 from ingestion.errors import RuleBroken
 from ingestion.plugins import BAD_ROW, Batch
-from ingestion.transformers.steps import Step, require_column, spot
+from ingestion.transformers.steps import Seen, Step, spot
 from ingestion.transformers.validation.naming import Posed
 from ingestion.transformers.validation.shape import Judge, Site, shown
 
@@ -24,7 +24,7 @@ class Validation(Step):
         self._rules = rules
         self._sites = [Site(f"{key}[{item.number}]", zone) for item in rules]
         self._judges: list[Judge] = []
-        self._seen: dict[str, None] = {}  # every column so far
+        self._seen = Seen()
         self._looked_at = 0
 
     def apply(self, batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -33,14 +33,13 @@ class Validation(Step):
             for batch in batches:
                 yield self._judged(batch) if batch.records.num_columns else batch
             for item, site in zip(self._rules, self._sites, strict=True):
-                for column in item.columns if self._seen else ():
-                    require_column(column, site.key.removeprefix("transformer."), list(self._seen))
+                self._seen.require(item.columns, site.key.removeprefix("transformer."))
         finally:
             for judge in self._judges:
                 judge.close()
 
     def _judged(self, batch: Batch) -> Batch:
-        self._seen |= dict.fromkeys(batch.records.schema.names)
+        self._seen.note(batch.records.schema.names)
         for item, site in zip(self._rules[len(self._judges) :], self._sites[len(self._judges) :], strict=True):
             self._judges.append(item.rule.judge(item.columns, site))  # one by one: each is closed, whatever follows
         verdict = _Verdict(batch)
