@@ -7,8 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion import quarantine
-from ingestion.errors import ConfigError
-from ingestion.parsing import type_name
 from ingestion.plugins import Batch
 from ingestion.secrets import redact
 from ingestion.transformers.expressions import Expression, Results
@@ -32,14 +30,9 @@ class Filtering(BatchStep):
 
     def change(self, batch: Batch) -> Batch:
         """The batch with the rows that pass; raises ConfigError where the expression is no condition."""
-        results = self._expression.evaluate(batch.records, self._place, batch.origin, self._place.hidden)
-        if not (pa.types.is_boolean(results.values.type) or pa.types.is_null(results.values.type)):
-            raise ConfigError(
-                f"{self._place}: {self._expression.text!r} gives {type_name(results.values.type)}, not true or false; "
-                "compare it with something"
-            )
+        results = self._expression.decide(batch.records, self._place, batch.origin, self._place.hidden)
         batch, values = settled(batch, results, self._place)
-        return kept(batch, pc.cast(values, pa.bool_()), self._reason)
+        return kept(batch, values, self._reason)
 
 
 def settled(batch: Batch, results: Results, place: Place, column: str | None = None) -> tuple[Batch, pa.Array]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.errors import ConfigError, DataError
-from ingestion.parsing import keep
+from ingestion.parsing import keep, type_name
 from ingestion.plugins import Origin
 from ingestion.transformers.expressions.grammar import parse
 from ingestion.transformers.expressions.limits import check_limits, quote
@@ -76,6 +76,18 @@ class Expression:
             found = self._evaluated(piece, part, place, there, hidden)
             results.append(found._replace(faulty=pc.add(found.faulty, piece.start)))
         return Results(*map(pa.concat_arrays, zip(*results, strict=True)))
+
+    def decide(
+        self, records: pa.RecordBatch, place: object, origin: Origin, hidden: frozenset[str] = frozenset()
+    ) -> Results:
+        """The same, as booleans; raises ConfigError for an expression that gives anything else, too."""
+        results = self.evaluate(records, place, origin, hidden)
+        dtype = results.values.type
+        if not (pa.types.is_boolean(dtype) or pa.types.is_null(dtype)):
+            raise ConfigError(
+                f"{place}: {self.text!r} gives {type_name(dtype)}, not true or false; compare it with something"
+            )
+        return results._replace(values=pc.cast(results.values, pa.bool_()))
 
     def places(self, records: pa.RecordBatch) -> Iterator[tuple[int, int]]:
         """Where to cut the rows so that those from one to before another take a bounded amount of memory together.

@@ -6,8 +6,6 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.errors import ConfigError
-from ingestion.parsing import type_name
 from ingestion.plugins import Origin
 from ingestion.secrets import redact
 from ingestion.transformers.expressions import Expression, Results
@@ -64,7 +62,7 @@ class _Meeting(Judge):
 
     def broken(self, rows: pa.RecordBatch) -> pa.BooleanArray:
         results = self._results(rows)
-        false = pc.invert(pc.fill_null(pc.cast(results.values, pa.bool_()), fill_value=True))
+        false = pc.invert(pc.fill_null(results.values, fill_value=True))
         return false if not len(results.faulty) else pc.or_(false, _mask(results.faulty, rows.num_rows))
 
     def reasons(self, rows: pa.RecordBatch) -> pa.Array:
@@ -82,13 +80,7 @@ class _Meeting(Judge):
         return pc.replace_with_mask(sentences, _mask(results.faulty, rows.num_rows), faults)
 
     def _results(self, rows: pa.RecordBatch) -> Results:
-        results = self._expression.evaluate(rows, self._place, self._origin)
-        if not (pa.types.is_boolean(results.values.type) or pa.types.is_null(results.values.type)):
-            raise ConfigError(
-                f"{self._place}: {self._expression.text!r} gives {type_name(results.values.type)}, not true or false; "
-                "compare it with something"
-            )
-        return results
+        return self._expression.decide(rows, self._place, self._origin)
 
 
 def _mask(rows: pa.Array, count: int) -> pa.BooleanArray:
