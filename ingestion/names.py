@@ -1,9 +1,11 @@
-"""Column names as programs like them."""
+"""Column names: as programs like them, and those that come twice."""
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 
-__all__ = ["cleaned", "cleaned_all"]
+__all__ = ["cleaned", "cleaned_all", "repeated"]
 
 _ONE = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "ı": "i"})
 _TWO = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th"})
@@ -27,3 +29,8 @@ def _stays(character: str) -> bool:
 def cleaned_all(names: list[str]) -> list[str]:
     """All of *names* cleaned; column_<n> for the n-th of them, from 1, where nothing is left."""
     return [cleaned(name) or f"column_{number}" for number, name in enumerate(names, 1)]
+
+
+def repeated(names: Iterable[str]) -> dict[str, int]:
+    """Those of *names* that come more than once, and how often."""
+    return {name: count for name, count in Counter(names).items() if count > 1}

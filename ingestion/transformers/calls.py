@@ -1,7 +1,6 @@
 """Calls of functions that take and give tables, in the form that their annotations name."""
 
 import inspect
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import pyarrow as pa
 
 from ingestion.errors import ConfigError, DataError, IngestionError
+from ingestion.names import repeated
 from ingestion.secrets import redact
 from ingestion.stream import without_views
 from ingestion.transformers.functions import Function, find
@@ -50,9 +50,8 @@ class Call:
             made = self._function(given, **self._options)
             made = made.collect() if isinstance(made, pl.LazyFrame) else made
         done = self._records(made, records.schema)
-        for column, count in Counter(done.schema.names).items():
-            if count > 1:
-                raise ConfigError(f"{self._place}: {self.name} gave {count} columns {column!r}; each may stand once")
+        for column, count in repeated(done.schema.names).items():
+            raise ConfigError(f"{self._place}: {self.name} gave {count} columns {column!r}; each may stand once")
         return done
 
     def frame(self, frame: "pl.LazyFrame", where: str) -> "pl.LazyFrame":

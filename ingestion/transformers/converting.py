@@ -1,6 +1,5 @@
 """The options that make dates, numbers and booleans of text."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -9,6 +8,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from ingestion.errors import ConfigError
+from ingestion.names import repeated
 from ingestion.parsing import DateFormat, parse_type, type_name
 from ingestion.plugins import Model
 from ingestion.transformers.casting import Casting
@@ -141,9 +141,8 @@ class Converting(Model):
 
     def conversion_contradictions(self) -> Iterator[str]:
         """Sentences on options that cannot all hold."""
-        for name, count in Counter(self._read_specially()).items():
-            if count > 1:
-                yield f"column {name!r} stands {count} times in date_, numeric_ and boolean_columns; keep one"
+        for name, count in repeated(self._read_specially()).items():
+            yield f"column {name!r} stands {count} times in date_, numeric_ and boolean_columns; keep one"
         if self.decimal_separator == self.thousands_separator != "auto":
             yield f"decimal_separator and thousands_separator are both {self.decimal_separator!r}; change one"
         if self.date_format and not self.date_columns:

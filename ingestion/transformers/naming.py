@@ -1,12 +1,11 @@
 """The options that give columns other names."""
 
-from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from pydantic import AliasChoices, Field
 
 from ingestion.errors import ConfigError
-from ingestion.names import cleaned_all
+from ingestion.names import cleaned_all, repeated
 from ingestion.plugins import Batch, Model
 from ingestion.transformers.steps import BatchStep, Seen, Step
 
@@ -38,9 +37,8 @@ class Naming(Model):
 
     def naming_contradictions(self) -> Iterator[str]:
         """Sentences on options that cannot all hold."""
-        for name, count in Counter(self.column_mapping.values()).items():
-            if count > 1:
-                yield f"column_mapping: {count} columns would become {name!r}; keep one of them"
+        for name, count in repeated(self.column_mapping.values()).items():
+            yield f"column_mapping: {count} columns would become {name!r}; keep one of them"
 
 
 class _Renaming(BatchStep):
@@ -58,11 +56,10 @@ class _Renaming(BatchStep):
         if names != self._names:
             self._names = names
             self._seen.note(names)
-            for name, count in Counter(renamed).items():
-                if count > 1:
-                    raise ConfigError(
-                        f"transformer.column_mapping: the source has a column {name!r} already; choose another new name"
-                    )
+            for name in repeated(renamed):
+                raise ConfigError(
+                    f"transformer.column_mapping: the source has a column {name!r} already; choose another new name"
+                )
         return batch._replace(records=batch.records.rename_columns(renamed))
 
     def finish(self) -> None:

@@ -1,12 +1,12 @@
 """Transformations that keep every value and change which columns there are."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from ingestion.errors import ConfigError
+from ingestion.names import repeated
 from ingestion.plugins import Batch
 from ingestion.transformers.steps import BatchStep, Seen, Step, require_column
 from ingestion.transformers.transformations.shape import Place, Transformation
@@ -27,9 +27,8 @@ class RenameColumns(Transformation):
     @field_validator("columns")
     @classmethod
     def _one_each(cls, columns: dict[str, str]) -> dict[str, str]:
-        for name, count in Counter(columns.values()).items():
-            if count > 1:
-                raise ValueError(f"{count} columns would become {name!r}; keep one of them")
+        for name, count in repeated(columns.values()).items():
+            raise ValueError(f"{count} columns would become {name!r}; keep one of them")
         return columns
 
     def steps(self, place: Place) -> Iterator[Step]:
@@ -73,9 +72,8 @@ class Select(Transformation):
     @field_validator("columns")
     @classmethod
     def _once(cls, columns: list[str]) -> list[str]:
-        for name, count in Counter(columns).items():
-            if count > 1:
-                raise ValueError(f"column {name!r} is named {count} times; name it once")
+        for name, count in repeated(columns).items():
+            raise ValueError(f"column {name!r} is named {count} times; name it once")
         return columns
 
     def steps(self, place: Place) -> Iterator[Step]:
@@ -112,9 +110,8 @@ class _Renamed(_Changed):
 
     def change(self, batch: Batch) -> Batch:
         renamed = [self._new.get(name, name) for name in self._names(batch)]
-        for name, count in Counter(renamed).items():
-            if count > 1:
-                raise ConfigError(f"{self._place}: there is a column {name!r} already; choose another new name")
+        for name in repeated(renamed):
+            raise ConfigError(f"{self._place}: there is a column {name!r} already; choose another new name")
         return batch._replace(records=batch.records.rename_columns(renamed))
 
 
