@@ -11,6 +11,7 @@ import pyarrow.types as t
 
 from ingestion.errors import DataError
 from ingestion.plugins import REJECTED, Origin
+from ingestion.stream import is_list
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["as_payload", "concat", "from_payload", "reject"]
 
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}  # of a second
-_LISTS = (t.is_list, t.is_large_list, t.is_fixed_size_list, t.is_list_view, t.is_large_list_view)
 
 
 def as_payload(records: pa.RecordBatch) -> pa.Array:
@@ -53,7 +53,7 @@ def _nested(column: pa.Array) -> pa.Array:
     if t.is_struct(dtype) and dtype.num_fields:
         values = [_jsonable(values) for values in column.flatten()]
         return pa.StructArray.from_arrays(values, [field.name for field in dtype], mask=column.is_null())
-    if not any(check(dtype) for check in _LISTS):
+    if not is_list(dtype):
         return pa.array(map(_text, column.to_pylist()), pa.string())
     ends = pc.cumulative_sum(pc.fill_null(pc.cast(pc.list_value_length(column), pa.int64()), 0))
     starts = pa.concat_arrays([pa.array([0], pa.int64()), ends])
@@ -99,7 +99,7 @@ def _shape(dtype: pa.DataType) -> "pl.DataType | type[pl.DataType]":
         return pl.List(pl.Struct({"key": _shape(dtype.key_type), "value": _shape(dtype.item_type)}))
     if t.is_struct(dtype) and dtype.num_fields:
         return pl.Struct({field.name: _shape(field.type) for field in dtype})
-    return pl.List(_shape(dtype.value_type)) if any(check(dtype) for check in _LISTS) else pl.String
+    return pl.List(_shape(dtype.value_type)) if is_list(dtype) else pl.String
 
 
 def _typed(values: pa.Array, dtype: pa.DataType) -> pa.Array:
@@ -115,7 +115,7 @@ def _typed(values: pa.Array, dtype: pa.DataType) -> pa.Array:
     if t.is_struct(dtype) and dtype.num_fields:
         inner = [_typed(child, field.type) for child, field in zip(values.flatten(), dtype, strict=True)]
         return pa.StructArray.from_arrays(inner, fields=list(dtype), mask=values.is_null())
-    if t.is_map(dtype) or any(check(dtype) for check in _LISTS):
+    if t.is_map(dtype) or is_list(dtype):
         return _gathered(values, dtype)
     return _single(values, dtype)
 

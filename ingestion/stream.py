@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as t
 
 from ingestion.names import cleaned
 
@@ -27,6 +28,7 @@ __all__ = [
     "StartOver",
     "bad_rows",
     "by_cleaned_names",
+    "is_list",
     "known_type",
     "remembering",
     "without_views",
@@ -174,6 +176,12 @@ def remembering(batches: Iterator[Batch]) -> Iterator[Batch]:
             continue
         records = without_views(batch.records)
         yield batch._replace(records=records, origin=replace(batch.origin, read=AsRead(records)))
+
+
+def is_list(dtype: pa.DataType) -> bool:
+    """Whether *dtype* is a list of any kind."""
+    checks = (t.is_list, t.is_large_list, t.is_fixed_size_list, t.is_list_view, t.is_large_list_view)
+    return any(check(dtype) for check in checks)
 
 
 def without_views(records: pa.RecordBatch) -> pa.RecordBatch:

@@ -13,13 +13,13 @@ import pyarrow.types as t
 from ingestion.errors import ConfigError
 from ingestion.plugins import Batch
 from ingestion.quarantine import concat, reject
+from ingestion.stream import is_list
 from ingestion.transformers.pieces import pieces, weights
 from ingestion.transformers.steps import Seen, Step
 
 __all__ = ["RowsOfItems"]
 
 _EXPLODE = "explode"
-_LISTS = (t.is_list, t.is_large_list, t.is_fixed_size_list, t.is_list_view, t.is_large_list_view)
 
 
 class RowsOfItems(Step):
@@ -50,7 +50,7 @@ class _Lists(NamedTuple):
         values = records[name]
         if t.is_null(values.type):  # no list has come yet
             return cls(values.slice(0, 0), np.zeros(len(values), np.int64))
-        if not any(kind(values.type) for kind in _LISTS):
+        if not is_list(values.type):
             raise ConfigError(
                 f"transformer.explode: column {name!r} has values of type {values.type} and no lists; take it out, or "
                 f"name a column that has some"

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-from ingestion.loaders.tables.types import cast, is_list
+from ingestion.loaders.tables.types import cast
+from ingestion.stream import is_list
 
 __all__ = ["Fitted", "fitted"]
 

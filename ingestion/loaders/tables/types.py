@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.types as t
 
 from ingestion.errors import DataError
+from ingestion.stream import is_list
 
-__all__ = ["TEXT_DICTIONARY", "Relation", "Storage", "Unlike", "cast", "is_list", "joined", "relation", "typed"]
+__all__ = ["TEXT_DICTIONARY", "Relation", "Storage", "Unlike", "cast", "joined", "relation", "typed"]
 
 TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 """Repeated texts go to Parquet as they come; readers see plain strings."""
@@ -97,12 +98,6 @@ def _inner(dtype: pa.DataType) -> pa.DataType | None:
     if t.is_dictionary(dtype):
         return dtype.value_type
     return dtype.storage_type if isinstance(dtype, pa.BaseExtensionType) else None
-
-
-def is_list(dtype: pa.DataType) -> bool:
-    """Whether *dtype* is a list of any kind."""
-    checks = (t.is_list, t.is_large_list, t.is_fixed_size_list, t.is_list_view, t.is_large_list_view)
-    return any(check(dtype) for check in checks)
 
 
 def relation(data: pa.DataType, table: pa.DataType) -> Relation:
