@@ -10,6 +10,7 @@ from ingestion.cli.progress import progress
 from ingestion.cli.tables import aligned
 from ingestion.config import JobConfig, load_job
 from ingestion.secrets import redact
+from ingestion.transformers.steps import spot
 
 if TYPE_CHECKING:
     from ingestion.replay.reasons import Reason
@@ -91,7 +92,7 @@ def _about(text: str) -> str:
 
 def _line(reason: "Reason") -> tuple[str, ...]:
     at = f"{reason.quarantined_at:%Y-%m-%d %H:%M:%S}"
-    example = f"{_place(reason.source, reason.position)}: {_line_of(reason.reason)}"
+    example = f"{spot(reason.source, reason.position)}: {_line_of(reason.reason)}"
     return (f"{reason.rows:,}", reason.label, reason.stage, at, example)
 
 
@@ -115,11 +116,7 @@ def _rows(job: JobConfig, options: argparse.Namespace) -> int:
 def _row_line(row: dict[str, Any]) -> tuple[str, ...]:
     rule = f"{row['column']}: {row['rule']}" if row["column"] else row["rule"]
     at = f"{row['quarantined_at']:%Y-%m-%d %H:%M:%S}"
-    return (row["id"], at, _place(row["source"], row["position"]), rule, _line_of(row["reason"]))
-
-
-def _place(source: str, position: int | None) -> str:
-    return source if position is None else f"{source}:{position}"
+    return (row["id"], at, spot(row["source"], row["position"]), rule, _line_of(row["reason"]))
 
 
 def _line_of(text: str) -> str:
