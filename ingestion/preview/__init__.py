@@ -3,26 +3,24 @@
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ingestion.accounting import cause_labels, counted_in, counted_out, hold_to, rows_in
+from ingestion.accounting import cause_labels, counted_in, counted_out, hold_to
 from ingestion.config import JobConfig
 from ingestion.errors import IngestionError
-from ingestion.pipeline import INGESTED_AT, RUN_ID, closable, own_columns, stamped
-from ingestion.plugins import Batch, Comparison, Connector, Cursor, Restart, State, remembering
+from ingestion.pipeline import INGESTED_AT, RUN_ID, own_columns, stamped
+from ingestion.plugins import Batch, Comparison, State, remembering
+from ingestion.preview.sampling import Sample, sampled
 from ingestion.quarantine import as_payload
 from ingestion.report import RunReport
 from ingestion.secrets import redact
 
 __all__ = ["Cause", "Preview", "preview"]
 
-_MOST_BYTES = 64 << 20  # of Arrow data, however few rows that is
 _EXAMPLES = 3  # of rejected rows for each cause
 
 
@@ -87,7 +85,8 @@ def preview(job: JobConfig, rows: int = 1000, shown: int = 10) -> Preview:
     found = Preview(RunReport(job.id, "preview", uuid.uuid4().hex, datetime.now(timezone.utc)))
     state = _asked(job, found)
     known = own_columns(state.schema)
-    sample = _sampled(job, state.cursor, known, rows, found)
+    sample = sampled(job, state.cursor, known, rows)
+    found.whole, found.again = sample.whole, sample.again
     given, admitted = _made_of(job, sample, known, found)
     if found.whole and not found.again and found.error is None:
         _judge(job, state, admitted, found)
@@ -139,69 +138,6 @@ def _judge(job: JobConfig, state: State, admitted: Sequence[Batch], found: Previ
         found.error = redact(str(error))
 
 
-class _Sample(NamedTuple):
-    """The first rows of a source, and how reading them ended."""
-
-    batches: list[Batch]
-    whole: bool = False  # whether there are no others
-    error: Exception | None = None
-
-    def stream(self) -> Iterator[Batch]:
-        """The same once more, its error at the end."""
-        yield from self.batches
-        if self.error is not None:
-            raise self.error
-
-
-def _sampled(job: JobConfig, cursor: Cursor, known: pa.Schema | None, rows: int, found: Preview) -> _Sample:
-    wanted = job.transformer.wants(known)
-    sample = _first(job.source, cursor, wanted, rows)
-    if cursor is not None and sample.error is None and not any(map(_tells, sample.batches)):
-        found.again = True
-        sample = _first(job.source, None, wanted, rows)
-    found.whole = sample.whole
-    return sample
-
-
-def _tells(batch: Batch) -> bool:
-    return bool(rows_in(batch) or batch.removed)
-
-
-def _first(source: Connector, cursor: Cursor, wanted: pa.Schema | None, rows: int) -> _Sample:
-    kept: list[Batch] = []
-    room = rows
-    try:
-        with closing(closable(source.read(cursor, wanted))) as items:
-            for item in items:
-                if isinstance(item, Restart):
-                    kept, room = [], rows
-                    continue
-                if room <= 0 or sum(batch.records.nbytes for batch in kept) > _MOST_BYTES:
-                    return _Sample(kept)
-                kept.append(_cut(item, room))
-                room -= rows_in(kept[-1])
-                if kept[-1] is not item:
-                    return _Sample(kept)
-    except Exception as error:  # noqa: BLE001 - raised again within the transformer, which knows what may be told
-        return _Sample(kept, error=error)
-    return _Sample(kept, whole=True)
-
-
-def _cut(batch: Batch, rows: int) -> Batch:
-    """The batch, or its first *rows*, bad ones included; the cursor is of no use then."""
-    count, rejected = batch.records.num_rows, batch.rejected
-    if count + (rejected.num_rows if rejected is not None else 0) <= rows:
-        return batch
-    places = pc.cast(batch.origin.at(pa.array(range(count), pa.int64())), pa.int64())
-    if rejected is not None:
-        places = pa.concat_arrays([places, rejected["position"]])
-    first = pc.cast(pc.array_sort_indices(places, null_placement="at_start")[:rows], pa.int64())
-    first = first.take(pc.array_sort_indices(first))
-    good = first.filter(pc.less(first, count))
-    bad = pc.subtract(first.filter(pc.greater_equal(first, count)), count)
-    return Batch(batch.records.take(good), batch.origin.take(good), None if rejected is None else rejected.take(bad))
-
-
 class _NoLimit(NamedTuple):
     """A sample is judged once it is known to be all."""
 
@@ -210,7 +146,7 @@ class _NoLimit(NamedTuple):
 
 
 def _made_of(
-    job: JobConfig, sample: _Sample, known: pa.Schema | None, found: Preview
+    job: JobConfig, sample: Sample, known: pa.Schema | None, found: Preview
 ) -> tuple[list[Batch], list[Batch]]:
     """The rows as they come from the transformer, and as they go to the loader."""
     given: list[Batch] = []
