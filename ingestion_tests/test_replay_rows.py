@@ -129,8 +129,9 @@ import resource
 import uuid
 from datetime import datetime, timezone
 import pyarrow as pa
+from ingestion.replay.listing import listed
 from ingestion.replay.parts import Parts
-from ingestion.replay.plan import Doubts, listed, planned
+from ingestion.replay.plan import Doubts, planned
 
 SOURCE = "/data/shop/2024/01/31/orders-2024-01-31T00:00:00.csv"
 SCHEMA = pa.schema({"a": pa.string()}).serialize().to_pybytes()

@@ -12,9 +12,10 @@ from ingestion.loaders.tables import TableLoader
 from ingestion.pipeline import Stream, own_columns
 from ingestion.plugins import Batch, Load, LoadResult, State
 from ingestion.replay.choosing import chosen, held_back
+from ingestion.replay.listing import Quarantined, listed
 from ingestion.replay.newest import REPLAY, newest_of
 from ingestion.replay.parts import Parts
-from ingestion.replay.plan import Doubts, Plan, Quarantined, Unreplayable, listed, planned, sources_to_read
+from ingestion.replay.plan import Doubts, Plan, Unreplayable, planned, sources_to_read
 from ingestion.replay.report import ReplayReport
 from ingestion.replay.sources import rows_as_read
 from ingestion.report import describe_cursor

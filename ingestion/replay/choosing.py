@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable
 import polars as pl
 import pyarrow as pa
 
-from ingestion.replay.plan import CODE, Plan, keyed
+from ingestion.replay.listing import CODE, keyed
+from ingestion.replay.plan import Plan
 
 __all__ = ["asked_for", "chosen", "held_back"]
 

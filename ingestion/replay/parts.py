@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion.plugins import Batch
-from ingestion.replay.plan import CODE, PLACE
+from ingestion.replay.listing import CODE, PLACE
 
 __all__ = ["Parts"]
 

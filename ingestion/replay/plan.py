@@ -1,6 +1,6 @@
 """Which quarantined rows a replay brings anew, and from where; which stay, and why."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -8,44 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.loaders.tables.replayed import Ids
-from ingestion.replay.fitting import loses_spelling
+from ingestion.replay.listing import CODE, KEY, PLACE, Quarantined
 from ingestion.replay.newest import Newest
 from ingestion.replay.order import Turn, loads_of, turns
 from ingestion.stream import StartOver
 
-__all__ = [
-    "CODE",
-    "PLACE",
-    "TWINS",
-    "Doubts",
-    "Plan",
-    "Quarantined",
-    "Unreplayable",
-    "keyed",
-    "listed",
-    "planned",
-    "sources_to_read",
-]
+__all__ = ["TWINS", "Doubts", "Plan", "Unreplayable", "planned", "sources_to_read"]
 
-PLACE = ("source", "position")
-CODE = pl.Categorical()
-"""The type of texts that come again and again: a row takes four bytes for each."""
-
-_KEY = ("load_id", "number")  # what the id of a row is made of
-_INDEX = ("id", "load_id", "stage", *PLACE, "part", "quarantined_at", "payload_schema", "source_modified_at")
 _TOGETHER = 1 << 16  # ids that are texts at a time
-_ROWS = {
-    "load_id": CODE,
-    "number": pl.Int64(),  # within the load; null = the row has no id
-    "source": CODE,
-    "position": pl.Int64(),
-    "part": pl.Int64(),
-    "quarantined_at": pl.Datetime("us", "UTC"),
-    "source_modified_at": pl.Datetime("us", "UTC"),
-    "more": pl.UInt32(),  # further lines that it takes up
-    "unread": pl.Boolean(),  # what stands at its place was no row, or may be another one today
-    "readable": pl.Boolean(),  # there is a payload from which the row as read can be had
-}
 _GONE = {"source": CODE, "gone": CODE}
 _DOUBTED = {"load_id": CODE, "number": pl.Int64(), "reason": CODE}
 
@@ -61,13 +31,6 @@ _NAMELESS = "it has no id, as it was quarantined by an earlier version of this s
 _SEVERAL = "it was made of several rows, or nobody noted where it stood"
 TWINS = "others of its load stood at the same place, so that it cannot be told which is which"
 _LATER = "one of an earlier load stood at the same place and goes first; replay again"
-
-
-class Quarantined(NamedTuple):
-    """The rows of a quarantine without what they hold."""
-
-    rows: pl.DataFrame  # sorted, so that neither memory nor time is spent to find those at one place
-    schemas: Collection[pa.Schema]  # of the payloads
 
 
 class Unreplayable(StartOver):
@@ -89,9 +52,9 @@ class Doubts:
     def note(self, error: Unreplayable) -> None:
         """Remember what *error* found."""
         if error.spoilt:
-            self.spoilt = pl.concat([self.spoilt, error.found]).unique(_KEY)
+            self.spoilt = pl.concat([self.spoilt, error.found]).unique(KEY)
         else:
-            self.lost = pl.concat([self.lost, error.found]).unique(_KEY)
+            self.lost = pl.concat([self.lost, error.found]).unique(KEY)
 
 
 class Plan(NamedTuple):
@@ -140,42 +103,13 @@ def _lines(rows: pl.DataFrame) -> pl.Series:
 
 def _ids(rows: pl.DataFrame) -> Iterator[pa.Array]:
     for part in rows.iter_slices(_TOGETHER):
-        loads, numbers = (part[name].cast(pl.String).to_arrow().cast(pa.string()) for name in _KEY)
+        loads, numbers = (part[name].cast(pl.String).to_arrow().cast(pa.string()) for name in KEY)
         yield pc.binary_join_element_wise(loads, numbers, "-")
-
-
-def keyed(rows: pl.DataFrame) -> pl.DataFrame:
-    """Quarantined rows with what their ids are made of."""
-    number = pl.col("id").str.strip_prefix(pl.col("load_id") + "-").cast(pl.Int64, strict=False)
-    return rows.with_columns(pl.col("load_id").cast(CODE), number.alias("number"))
-
-
-def listed(batches: Iterable[pa.RecordBatch], wanted: pa.Schema | None) -> Quarantined:
-    """The rows of a quarantine by their places, those at one place in the order of their loads.
-
-    Payloads in which a column is no text that is *wanted* as such lack its spelling: they are not to be trusted.
-    """
-    frames, schemas = [pl.DataFrame(schema=_ROWS)], dict[bytes, pa.Schema]()
-    for batch in batches:
-        frame = keyed(pl.DataFrame(batch.select(_INDEX)))
-        for schema in frame["payload_schema"].drop_nulls().unique(maintain_order=True):
-            schemas[schema] = schemas.get(schema) or pa.ipc.read_schema(pa.py_buffer(schema))
-        bent = [schema for schema, columns in schemas.items() if loses_spelling(columns, wanted)]
-        frame = frame.with_columns(
-            unread=(pl.col("stage") == "read") | pl.col("payload_schema").is_in(bent).fill_null(value=False),
-            readable=pl.col("payload_schema").is_not_null(),
-            more=pl.Series(pl.from_arrow(pc.count_substring(batch["payload"], "\n"))),
-        )
-        frame = frame.select(pl.col(name).cast(dtype) for name, dtype in _ROWS.items())
-        frames.append(frame.select(pl.all().gather(pl.int_range(pl.len()))))  # a copy: else the whole batch stays
-    order = ("source", "position", "quarantined_at", "load_id", "part")
-    rows = pl.concat(frames).sort(pl.col(order).to_physical(), maintain_order=True)
-    return Quarantined(rows, schemas.values())
 
 
 def sources_to_read(found: Quarantined, doubts: Doubts) -> list[str]:
     """The sources at which rows stood whose payloads are not to be trusted, or are none."""
-    rows = _told(found.rows, doubts.spoilt.rename({"reason": "spoilt"}), _KEY)
+    rows = _told(found.rows, doubts.spoilt.rename({"reason": "spoilt"}), KEY)
     rows = rows.filter(_reread() & pl.col("position").is_not_null())
     return rows["source"].unique().cast(pl.String).to_list()
 
@@ -194,7 +128,7 @@ def planned(found: Quarantined, newest: Newest | None, unreadable: Mapping[str, 
         _left(newest).alias("left"), (pl.col("reread") & pl.col("gone").is_null()).alias("reread")
     )
     left = rows["left"].drop_nulls().value_counts(sort=True)
-    rows = rows.filter(pl.col("left").is_null()).select(*_ROWS, "reread")
+    rows = rows.filter(pl.col("left").is_null()).select(*found.rows.columns, "reread")
     first = pl.when(_NEW).then("load_id").forward_fill()
     chosen = rows.filter(pl.col("load_id") == first)
     later = {_LATER: len(rows) - len(chosen)} if len(chosen) < len(rows) else {}
@@ -220,7 +154,7 @@ def _doubted(rows: pl.DataFrame, unreadable: Mapping[str, str], doubts: Doubts) 
     gone = {"source": list(unreadable), "gone": list(unreadable.values())}
     found = _told(rows, pl.DataFrame(gone, schema=_GONE), ("source",))
     for name, doubt in (("lost", doubts.lost), ("spoilt", doubts.spoilt)):
-        found = _told(found, doubt.rename({"reason": name}), _KEY)
+        found = _told(found, doubt.rename({"reason": name}), KEY)
     return found.with_columns(pl.coalesce("gone", "lost").alias("gone"), _reread().alias("reread"))
 
 

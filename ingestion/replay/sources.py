@@ -11,8 +11,9 @@ from ingestion.errors import DataError
 from ingestion.plugins import AsRead, Batch, Cursor, Origin, Restart
 from ingestion.quarantine import from_payload
 from ingestion.replay.fitting import common_types, fitted
+from ingestion.replay.listing import CODE, PLACE, keyed
 from ingestion.replay.order import Turn, Waiting
-from ingestion.replay.plan import CODE, PLACE, TWINS, Plan, Unreplayable, keyed
+from ingestion.replay.plan import TWINS, Plan, Unreplayable
 
 __all__ = ["rows_as_read"]
 
