@@ -136,3 +136,13 @@ class Model(BaseModel):
     def as_written(self) -> dict[str, Any]:
         """The options that were given, under their canonical names, placeholders untouched."""
         return self.model_dump(mode="json", exclude_unset=True, warnings=False, serialize_as_any=True)
+
+    def with_defaults(self, **values: Any) -> Self:
+        """The same configuration with *values* where its file gives none; they do not count as written."""
+        given = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        missing = {name: value for name, value in values.items() if name not in given}
+        if not missing:
+            return self
+        copy = self.model_copy(update=missing)
+        copy.model_fields_set.difference_update(set(missing) - self.model_fields_set)
+        return copy

@@ -8,7 +8,6 @@ The stream between them is an iterator of `Batch`.
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 from typing_extensions import Self
@@ -77,16 +76,6 @@ class Plugin(Model):
     """Something a job file names by its ``type``; subclasses narrow that field to a Literal with a default."""
 
     type: str
-
-    def with_defaults(self, **values: Any) -> Self:
-        """The same plugin with *values* where its file gives none; they do not count as written."""
-        given = {name for name in self.model_fields_set if getattr(self, name) is not None}
-        missing = {name: value for name, value in values.items() if name not in given}
-        if not missing:
-            return self
-        copy = self.model_copy(update=missing)
-        copy.model_fields_set.difference_update(set(missing) - self.model_fields_set)
-        return copy
 
 
 class Connector(Plugin):
@@ -171,6 +160,11 @@ class Loader(Plugin):
     """The target table; the job's id where it is not given."""
     add_ingestion_metadata: bool = True
     """Add the columns _ingestion_run_id and _ingested_at to every row."""
+
+    @property
+    def merges(self) -> bool:
+        """Whether a row that comes again takes the place of the one that came before."""
+        return False
 
     @property
     def replaces_all(self) -> bool:
