@@ -28,11 +28,26 @@ def test_the_generated_file_is_the_same_everywhere(tmp_path):
 
 def test_one_percent_of_the_benchmark_stores_equal_rows_in_every_way(tmp_path):
     output = run("bench_csv.py", "--rows", ROWS, "--repeat", 1, "--data", tmp_path, "--json", tmp_path / "all.json")
-    assert output.count("checksums equal") == 3
+    assert "checksums equal in every way" in output
     assert "rows/s" in output
     assert "peak MB" in output
     results = json.loads((tmp_path / "all.json").read_text())
     assert [result["case"] for result in results] == ["limit", "pipeline", "dagster"]
+
+
+def test_the_peak_is_that_of_all_processes_together(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from measuring import measured
+
+    child = "import time; held = b'x' * (80 << 20); time.sleep(1)"
+    parent = (
+        "import subprocess, sys\n"
+        f"both = [subprocess.Popen([sys.executable, '-c', {child!r}]) for _ in range(2)]\n"
+        "print([one.wait() for one in both])"
+    )
+    run = measured("two children", [sys.executable, "-c", parent], {}, tmp_path)
+    assert run.report == [0, 0]
+    assert 160 < run.peak_mb < 400
 
 
 def test_a_wrong_result_is_refused(tmp_path):
