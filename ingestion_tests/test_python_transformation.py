@@ -1,7 +1,6 @@
 """Functions that jobs call: which they may, in what form they get the rows, and what becomes of their mistakes."""
 
 import sys
-from collections import Counter
 
 import polars as pl
 import pyarrow as pa
@@ -17,14 +16,9 @@ from ingestion.testing import check_transformer
 from ingestion.transformers import functions
 from ingestion.transformers.base import BaseTransformer
 from ingestion.transformers.transformations.python import Python
-from ingestion.transformers.transformations.shape import Place
+from ingestion_tests.through_steps import PLACE, batch, removed, rows, through
 
-PLACE = Place("transformer.transformations[0]")
 ORDERS = {"id": [1, 2, 3, 4], "shop": ["a", "b", "a", None]}
-
-
-def batch(columns, source="f.csv", first=1, **rest):
-    return Batch(pa.record_batch(columns), Origin(source, first), **rest)
 
 
 @pytest.fixture
@@ -62,21 +56,7 @@ def acme(tmp_path, monkeypatch):
 
 
 def apply(name, *batches, place=PLACE, **options):
-    stream = iter(batches)
-    for step in Python.model_validate({"callable": name, **options}).steps(place):
-        stream = step.apply(stream)
-    return list(stream)
-
-
-def rows(batches):
-    return [row for one in batches for row in one.records.to_pylist()]
-
-
-def removed(batches):
-    total = Counter()
-    for one in batches:
-        total.update(one.removed)
-    return {reason: count for reason, count in total.items() if count}
+    return through(Python.model_validate({"callable": name, **options}).steps(place), batches)
 
 
 # in what form the rows come and go

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -24,14 +23,8 @@ from ingestion.transformers.base import BaseTransformer
 from ingestion.transformers.queries.held import Held
 from ingestion.transformers.queries.query import Query
 from ingestion.transformers.queries.running import no_scan, result, result_schema
-from ingestion.transformers.transformations.shape import Place
 from ingestion.transformers.transformations.sql import Sql
-
-PLACE = Place("transformer.transformations[0]")
-
-
-def batch(columns, source="f.csv", first=1, **rest):
-    return Batch(pa.record_batch(columns), Origin(source, first), **rest)
+from ingestion_tests.through_steps import PLACE, batch, removed, rows, through
 
 
 ORDERS = {"id": [1, 2, 3, 4], "shop": ["a", "b", "a", None], "price": [1.5, 2.5, None, 4.0]}
@@ -42,21 +35,7 @@ def steps(query, over, place=PLACE):
 
 
 def apply(query, *batches, over="batch", place=PLACE):
-    stream = iter(batches)
-    for step in steps(query, over, place):
-        stream = step.apply(stream)
-    return list(stream)
-
-
-def rows(batches):
-    return [row for one in batches for row in one.records.to_pylist()]
-
-
-def removed(batches):
-    total = Counter()
-    for one in batches:
-        total.update(one.removed)
-    return {reason: count for reason, count in total.items() if count}
+    return through(steps(query, over, place), batches)
 
 
 # what a query makes
