@@ -26,7 +26,6 @@ from ingestion.transformers.queries.running import no_scan, result, result_schem
 from ingestion.transformers.transformations.sql import Sql
 from ingestion_tests.through_steps import PLACE, batch, removed, rows, through
 
-
 ORDERS = {"id": [1, 2, 3, 4], "shop": ["a", "b", "a", None], "price": [1.5, 2.5, None, 4.0]}
 
 
