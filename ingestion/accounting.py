@@ -39,6 +39,7 @@ def counted_in(batches: Iterator[Batch], report: RunReport) -> Iterator[Batch]:
     for batch in batches:
         report.rows_read += rows_in(batch)
         report.bytes_read += batch.bytes_read
+        report.told.update(batch.told)
         if batch.origin.source not in seen:
             seen.add(batch.origin.source)
             if len(seen) <= _SOURCES_SHOWN:

@@ -44,6 +44,7 @@ class RunReport:
     emptied: Counter[str] = field(default_factory=Counter)  # values that became null by "column: rule"
     noted: Counter[str] = field(default_factory=Counter)  # values that break a rule and stay by "column: rule"
     refused: Counter[str] = field(default_factory=Counter)  # rows that failed the run by "column: rule"
+    told: dict[str, Any] = field(default_factory=dict)  # what the source said of this reading: by what, what waits
     rows_validated: int = 0  # rows that were held to the rules of transformer.validation
     examples: dict[str, str] = field(default_factory=dict)  # by "column: rule", the first bad row: where and why
     sources: list[str] = field(default_factory=list)  # the first of the files, pages or tables that were read

@@ -145,6 +145,7 @@ class Batch(NamedTuple):
     bytes_read: int = 0  # bytes taken from the source for this batch, as stored there
     emptied: Mapping[str, int] = {}  # values this far made null because they did not fit, by "column: rule"
     noted: Mapping[str, int] = {}  # values this far that break a rule and stay all the same, by "column: rule"
+    told: Mapping[str, Any] = {}  # what the source says of this reading, for the run's report: by what, what waits
     examples: Mapping[str, str] = {}  # of noted and of bad rows that were removed: where the first is, and what it is
 
 

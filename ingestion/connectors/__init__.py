@@ -9,5 +9,8 @@ ConnectorFactory: Factory[Connector] = Factory(
     "source",
     "ingestion.connectors",
     Connector,  # type: ignore[type-abstract]  # the factory only hands out concrete subclasses
-    {"csv": "ingestion.connectors.csv:CsvConnector"},
+    {
+        "csv": "ingestion.connectors.csv:CsvConnector",
+        "sqlite": "ingestion.connectors.databases.sqlite:SqliteConnector",
+    },
 )

@@ -113,6 +113,11 @@ class TableLoader(Loader, ABC):
         return about_option(key, str(kind)) or super()._about_unknown(key)
 
     @property
+    def merges(self) -> bool:
+        """Where write_mode says so."""
+        return self.write_mode == "merge"
+
+    @property
     def replaces_all(self) -> bool:
         """Where the whole table is overwritten, or missing rows are deleted."""
         return self.write_mode == "overwrite" or self.delete_missing != "none"

@@ -1,0 +1,1 @@
+"""Databases as sources: one small class for each kind over one way of reading."""

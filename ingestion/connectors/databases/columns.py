@@ -1,0 +1,50 @@
+"""The columns of a table or query: what the database calls them, and what they become."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+
+__all__ = ["Column", "Described", "decimal_of"]
+
+_MOST_DIGITS = 38
+_FREE_SCALE = 18  # of decimals whose type says neither how many digits they have nor where the point is
+
+
+class Column(NamedTuple):
+    """One column; `{}` in *fast* and *plain* stands for its quoted name."""
+
+    name: str
+    declared: str  # its type as the database writes it
+    dtype: pa.DataType  # what it becomes
+    fast: str = "{}"  # what the fast path selects: values of *dtype*, or texts of them
+    plain: str = "{}"  # what the portable path selects, likewise
+    wire: pa.DataType | None = None  # of what is selected; None = as the driver gives it
+    fits: str = ""  # a condition, true where the value can be selected at all; empty = always
+    text: str = "{}"  # the value as text, to be told where it does not fit
+    note: str = ""  # a sentence on why it becomes what it does, where there is a choice
+
+
+class Described(NamedTuple):
+    """What is to be read."""
+
+    columns: Sequence[Column]
+    key: Sequence[str] = ()  # the primary key, where all of it is among the columns; empty = none is known
+    unique: frozenset[tuple[str, ...]] = frozenset()  # other columns that are unique together
+
+    def column(self, name: str) -> Column | None:
+        """The column of that name."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+def decimal_of(precision: int | None, scale: int | None) -> pa.DataType:
+    """The decimal type for a declared precision and scale; values that need more digits than it has do not fit.
+
+    Tables keep 38 digits; 18 of them are behind the point where neither is declared.
+    """
+    if precision is None:
+        return pa.decimal128(_MOST_DIGITS, _FREE_SCALE)
+    scale = scale or 0
+    if scale < 0:  # 1,200 with scale -2 has no hundreds behind the point
+        return pa.decimal128(min(precision - scale, _MOST_DIGITS), 0)
+    return pa.decimal128(min(max(precision, scale), _MOST_DIGITS), min(scale, _MOST_DIGITS))

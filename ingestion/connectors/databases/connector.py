@@ -1,0 +1,137 @@
+"""The connector of which every kind of database is one: what its options mean, and which reading they ask for."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self
+
+from ingestion.connectors.databases.addresses import Addressed
+from ingestion.connectors.databases.database import Database
+from ingestion.connectors.databases.options import DatabaseIncremental, SshTunnel, seconds
+from ingestion.plugins import Batch, Cursor, Loader, Restart
+from ingestion.secrets import has_placeholder
+
+__all__ = ["DatabaseConnector"]
+
+_ADDRESS = ("host", "port", "username", "password", "database")
+
+
+class DatabaseConnector(Addressed):
+    """Reads a table, or the result of a query, with the types that the database says."""
+
+    connection_params: dict[str, str | int | float | bool] = {}
+    """Further parameters of the connection, under the names that the driver gives them."""
+    ssl_mode: str | None = None
+    """How the connection is encrypted: disable, require, verify-ca or verify-full; by default as the driver has it."""
+    table: str | None = None
+    """The table or view to read."""
+    query: str | None = None
+    """A query to read the result of, in place of a table."""
+    query_params: dict[str, Any] = {}
+    """Values for the parameters of query, which are written :name there."""
+    columns: list[str] | None = Field(default=None, min_length=1)
+    """The columns to read, in this order; by default all."""
+    exclude_columns: list[str] = []
+    """Columns to leave out."""
+    where_clause: str | None = None
+    """A condition in the database's SQL; only rows that meet it are read."""
+    where_params: dict[str, Any] = {}
+    """Values for the parameters of where_clause, which are written :name there."""
+    incremental: DatabaseIncremental | None = None
+    """Read only what is new since the last run; by default every run reads all."""
+    primary_key: list[str] | None = Field(default=None, min_length=1)
+    """The columns that identify a row, by default as the database declares them; a query has none of its own."""
+    fetch_size: int = Field(default=50_000, ge=1)
+    """How many rows to fetch at once."""
+    max_batch_bytes: int = Field(default=64 << 20, ge=1 << 16)
+    """The most bytes that one batch of rows is meant to take in memory."""
+    partition_column: str | None = None
+    """The column by whose ranges several connections read at once; by default the primary key where it is one number.
+    Only with num_partitions."""
+    num_partitions: int = Field(default=1, ge=1, le=64)
+    """How many connections read side by side, in one snapshot of the database."""
+    isolation_level: str | None = None
+    """The isolation of the reading transaction, as SQL calls it; by default one that shows all of it one state."""
+    statement_timeout: str | float | None = None
+    """How long one statement may take, such as 10m; by default as long as it needs."""
+    connect_timeout: float = Field(default=10, gt=0)
+    """How many seconds to wait for a connection."""
+    read_only: bool = True
+    """Let the server refuse whatever would change it, where it can."""
+    init_sql: list[str] = []
+    """Statements to send at the start of every connection."""
+    ssh_tunnel: SshTunnel | None = None
+    """Reach the server through this host."""
+
+    @field_validator("init_sql", mode="before")
+    @classmethod
+    def _one_statement(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("statement_timeout")
+    @classmethod
+    def _duration(cls, value: str | float | None) -> str | float | None:
+        if value is not None:
+            seconds(value)
+        return value
+
+    @model_validator(mode="after")
+    def _one_relation(self) -> Self:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give either table or query")
+        if self.query is None and self.query_params:
+            raise ValueError("query_params belongs to query; values for where_clause are where_params")
+        if self.where_clause is None and self.where_params:
+            raise ValueError("where_params belongs to where_clause, which is not given")
+        if self.query is not None and self.schema is not None:
+            raise ValueError("schema belongs to table; name the schema in the query")
+        if self.columns is not None and (both := sorted({*self.columns} & {*self.exclude_columns})):
+            raise ValueError(f"columns and exclude_columns both name {both[0]}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        given = [name for name in _ADDRESS if getattr(self, name) is not None]
+        if self.connection_string is not None and given:
+            raise ValueError(f"connection_string has the whole address; leave out {given[0]}")
+        if self.connection_string is not None and not has_placeholder(self.connection_string):
+            self.server.check_address()
+        if self.connection_string is None and (missing := [n for n in self.server.needs if n not in given]):
+            raise ValueError(f"{missing[0]} is missing")
+        if self.partition_column is not None and self.num_partitions == 1:
+            raise ValueError("partition_column asks for num_partitions greater than 1")
+        return self
+
+    @property
+    @abstractmethod
+    def server(self) -> Database:
+        """What this kind of database does in its own way."""
+
+    def beside(self, loader: Loader) -> Self:
+        """The same source; refuses options that lose or repeat rows in that target."""
+        if self.incremental is None or isinstance(self.incremental, str):
+            return self
+        merges = loader.merges
+        if self.incremental.looks_back and not merges:
+            raise ValueError("source.incremental.lookback reads rows again; set loader.write_mode: merge")
+        if self.incremental.on_null_cursor == "include" and not merges:
+            raise ValueError(
+                "source.incremental.on_null_cursor: include loads those rows in every run; "
+                "set loader.write_mode: merge, or on_null_cursor: exclude"
+            )
+        if loader.replaces_all or loader.deletes_missing:
+            what = "write_mode: overwrite" if loader.replaces_all else "delete_missing"
+            raise ValueError(
+                f"source.incremental reads new rows alone, so loader.{what} would take away the others; "
+                f"leave incremental out, or set write_mode: merge without delete_missing"
+            )
+        return self
+
+    def read(self, cursor: Cursor, known: pa.Schema | None) -> Iterator[Batch | Restart]:
+        """Yield the rows of the table or query that are new since *cursor*, read in one snapshot of the database."""
+        from ingestion.connectors.databases.reading import Reading
+
+        yield from Reading(self, cursor, known).batches()

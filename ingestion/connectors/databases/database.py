@@ -1,0 +1,123 @@
+"""What differs from one kind of database to another; everything else is shared."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import pyarrow as pa
+
+from ingestion.connectors.databases.columns import Column, Described
+from ingestion.errors import ConfigError, IngestionError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection, Dialect, Select
+
+    from ingestion.connectors.databases.connector import DatabaseConnector
+    from ingestion.connectors.databases.relation import Relation
+    from ingestion.connectors.databases.session import Session
+
+__all__ = ["Database", "Snapshot"]
+
+
+class Snapshot(NamedTuple):
+    """One state of a database that several connections can read."""
+
+    name: str
+    held: AbstractContextManager[Any] = nullcontext()  # what keeps it readable
+
+
+class Database(ABC):
+    """One kind of database, at the address that *options* give.
+
+    What it raises while it talks to the server may be the driver's own errors: `failure` names them.
+    """
+
+    title: ClassVar[str]  # as people call it
+    extra: ClassVar[str] = ""  # of this package, which installs the drivers
+    needs: ClassVar[tuple[str, ...]] = ("host", "username", "database")  # options that make an address
+    backend: ClassVar[str]  # SQLAlchemy's name of it
+    shares_snapshots = False  # whether `snapshot` can give one
+
+    def __init__(self, options: "DatabaseConnector") -> None:
+        self.options = options
+
+    @property
+    @abstractmethod
+    def url(self) -> "URL":
+        """Where SQLAlchemy's portable driver connects to, password included."""
+
+    @property
+    def place(self) -> str:
+        """The address as people are told of it, without user and password."""
+        url = self.url
+        return f"{self.backend}://{url.host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
+
+    def check_address(self) -> None:
+        """Raise ValueError where connection_string is none of this kind of database; it is never quoted."""
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            backend = make_url(str(self.options.connection_string)).get_backend_name()
+        except (ArgumentError, ValueError):
+            raise ValueError("connection_string is not a URL such as postgresql://user:password@host/db") from None
+        if backend != self.backend:
+            raise ValueError(f"connection_string is of {backend}, not of {self.backend}; set type to match")
+
+    @property
+    def connect_arguments(self) -> Mapping[str, Any]:
+        """What the portable driver takes beside the URL: timeouts, encryption, connection_params."""
+        return dict(self.options.connection_params)
+
+    def begin(self, connection: "Connection") -> None:
+        """Make the session one that only reads, in one state of the database, in UTC, within its time limits."""
+        del connection
+
+    @abstractmethod
+    def describe(self, session: "Session", relation: "Relation") -> Described:
+        """The columns of *relation* as the catalog has them; raises ConfigError where there is no such table."""
+
+    def witness(self, columns: Sequence[Column]) -> str | None:
+        """SQL for the values that cannot be selected, as a JSON object of texts by name; null where all can.
+
+        *columns* are those whose `fits` is a condition.
+        """
+        del columns
+        return None
+
+    @abstractmethod
+    def fast(self, statement: str, columns: Sequence[Column], snapshot: Snapshot | None) -> Iterator[pa.RecordBatch]:
+        """What *statement* answers, values of *columns* and perhaps a witness, as Arrow without Python rows.
+
+        Where *snapshot* is given, in that state of the database.
+        """
+
+    @abstractmethod
+    def load_fast(self) -> None:
+        """Import the driver of the fast path; raises ImportError where it is not installed."""
+
+    @property
+    def fast_driver(self) -> str:
+        """The driver of the fast path, as a run's metadata names it."""
+        return self.title
+
+    @property
+    def fast_dialect(self) -> "Dialect":
+        """How statements of the fast path are written; texts in them are literals of this dialect."""
+        return self.url.get_dialect()(paramstyle="named")  # type: ignore[call-arg]  # all of SQLAlchemy's own take it
+
+    def fast_text(self, statement: "Select[Any]") -> str:
+        """*statement* as the fast path sends it, values written out as literals that nothing can break out of."""
+        from ingestion.connectors.databases.literals import compiled
+
+        return compiled(statement, self.fast_dialect)
+
+    def snapshot(self, connection: "Connection") -> Snapshot:
+        """The state of the database that *connection* reads, for others to read too; only where it shares them."""
+        del connection
+        raise ConfigError(f"{self.title} gives no snapshot that several connections can read; set num_partitions: 1")
+
+    @abstractmethod
+    def failure(self, error: BaseException) -> IngestionError | None:
+        """What a driver's *error* is to us, its text without secrets; None where it is not a driver's."""

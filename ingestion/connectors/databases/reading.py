@@ -1,0 +1,142 @@
+"""One reading of a database: what is selected, by which path, and the batches that it makes."""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+from sqlalchemy import Select
+from sqlalchemy.sql.elements import ColumnElement
+
+from ingestion.connectors.databases.ahead import Ahead
+from ingestion.connectors.databases.choosing import chosen
+from ingestion.connectors.databases.columns import Column
+from ingestion.connectors.databases.database import Snapshot
+from ingestion.connectors.databases.fitting import Fitting
+from ingestion.connectors.databases.partitions import parts_of
+from ingestion.connectors.databases.places import Places
+from ingestion.connectors.databases.portable import portable
+from ingestion.connectors.databases.relation import Relation
+from ingestion.connectors.databases.session import Session, opened, translated
+from ingestion.connectors.databases.windows import Window, window_of
+from ingestion.plugins import Batch, Cursor
+
+if TYPE_CHECKING:
+    from ingestion.connectors.databases.connector import DatabaseConnector
+
+__all__ = ["Reading"]
+
+_AHEAD = 2  # batches of the size that options allow, which wait while others are written
+
+
+class Reading:
+    """What *options* ask for, from *cursor* on, in the types that *known* has settled."""
+
+    def __init__(self, options: "DatabaseConnector", cursor: Cursor, known: pa.Schema | None) -> None:
+        self.options = options
+        self.database = options.server
+        self.cursor = cursor
+        self.known = known
+
+    def batches(self) -> Iterator[Batch]:
+        """The rows, in one state of the database; the last batch carries the new cursor."""
+        with opened(self.database) as session:
+            relation = Relation(self.options, session.connection.dialect)
+            described = self.database.describe(session, relation)
+            columns = chosen(described, self.options, self.known)
+            window = window_of(session, relation, described, self.options, self.cursor)
+            parts = parts_of(session, relation, described, self.options, window.conditions)
+            source = _Source(Places(self.database, relation, described, columns), Fitting(columns), self._fast())
+            statements = [self._statement(relation, columns, part, window, fast=source.fast) for part in parts]
+            with self._snapshot(session, fast=source.fast) as snapshot:
+                streams = [self._stream(session, one, source, n, snapshot) for n, one in enumerate(statements)]
+                told = {"read by": self._reader(session, fast=source.fast), **window.told}
+                yield from self._held_back(streams, source.nothing._replace(told=told), window.cursor)
+
+    def _held_back(
+        self, streams: Sequence[Generator[Batch, None, None]], held: Batch, cursor: Cursor
+    ) -> Iterator[Batch]:
+        """*held* and all batches of *streams*; the last of them carries *cursor*."""
+        rows = 0
+        with Ahead(streams, _AHEAD * self.options.max_batch_bytes, _size) as batches:
+            for batch in batches:
+                yield held
+                held = batch
+                rows += batch.records.num_rows + (batch.rejected.num_rows if batch.rejected is not None else 0)
+        yield held._replace(cursor=cursor) if rows else held  # a window without rows is read again, in a longer one
+
+    def _statement(
+        self,
+        relation: Relation,
+        columns: Sequence[Column],
+        conditions: Sequence[ColumnElement[bool]],
+        window: Window,
+        *,
+        fast: bool,
+    ) -> Select[Any]:
+        witness = self.database.witness([column for column in columns if column.fits])
+        return relation.rows(columns, conditions, fast=fast, witness=witness).order_by(*window.order)
+
+    @contextmanager
+    def _snapshot(self, session: Session, *, fast: bool) -> Iterator[Snapshot | None]:
+        """The state that *session* sees, for the connections that read the rows."""
+        if not (fast and self.database.shares_snapshots):
+            yield None
+            return
+        with translated(self.database):
+            snapshot = self.database.snapshot(session.connection)
+        with snapshot.held:
+            yield snapshot
+
+    def _reader(self, session: Session, *, fast: bool) -> str:
+        return self.database.fast_driver if fast else f"SQLAlchemy with {session.connection.dialect.driver}"
+
+    def _stream(
+        self, session: Session, statement: Select[Any], source: "_Source", part: int, snapshot: Snapshot | None
+    ) -> Generator[Batch, None, None]:
+        before = 0
+        for selected in self._selected(session, statement, source, snapshot):
+            for piece in _cut(selected, self.options.max_batch_bytes):
+                yield source.fitting.batch(piece, source.places.origin(piece, before, part))
+                before += piece.num_rows
+
+    def _selected(
+        self, session: Session, statement: Select[Any], source: "_Source", snapshot: Snapshot | None
+    ) -> Iterator[pa.RecordBatch]:
+        columns = source.fitting.columns
+        with translated(self.database):
+            if source.fast:
+                yield from self.database.fast(self.database.fast_text(statement), columns, snapshot)
+            else:
+                yield from portable(session.connection, statement, columns, self.options.fetch_size)
+
+    def _fast(self) -> bool:
+        try:
+            self.database.load_fast()
+        except ImportError:
+            return False
+        return True
+
+
+class _Source(NamedTuple):
+    places: Places
+    fitting: Fitting
+    fast: bool
+
+    @property
+    def nothing(self) -> Batch:
+        """A batch that has the columns alone."""
+        nothing = self.fitting.nothing
+        return Batch(nothing, self.places.origin(nothing, 0))
+
+
+def _size(batch: Batch) -> int:
+    return int(batch.records.nbytes)
+
+
+def _cut(records: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
+    """*records* in parts of about *most* bytes."""
+    parts = -(-records.nbytes // most) or 1
+    rows = -(-records.num_rows // parts) or 1
+    for start in range(0, records.num_rows, rows):
+        yield records.slice(start, rows)

@@ -1,0 +1,85 @@
+"""A connection by the portable driver, in one read-only transaction, and its errors under our names."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Select, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from ingestion.connectors.databases.database import Database
+from ingestion.errors import ConfigError, IngestionError
+from ingestion.secrets import MASK, redact
+
+__all__ = ["Session", "opened", "translated"]
+
+
+class Session:
+    """What is asked of the database beside its rows."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        self.database = database
+        self.connection = connection
+
+    def rows(self, statement: Select[Any] | str) -> Sequence[Any]:
+        """What a statement answers, all of it."""
+        with translated(self.database):
+            if isinstance(statement, str):
+                return self.connection.exec_driver_sql(statement).fetchall()
+            return self.connection.execute(statement).fetchall()
+
+    def one(self, statement: Select[Any] | str) -> Any:
+        """The first value of the first row; None without rows."""
+        found = self.rows(statement)
+        return found[0][0] if found else None
+
+
+@contextmanager
+def opened(database: Database) -> Iterator[Session]:
+    """A session at the database's address; its transaction is undone at the end, whatever was in it."""
+    with translated(database):
+        engine = create_engine(
+            database.url, poolclass=NullPool, connect_args=dict(database.connect_arguments), hide_parameters=True
+        )
+        connection = engine.connect()
+    try:
+        with translated(database):
+            database.begin(connection)
+            for statement in database.options.init_sql:
+                connection.execute(text(statement.replace(":", "\\:")))
+        yield Session(database, connection)
+    finally:
+        _close(connection)
+
+
+def _close(connection: Connection) -> None:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        connection.close()
+    except SQLAlchemyError:  # broken already: the server has let go of it
+        connection.invalidate()
+
+
+@contextmanager
+def translated(database: Database) -> Iterator[None]:
+    """Raise ConfigError, DataError or TransientError, without secrets, in place of what a driver raises."""
+    try:
+        yield
+    except IngestionError:
+        raise
+    except ImportError as error:
+        extra = f"run: pip install 'ingestion[{database.extra}]'" if database.extra else "install it"
+        raise ConfigError(f"the driver of {database.title} is missing ({error.name}); {extra}") from error
+    except BaseException as error:
+        ours = database.failure(error)
+        if ours is None:
+            raise
+        raise type(ours)(_without_secrets(str(ours), database)) from None  # the driver's own text quotes the address
+
+
+def _without_secrets(told: str, database: Database) -> str:
+    for secret in (database.options.password, database.url.password):
+        if secret:
+            told = told.replace(str(secret), MASK)
+    return redact(told)
