@@ -15,7 +15,7 @@ from ingestion import secrets
 
 if TYPE_CHECKING:
     from ingestion_tests.dagster_server import Service
-    from ingestion_tests.servers import AwsServer, PostgresServer, RestCatalogServer
+    from ingestion_tests.servers import AwsServer, MariaServer, PostgresServer, RestCatalogServer
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,21 @@ def postgres_server() -> "Iterator[PostgresServer]":
 def postgres_url(postgres_server: "PostgresServer") -> str:
     """The address of a database that nothing was done to."""
     return postgres_server.fresh_database()
+
+
+@pytest.fixture(scope="session")
+def mysql_server() -> "Iterator[MariaServer]":
+    """A MariaDB server of this session."""
+    from ingestion_tests.servers import running_mariadb
+
+    with running_mariadb() as found:
+        yield found
+
+
+@pytest.fixture
+def mysql_url(mysql_server: "MariaServer") -> str:
+    """The address of a database that nothing was done to."""
+    return mysql_server.fresh_database()
 
 
 @pytest.fixture(scope="session")

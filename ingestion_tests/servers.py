@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
@@ -54,6 +54,47 @@ class PostgresServer:
         with psycopg.connect(url or self.url(), autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
+
+
+@dataclass(frozen=True)
+class MariaServer:
+    """A MariaDB server that asks for a password; *log* is what it says."""
+
+    port: int
+    log: Path
+    host: str = "127.0.0.1"
+    user: str = "tester"
+    password: str = "s3cret-of-tests"
+
+    def url(self, database: str = "mysql", **other: Any) -> str:
+        """The address of *database*; user, password, host and port may be others."""
+        given = {"user": self.user, "password": self.password, "host": self.host, "port": self.port, **other}
+        secret = quote(given["password"], safe="")
+        return f"mysql://{given['user']}:{secret}@{given['host']}:{given['port']}/{database}"
+
+    def fresh_database(self) -> str:
+        """The address of a new database."""
+        name = f"t{uuid.uuid4().hex[:12]}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def execute(self, statement: str, url: str | None = None) -> list[Any]:
+        """What one statement answers."""
+        import pymysql
+
+        at = urlsplit(url or self.url())
+        connection = pymysql.connect(
+            host=str(at.hostname),
+            port=at.port or 0,
+            user=at.username,
+            password=unquote(at.password or ""),
+            database=at.path[1:],
+            charset="utf8mb4",
+            autocommit=True,
+        )
+        with connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
 
 
 @dataclass(frozen=True)
@@ -161,6 +202,40 @@ def running_postgres() -> Iterator[PostgresServer]:
 
 
 @contextmanager
+def running_mariadb() -> Iterator[MariaServer]:
+    """A new server with small caches; not durable, which only a power cut would show."""
+    with _public_folder() as path:
+        server = MariaServer(free_port(), path / "log")
+        data, user = path / "data", ["--user=root"] if os.getuid() == 0 else []  # it runs as root only where told to
+        setup = ["--no-defaults", *user, f"--datadir={data}", "--auth-root-authentication-method=normal"]
+        subprocess.run([_maria_program("mariadb-install-db"), *setup], check=True, capture_output=True, cwd=path)
+        first = path / "first.sql"
+        who = f"'{server.user}'@'%'"
+        first.write_text(
+            f"CREATE USER {who} IDENTIFIED BY '{server.password}';\nGRANT ALL ON *.* TO {who} WITH GRANT OPTION;\n"
+        )
+        options = {
+            "datadir": data,
+            "init-file": first,
+            "port": server.port,
+            "bind-address": server.host,
+            "socket": path / "socket",
+            "pid-file": path / "pid",
+            "character-set-server": "utf8mb4",
+            "skip-name-resolve": "1",
+            "innodb-buffer-pool-size": "64M",
+            "innodb-log-file-size": "16M",
+            "innodb-flush-log-at-trx-commit": "0",
+            "key-buffer-size": "1M",
+        }
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        command = [_maria_program("mariadbd"), "--no-defaults", *user, *arguments]
+        # Killed, as nobody reads its data again.
+        with _running(command, server.log, lambda: _maria_accepts(server), stop=signal.SIGKILL, cwd=path):
+            yield server
+
+
+@contextmanager
 def running_aws() -> Iterator[AwsServer]:
     with _public_folder() as path:
         server = AwsServer(free_port(), path / "log")
@@ -213,6 +288,13 @@ def _postgres_programs() -> Path:
     if not found:
         raise AssertionError(f"PostgreSQL's server is missing; {_INSTALL}")
     return found[-1].parent
+
+
+def _maria_program(name: str) -> str:
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin")
+    if found is None:
+        raise AssertionError(f"MariaDB's {name} is missing; {_INSTALL}")
+    return found
 
 
 def _owner(path: Path) -> dict[str, Any]:
@@ -270,5 +352,15 @@ def _accepts(server: PostgresServer) -> bool:
     try:
         psycopg.connect(server.url(), connect_timeout=5).close()
     except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _maria_accepts(server: MariaServer) -> bool:
+    import pymysql
+
+    try:
+        server.execute("SELECT 1")
+    except pymysql.OperationalError:
         return False
     return True
