@@ -37,15 +37,23 @@ class Database(ABC):
     extra: ClassVar[str] = ""  # of this package, which installs the drivers
     needs: ClassVar[tuple[str, ...]] = ("host", "username", "database")  # options that make an address
     backend: ClassVar[str]  # SQLAlchemy's name of it
+    port: ClassVar[int] = 0  # where its servers usually listen; 0 = there is no server
+    ssl_modes: ClassVar[tuple[str, ...]] = ()  # that its drivers can hold to
     shares_snapshots = False  # whether `snapshot` can give one
 
     def __init__(self, options: "DatabaseConnector") -> None:
         self.options = options
+        self.near: tuple[str, int] | None = None  # the end of a tunnel on this machine, while one is open
 
     @property
     @abstractmethod
     def url(self) -> "URL":
-        """Where SQLAlchemy's portable driver connects to, password included."""
+        """The address for SQLAlchemy's portable driver, password included."""
+
+    @property
+    def reached(self) -> "URL":
+        """Where every driver connects to: `url`, or the end of the tunnel that leads there."""
+        return self.url if self.near is None else self.url.set(host=self.near[0], port=self.near[1])
 
     @property
     def place(self) -> str:
@@ -73,6 +81,10 @@ class Database(ABC):
     def begin(self, connection: "Connection") -> None:
         """Make the session one that only reads, in one state of the database, in UTC, within its time limits."""
         del connection
+
+    def version(self, connection: "Connection") -> str:
+        """What the server calls itself, and its version."""
+        return f"{self.title} {'.'.join(map(str, connection.dialect.server_version_info or ()))}".rstrip()
 
     @abstractmethod
     def describe(self, session: "Session", relation: "Relation") -> Described:

@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, create_engine, text
 from sqlalchemy.pool import NullPool
 
+from ingestion.connectors.databases.clocks import Clock, clock_of
 from ingestion.connectors.databases.database import Database
+from ingestion.connectors.databases.tunnel import tunnelled
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.secrets import MASK, redact
 
@@ -17,9 +19,10 @@ __all__ = ["Session", "opened", "translated"]
 class Session:
     """What is asked of the database beside its rows."""
 
-    def __init__(self, database: Database, connection: Connection) -> None:
+    def __init__(self, database: Database, connection: Connection, clock: Clock | None = None) -> None:
         self.database = database
         self.connection = connection
+        self.clock = clock  # of the moment before the transaction began; None where nothing is read by time
 
     def rows(self, statement: Select[Any] | str) -> Sequence[Any]:
         """What a statement answers, all of it."""
@@ -37,19 +40,25 @@ class Session:
 @contextmanager
 def opened(database: Database) -> Iterator[Session]:
     """A session at the database's address; its transaction is undone at the end, whatever was in it."""
+    with tunnelled(database):
+        connection = _connected(database)
+        try:
+            with translated(database):
+                clock = clock_of(connection) if database.options.incremental is not None else None
+                database.begin(connection)
+                for statement in database.options.init_sql:
+                    connection.execute(text(statement.replace(":", "\\:")))
+            yield Session(database, connection, clock)
+        finally:
+            _close(connection)
+
+
+def _connected(database: Database) -> Connection:
     with translated(database):
         engine = create_engine(
-            database.url, poolclass=NullPool, connect_args=dict(database.connect_arguments), hide_parameters=True
+            database.reached, poolclass=NullPool, connect_args=dict(database.connect_arguments), hide_parameters=True
         )
-        connection = engine.connect()
-    try:
-        with translated(database):
-            database.begin(connection)
-            for statement in database.options.init_sql:
-                connection.execute(text(statement.replace(":", "\\:")))
-        yield Session(database, connection)
-    finally:
-        _close(connection)
+        return engine.connect()
 
 
 def _close(connection: Connection) -> None:
