@@ -20,6 +20,8 @@ __all__ = ["WITNESS", "Relation"]
 WITNESS = "_ingestion_misfits"
 """The column that tells which values could not be selected."""
 
+_QUERY = "query"
+
 
 class Relation:
     """The table or query that *options* name, with its condition; names are quoted by *dialect*."""
@@ -40,7 +42,7 @@ class Relation:
         """What follows FROM."""
         if self.options.table is not None:
             return table(self.options.table, schema=self.options.schema)
-        return self._query.columns().subquery("query")
+        return self._query.columns().subquery(_QUERY)
 
     @property
     def _query(self) -> TextClause:
@@ -62,8 +64,13 @@ class Relation:
         return self.dialect.identifier_preparer.quote_identifier(name)
 
     def column(self, name: str) -> ColumnElement[Any]:
-        """A column by its name, for conditions and orders."""
-        return literal_column(self.quoted(name))
+        """A column by its name, for conditions and orders; never what is selected under the same name."""
+        return literal_column(self.qualified(name))
+
+    def qualified(self, name: str) -> str:
+        """The name of a column behind that of the table."""
+        quote = self.dialect.identifier_preparer.quote
+        return f"{quote(self.options.table or _QUERY)}.{self.quoted(name)}"
 
     def everything(self) -> Select[Any]:
         """All columns as they are, and no rows: for what a driver tells of them."""
