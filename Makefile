@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check serve docs lock bench benchmerge benchtransform soak clean
+.PHONY: help demo test check serve docs lock bench benchdatabase benchmerge benchtransform soak clean
 
 PYTHONS ?= python3.13 python3.12 python3.11 python3.10 python3
 BIN := .venv/bin
@@ -38,6 +38,11 @@ soak: ## Run the long tests that `make test` leaves out
 bench: ## Measure CSV to Iceberg against the limit of this machine; BENCH_ROWS=20000000 for growth
 	@PYTHONS="$(PYTHONS)" scripts/install dev
 	@$(BIN)/python benchmarks/bench_csv.py --rows $(BENCH_ROWS) $(ARGS)
+
+benchdatabase: ## Measure tables of databases to Iceberg; BENCH_ROWS=20000000 for growth, ARGS="--databases mysql"
+	@PYTHONS="$(PYTHONS)" scripts/install dev
+	@scripts/install-services
+	@$(BIN)/python benchmarks/bench_database.py --rows $(BENCH_ROWS) $(ARGS)
 
 benchmerge: ## Measure merges into Iceberg, Delta and PostgreSQL; ARGS="--rows 5000000 --new 0.2 --changes 100000"
 	@PYTHONS="$(PYTHONS)" scripts/install dev

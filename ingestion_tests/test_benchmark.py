@@ -96,3 +96,22 @@ def test_a_merge_that_stores_other_rows_is_refused(tmp_path):
     path.parent.mkdir()
     path.write_text(json.dumps({"rows": 20_049, "id": 1, "amount": 1, "amount_of_id": 1}))
     assert "iceberg.auto stored other data" in run(*MERGE, tmp_path, "--targets", "iceberg", code=1)
+
+
+DATABASES = {
+    "sqlite": ["limit", "pipeline", "read", "write"],
+}
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_a_small_database_benchmark_stores_the_same_rows_in_every_way(tmp_path, database):
+    arguments = ("--rows", 20_000, "--repeat", 1, "--data", tmp_path, "--json", tmp_path / "all.json")
+    output = run("bench_database.py", *arguments, "--databases", database)
+    assert "checksums equal in every way" in output
+    assert [one["case"] for one in json.loads((tmp_path / "all.json").read_text())] == DATABASES[database]
+
+
+def test_a_load_from_a_database_that_stores_other_rows_is_refused(tmp_path):
+    (tmp_path / "events_2000.checks.json").write_text(json.dumps({"rows": 2_000, "id": 1}))
+    arguments = ("--rows", 2_000, "--repeat", 1, "--data", tmp_path, "--databases", "sqlite")
+    assert "sqlite.limit stored other data" in run("bench_database.py", *arguments, code=1)
