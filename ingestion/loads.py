@@ -10,6 +10,8 @@ from ingestion.stream import Cursor
 
 __all__ = [
     "Check",
+    "Checked",
+    "CheckedColumn",
     "Comparison",
     "Difference",
     "Landed",
@@ -128,3 +130,23 @@ class Watched(NamedTuple):
     items: int
     summary: str
     key: str
+
+
+class CheckedColumn(NamedTuple):
+    """One column of a source, and what it becomes."""
+
+    name: str
+    dtype: pa.DataType
+    declared: str | None = None  # its type as the source calls it; None = it has no word for it
+    note: str = ""  # a sentence on why it becomes what it does, where there is a choice
+
+
+class Checked(NamedTuple):
+    """What a source says of itself before a row of it is loaded."""
+
+    source: str  # where rows come from, as `Origin` has it
+    columns: Sequence[CheckedColumn] = ()
+    server: str | None = None  # what answers there, with its version
+    key: Sequence[str] = ()  # the columns that identify a row, where the source knows
+    cursor: Cursor = None  # what the next run would commit; None = as before
+    told: Mapping[str, Any] = {}  # as `Batch.told`

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ingestion.accounting import counted_in, counted_out
 from ingestion.config import JobConfig
 from ingestion.errors import DataError
-from ingestion.plugins import INGESTED_AT, RUN_ID, Batch, Load, LoadResult, Restart, remembering
+from ingestion.plugins import INGESTED_AT, RUN_ID, Batch, Load, LoadResult, Restart, State, remembering
 from ingestion.report import RunReport, describe_cursor
 from ingestion.secrets import redact_error
 from ingestion.stream import StartOver
@@ -62,6 +62,8 @@ class Stream:
                     self.report.cursor = describe_cursor(state.cursor)
                     if not self.report.rows_read and job.source.watchable:
                         self.report.waiting = job.source.watch(state.cursor).summary
+                elif _repeats(job, state) and self.report.cursor is None:
+                    self.report.note_repeated()
                 return result
 
     def _stages(self, job: JobConfig, source: Iterator[Batch | Restart], known: pa.Schema | None) -> Iterator[Batch]:
@@ -84,6 +86,11 @@ class Stream:
             if self.preview is None and batch.records.num_rows:  # taken, as a slice would keep the whole batch alive
                 self.preview = batch.records.take(pa.array(range(min(batch.records.num_rows, _ROWS_SHOWN))))
             yield batch
+
+
+def _repeats(job: JobConfig, state: State) -> bool:
+    """Whether rows of an earlier run, after which nothing was remembered, would stand there twice."""
+    return state.load_id is not None and state.cursor is None and not (job.loader.merges or job.loader.replaces_all)
 
 
 def record(report: RunReport, result: LoadResult, seconds: float) -> None:

@@ -15,6 +15,7 @@ from typing_extensions import Self
 from ingestion.errors import ConfigError
 from ingestion.loads import (
     Check,
+    Checked,
     Comparison,
     Difference,
     Landed,
@@ -49,6 +50,7 @@ __all__ = [
     "AsRead",
     "Batch",
     "Check",
+    "Checked",
     "Comparison",
     "Connector",
     "Cursor",
@@ -100,6 +102,11 @@ class Connector(Plugin):
         Column order and presence are the source's own. The last batch carries the new cursor.
         Raises ConfigError, DataError or TransientError.
         """
+
+    def check(self, cursor: Cursor, known: pa.Schema | None) -> Checked | None:
+        """What the source says of itself without loading a row; None = only what `read` yields first tells."""
+        del cursor, known
+        return None
 
     def unreadable(self, sources: Sequence[str], cursor: Cursor) -> Mapping[str, str]:  # noqa: ARG002 - as above
         """Those of *sources* that `reread` would refuse, each with the reason."""

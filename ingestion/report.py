@@ -11,7 +11,7 @@ import pyarrow as pa
 from ingestion.errors import RuleBroken
 from ingestion.plugins import Cursor
 
-__all__ = ["RunReport", "describe_cursor"]
+__all__ = ["RunReport", "describe_cursor", "told_in_words"]
 
 _COUNTERS = ("removed", "rejected", "emptied", "noted", "refused")
 _CAUSES_SHOWN = 5
@@ -145,6 +145,14 @@ class RunReport:
             )
             self.warnings.append(f"values that break a rule were loaded, as on_fail: warn says: {places}")
 
+    def note_repeated(self) -> None:
+        """Say that the rows may be in the table twice: they were appended, and nothing tells the source what is new."""
+        if self.rows_loaded:
+            self.notes.append(
+                "the source does not tell which of its rows are new, so all were appended beside those of earlier "
+                "runs; set loader.write_mode: overwrite or merge, or for a database source.incremental"
+            )
+
     def sentence(self) -> str:
         """The outcome in one line for people."""
         if self.status == "failed":
@@ -169,7 +177,7 @@ class RunReport:
         more = len(self.rejected) - _CAUSES_SHOWN
         lines += [f"quarantined: {more} more reasons; --json has all"] if more > 0 else []
         times = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self.stages.items())
-        return [*lines, f"waited for: {times}"] if times else lines
+        return [*lines, *told_in_words(self.told), *([f"waited for: {times}"] if times else [])]
 
     def _left_out(self) -> str:
         added = Counter({reason: -count for reason, count in self.removed.items() if count < 0})
@@ -179,6 +187,12 @@ class RunReport:
     def _of_columns(self) -> list[str]:
         told = self.columns_absent or not self.columns_added  # `compare` has a warning then
         return [] if told else [f"new columns: {', '.join(self.columns_added)}"]
+
+
+def told_in_words(told: Mapping[str, Any]) -> list[str]:
+    """A line for each thing that a source says of a reading; nothing of what there is none of."""
+    counts = {name: f"{item:,}" if isinstance(item, int) else str(item) for name, item in told.items()}
+    return [f"{name}: {text}" for name, text in counts.items() if text not in {"0", "None", "False"}]
 
 
 def describe_cursor(cursor: Cursor) -> Any:

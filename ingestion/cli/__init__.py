@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from ingestion.cli import commands, preview, quarantine, tables, trying
+from ingestion.cli import checking, commands, preview, quarantine, tables, trying
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.secrets import redact
 
@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
         help="an option for this run alone: source.port=5433",
     )
     run.add_argument("--bare", action="store_true", help="without Dagster: no history, no alerts, a faster start")
+    checking.add_to(add)
     preview.add_to(add)
     trying.add_to(add)
     quarantine.add_to(add)

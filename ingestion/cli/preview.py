@@ -16,7 +16,7 @@ from ingestion.transformers.steps import spot
 if TYPE_CHECKING:
     from ingestion.preview import Preview
 
-__all__ = ["add_to", "preview"]
+__all__ = ["add_to", "columns_told", "preview"]
 
 _WIDEST = 32  # characters of a value
 _GRADES = {
@@ -69,7 +69,7 @@ def _lines(found: "Preview") -> Iterator[str]:
         yield f"the table could not be asked: {found.target_error}"
     if found.comparison is not None:
         any_told = any(item.grade != "absent" for item in found.comparison.columns)
-        yield from ("", *_columns(found.comparison)) if any_told else ()
+        yield from ("", *columns_told(found.comparison)) if any_told else ()
     elif found.schema is not None and len(found.schema):
         yield from ("", *aligned([("column", "type"), *((item.name, str(item.type)) for item in found.schema)]))
     if found.rows is not None and found.rows.num_rows:
@@ -101,7 +101,8 @@ def _read(found: "Preview") -> Iterator[str]:
     )
 
 
-def _columns(compared: Comparison) -> Iterator[str]:
+def columns_told(compared: Comparison) -> Iterator[str]:
+    """A table of how the columns of the data meet those of the target."""
     rows = [("column", "data", "table" if compared.exists else "new table", "grade")]
     for item in compared.columns:
         grade = f"widening to {item.after}" if item.grade == "widening" else _GRADES[item.grade]

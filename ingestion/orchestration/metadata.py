@@ -52,7 +52,7 @@ def _counts_of(report: RunReport) -> dict[str, Any]:
 def _table_of(report: RunReport) -> dict[str, Any]:
     """What became of the table, and what people should know of it; nothing of what there is not."""
     value = dg.MetadataValue
-    names = ("columns_added", "columns_absent", "notes", "warnings")
+    names = ("told", "columns_added", "columns_absent", "notes", "warnings")
     metadata: dict[str, Any] = {name: value.json(found) for name in names if (found := getattr(report, name))}
     if report.snapshot is not None:  # text: snapshot ids have 64 bits, GraphQL integers 32
         metadata[SNAPSHOT_ID] = value.text(report.snapshot)

@@ -10,8 +10,9 @@ from typing_extensions import Self
 
 from ingestion.connectors.databases.addresses import Addressed
 from ingestion.connectors.databases.database import Database
+from ingestion.connectors.databases.encryption import SslMode
 from ingestion.connectors.databases.options import DatabaseIncremental, SshTunnel, seconds
-from ingestion.plugins import Batch, Cursor, Loader, Restart
+from ingestion.plugins import Batch, Checked, Cursor, Loader, Restart
 from ingestion.secrets import has_placeholder
 
 __all__ = ["DatabaseConnector"]
@@ -24,8 +25,9 @@ class DatabaseConnector(Addressed):
 
     connection_params: dict[str, str | int | float | bool] = {}
     """Further parameters of the connection, under the names that the driver gives them."""
-    ssl_mode: str | None = None
-    """How the connection is encrypted: disable, require, verify-ca or verify-full; by default as the driver has it."""
+    ssl_mode: SslMode | None = None
+    """How the connection is encrypted: disable, require (whoever answers), verify-ca (a certificate that we trust) or
+    verify-full (one of that very host); by default as the driver has it."""
     table: str | None = None
     """The table or view to read."""
     query: str | None = None
@@ -105,6 +107,16 @@ class DatabaseConnector(Addressed):
             raise ValueError("partition_column asks for num_partitions greater than 1")
         return self
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        server = self.server
+        if self.ssh_tunnel is not None and not server.port:
+            raise ValueError(f"ssh_tunnel leads to a server, and {server.title} has none; leave it out")
+        if self.ssl_mode is not None and self.ssl_mode not in server.ssl_modes:
+            known = f"it has {', '.join(server.ssl_modes)}" if server.ssl_modes else "leave it out"
+            raise ValueError(f"{server.title} has no ssl_mode {self.ssl_mode}; {known}")
+        return self
+
     @property
     @abstractmethod
     def server(self) -> Database:
@@ -135,3 +147,9 @@ class DatabaseConnector(Addressed):
         from ingestion.connectors.databases.reading import Reading
 
         yield from Reading(self, cursor, known).batches()
+
+    def check(self, cursor: Cursor, known: pa.Schema | None) -> Checked:
+        """Server, columns with their types, key, and the window of the next run; rows are not counted."""
+        from ingestion.connectors.databases.checking import checked
+
+        return checked(self, cursor, known)

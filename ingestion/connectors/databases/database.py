@@ -37,6 +37,7 @@ class Database(ABC):
     extra: ClassVar[str] = ""  # of this package, which installs the drivers
     needs: ClassVar[tuple[str, ...]] = ("host", "username", "database")  # options that make an address
     backend: ClassVar[str]  # SQLAlchemy's name of it
+    schemes: ClassVar[tuple[str, ...]] = ()  # other names that a connection_string may begin with
     port: ClassVar[int] = 0  # where its servers usually listen; 0 = there is no server
     ssl_modes: ClassVar[tuple[str, ...]] = ()  # that its drivers can hold to
     shares_snapshots = False  # whether `snapshot` can give one
@@ -70,7 +71,7 @@ class Database(ABC):
             backend = make_url(str(self.options.connection_string)).get_backend_name()
         except (ArgumentError, ValueError):
             raise ValueError("connection_string is not a URL such as postgresql://user:password@host/db") from None
-        if backend != self.backend:
+        if backend not in (self.backend, *self.schemes):
             raise ValueError(f"connection_string is of {backend}, not of {self.backend}; set type to match")
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -46,11 +47,11 @@ class Reading:
             columns = chosen(described, self.options, self.known)
             window = window_of(session, relation, described, self.options, self.cursor)
             parts = parts_of(session, relation, described, self.options, window.conditions)
-            source = _Source(Places(self.database, relation, described, columns), Fitting(columns), self._fast())
+            source = _Source(Places(self.database, relation, described, columns), Fitting(columns), self.fast)
             statements = [self._statement(relation, columns, part, window, fast=source.fast) for part in parts]
             with self._snapshot(session, fast=source.fast) as snapshot:
                 streams = [self._stream(session, one, source, n, snapshot) for n, one in enumerate(statements)]
-                told = {"read by": self._reader(session, fast=source.fast), **window.told}
+                told = {"read by": self.reader(session), **window.told}
                 yield from self._held_back(streams, source.nothing._replace(told=told), window.cursor)
 
     def _held_back(
@@ -88,8 +89,9 @@ class Reading:
         with snapshot.held:
             yield snapshot
 
-    def _reader(self, session: Session, *, fast: bool) -> str:
-        return self.database.fast_driver if fast else f"SQLAlchemy with {session.connection.dialect.driver}"
+    def reader(self, session: Session) -> str:
+        """The driver that reads the rows, as people are told of it."""
+        return self.database.fast_driver if self.fast else f"SQLAlchemy with {session.connection.dialect.driver}"
 
     def _stream(
         self, session: Session, statement: Select[Any], source: "_Source", part: int, snapshot: Snapshot | None
@@ -110,7 +112,9 @@ class Reading:
             else:
                 yield from portable(session.connection, statement, columns, self.options.fetch_size)
 
-    def _fast(self) -> bool:
+    @cached_property
+    def fast(self) -> bool:
+        """Whether the driver of the fast path is installed."""
         try:
             self.database.load_fast()
         except ImportError:
