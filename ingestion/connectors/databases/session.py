@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Select, create_engine, text
+from sqlalchemy import Connection, Executable, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from ingestion.connectors.databases.clocks import Clock, clock_of
@@ -24,14 +24,14 @@ class Session:
         self.connection = connection
         self.clock = clock  # of the moment before the transaction began; None where nothing is read by time
 
-    def rows(self, statement: Select[Any] | str) -> Sequence[Any]:
+    def rows(self, statement: Executable | str) -> Sequence[Any]:
         """What a statement answers, all of it."""
         with translated(self.database):
             if isinstance(statement, str):
                 return self.connection.exec_driver_sql(statement).fetchall()
             return self.connection.execute(statement).fetchall()
 
-    def one(self, statement: Select[Any] | str) -> Any:
+    def one(self, statement: Executable | str) -> Any:
         """The first value of the first row; None without rows."""
         found = self.rows(statement)
         return found[0][0] if found else None

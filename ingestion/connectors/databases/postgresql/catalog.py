@@ -1,0 +1,162 @@
+"""What PostgreSQL's catalog says of a table or query."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import TextClause, text
+
+from ingestion.connectors.databases.columns import Described
+from ingestion.connectors.databases.postgresql.types import Type, column_of
+from ingestion.connectors.databases.session import translated
+from ingestion.errors import ConfigError
+from ingestion.model import nearest
+
+if TYPE_CHECKING:
+    from ingestion.connectors.databases.relation import Relation
+    from ingestion.connectors.databases.session import Session
+
+__all__ = ["described", "is_plain_table"]
+
+_TYPES = """
+WITH RECURSIVE kinds AS (
+    SELECT oid, typname, typtype, typcategory, typelem, typbasetype
+    FROM pg_catalog.pg_type WHERE oid = ANY(:oids ::oid[])
+    UNION
+    SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typelem, t.typbasetype
+    FROM kinds k JOIN pg_catalog.pg_type t ON t.oid IN (k.typelem, k.typbasetype)
+)
+SELECT oid::int8, typname::text, typtype::text, typcategory::text, typelem::int8, typbasetype::int8 FROM kinds
+"""
+_DECLARED = """
+SELECT coalesce(pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.format_type(f.oid, f.modifier))
+FROM unnest(:oids ::oid[], :modifiers ::int[], :tables ::oid[], :numbers ::int[]) WITH ORDINALITY
+    AS f (oid, modifier, "table", number, place)
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = f."table" AND a.attnum = f.number AND f."table" <> 0
+ORDER BY f.place
+"""
+# An index says nothing of the rows of tables that inherit from this one.
+_UNIQUE = """
+SELECT i.indisprimary, (
+    SELECT array_agg(a.attname::text ORDER BY k.place)
+    FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
+    WHERE k.place <= i.indnkeyatts AND (a.attnotnull OR i.indnkeyatts = 1)
+) AS names, i.indnkeyatts
+FROM pg_catalog.pg_index i
+WHERE i.indrelid = :found ::oid AND i.indisunique AND i.indimmediate AND i.indisvalid
+    AND i.indpred IS NULL AND i.indexprs IS NULL
+    AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_class c ON c.oid = h.inhparent
+        WHERE h.inhparent = i.indrelid AND c.relkind <> 'p'
+    )
+"""
+_TABLES = """
+SELECT n.nspname::text, c.relname::text, n.nspname = ANY(pg_catalog.current_schemas(false))
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^(pg_|information_schema$)'
+    AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+"""
+
+
+class _Field(NamedTuple):
+    """One column of an answer."""
+
+    name: str
+    type: int
+    modifier: int
+    table: int
+    number: int
+
+
+def described(session: "Session", relation: "Relation") -> Described:
+    """The columns of a table or query; raises ConfigError where there is no such table."""
+    found = _table(session, relation) if relation.options.table is not None else None
+    fields = _fields(session, relation)
+    types = _types(session, fields)
+    scale = _money_scale(session) if any(kind.name == "money" for kind in types.values()) else 0
+    columns = [
+        column_of(field.name, declared, types[field.type], field.modifier, scale)
+        for field, declared in zip(fields, _declared(session, fields), strict=True)
+    ]
+    return Described(columns) if found is None else Described(columns, *_keys(session, found))
+
+
+def is_plain_table(session: "Session", relation: "Relation") -> bool:
+    """Whether the rows of the table lie in its own pages, so that these can be read apart."""
+    kind = "SELECT relkind = 'r' AND NOT relhassubclass FROM pg_catalog.pg_class WHERE oid = :found ::oid"
+    return bool(session.one(_bound(kind, found=_table(session, relation))))
+
+
+def _table(session: "Session", relation: "Relation") -> int:
+    options = relation.options
+    name = ".".join(relation.quoted(part) for part in (options.schema, options.table) if part)
+    found = session.one(_bound("SELECT pg_catalog.to_regclass(:name ::text)::oid::int8", name=name))
+    if found is None:
+        raise ConfigError(f"there is no table {relation.name}; {_alternative(session, relation)}")
+    return int(found)
+
+
+def _alternative(session: "Session", relation: "Relation") -> str:
+    options = relation.options
+    rows = session.rows(_TABLES)
+    elsewhere = sorted(schema for schema, table, _ in rows if table == options.table)
+    if elsewhere:
+        return f"the schema {elsewhere[0]} has a table of that name, set source.schema: {elsewhere[0]}"
+    if options.schema is not None and options.schema not in {schema for schema, _, _ in rows}:
+        return "that schema has none that the user may see, or there is no such schema"
+    here = [table for schema, table, seen in rows if (seen if options.schema is None else schema == options.schema)]
+    return nearest(str(options.table), here, "there are")
+
+
+def _fields(session: "Session", relation: "Relation") -> Sequence[_Field]:
+    statement = relation.everything()
+    with translated(session.database), session.connection.execute(statement) as result:
+        answer = result.cursor.pgresult
+        return [
+            _Field(bytes(answer.fname(i)).decode(), *(ask(i) for ask in _asked(answer))) for i in range(answer.nfields)
+        ]
+
+
+def _asked(answer: Any) -> Sequence[Callable[[int], int]]:
+    return answer.ftype, answer.fmod, answer.ftable, answer.ftablecol
+
+
+def _types(session: "Session", fields: Sequence[_Field]) -> dict[int, Type]:
+    rows = {row[0]: row[1:] for row in session.rows(_bound(_TYPES, oids=[field.type for field in fields]))}
+
+    def resolved(oid: int) -> Type:
+        name, kind, category, element, base = rows[oid]
+        if kind == "d":
+            return resolved(base)
+        # Points are made of numbers, too, and vectors of system tables are no arrays to anybody else.
+        is_array = category == "A" and element and name.startswith("_")
+        return Type(name, kind, resolved(element) if is_array else None)
+
+    return {field.type: resolved(field.type) for field in fields}
+
+
+def _declared(session: "Session", fields: Sequence[_Field]) -> list[str]:
+    """The types as people write them, domains by their names."""
+    columns = {
+        "oids": [field.type for field in fields],
+        "modifiers": [field.modifier for field in fields],
+        "tables": [field.table for field in fields],
+        "numbers": [field.number for field in fields],
+    }
+    return [row[0] for row in session.rows(_bound(_DECLARED, **columns))]
+
+
+def _keys(session: "Session", table: int) -> tuple[tuple[str, ...], frozenset[tuple[str, ...]]]:
+    rows = [
+        (row[0], tuple(row[1])) for row in session.rows(_bound(_UNIQUE, found=table)) if len(row[1] or ()) == row[2]
+    ]
+    primary = next((names for is_primary, names in rows if is_primary), ())
+    return primary, frozenset(names for is_primary, names in rows if not is_primary)
+
+
+def _money_scale(session: "Session") -> int:
+    return int(session.one("SELECT scale(0::money::numeric)"))
+
+
+def _bound(statement: str, **values: Any) -> TextClause:
+    return text(statement.replace("::", "\\:\\:")).bindparams(**values)

@@ -1,0 +1,174 @@
+"""What PostgreSQL does its own way."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ingestion.connectors.databases.columns import Column, Described
+from ingestion.connectors.databases.database import Database, Snapshot
+from ingestion.connectors.databases.encryption import SSL_MODES
+from ingestion.connectors.databases.options import seconds
+from ingestion.errors import IngestionError
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Connection as AdbcConnection
+    from sqlalchemy import URL, Connection
+
+    from ingestion.connectors.databases.relation import Relation
+    from ingestion.connectors.databases.session import Session
+
+__all__ = ["Postgresql"]
+
+_BATCH = 4 << 20  # bytes; larger ones take longer to come and no less work
+_ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+_SETTINGS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "iso_8601",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "transaction_timeout": "0",
+}
+
+
+class Postgresql(Database):
+    """PostgreSQL, read in a transaction whose state other connections can import."""
+
+    title = "PostgreSQL"
+    extra = "postgres"
+    backend = "postgresql"
+    schemes = ("postgres",)
+    port = 5432
+    ssl_modes = tuple(SSL_MODES)
+    shares_snapshots = True
+
+    @cached_property
+    def url(self) -> "URL":
+        """The server, for psycopg."""
+        from sqlalchemy import URL
+        from sqlalchemy.engine import make_url
+
+        given = self.options
+        if given.connection_string is not None:
+            return make_url(given.connection_string).set(drivername="postgresql+psycopg")
+        return URL.create(
+            "postgresql+psycopg", given.username, given.password, given.host, given.port or self.port, given.database
+        )
+
+    @property
+    def connect_arguments(self) -> Mapping[str, Any]:
+        """Parameters of libpq."""
+        given: dict[str, Any] = {
+            "connect_timeout": max(2, round(self.options.connect_timeout)),  # libpq knows no shorter one
+            "application_name": "ingestion",
+            "client_encoding": "UTF8",
+            **_ALIVE,
+        }
+        if self.near is not None:  # a certificate is the one of the host, wherever its tunnel begins
+            given |= {"host": self.url.host, "hostaddr": self.near[0]}
+        if self.options.ssl_mode is not None:
+            given["sslmode"] = self.options.ssl_mode
+        return {**given, **self.url.query, **self.options.connection_params}
+
+    def begin(self, connection: "Connection") -> None:
+        """Read only, in one state, in UTC, with texts of the forms that we read."""
+        for statement in self._beginning():
+            connection.exec_driver_sql(statement)
+
+    def _beginning(self, snapshot: Snapshot | None = None) -> Iterator[str]:
+        """What makes a transaction ours; settings end with it, so that a pooled connection goes back as it was."""
+        level = (self.options.isolation_level or "REPEATABLE READ").upper()
+        yield f"SET TRANSACTION ISOLATION LEVEL {level}, {'READ ONLY' if self.options.read_only else 'READ WRITE'}"
+        if snapshot is not None:
+            yield f"SET TRANSACTION SNAPSHOT '{snapshot.name}'"
+        timeout = self.options.statement_timeout
+        settings = {**_SETTINGS, "statement_timeout": str(round(seconds(timeout or 0) * 1000))}
+        values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
+        # By the list of those there are: servers of other versions know other ones.
+        known = f"(VALUES {values}) AS v (name, setting) JOIN pg_catalog.pg_settings s ON s.name = v.name"
+        yield f"SELECT pg_catalog.set_config(s.name, v.setting, true) FROM {known}"  # noqa: S608 - all of it is ours
+
+    def describe(self, session: "Session", relation: "Relation") -> Described:
+        """The columns, primary key and other unique columns as the catalog has them."""
+        from ingestion.connectors.databases.postgresql.catalog import described
+
+        return described(session, relation)
+
+    def witness(self, columns: Sequence[Column]) -> str | None:
+        """Arrays of several dimensions."""
+        if not columns:
+            return None
+        quote = self.fast_dialect.identifier_preparer.quote_identifier
+        misfits = {item.name: f"NOT ({item.fits.replace('{}', quote(item.name))})" for item in columns}
+        names = ", ".join("'" + name.replace("'", "''") + "'" for name in misfits)
+        values = ", ".join(
+            f"CASE WHEN {misfits[item.name]} THEN {item.text.replace('{}', quote(item.name))} END" for item in columns
+        )
+        told = f"json_object(ARRAY[{names}], ARRAY[{values}])::text"
+        return f"CASE WHEN {' OR '.join(misfits.values())} THEN {told} END"
+
+    def load_fast(self) -> None:
+        """Import ADBC's driver."""
+        import adbc_driver_postgresql.dbapi  # type: ignore[import-untyped]  # noqa: F401 - whether it is there
+
+    @property
+    def fast_driver(self) -> str:
+        """ADBC's."""
+        return "adbc-driver-postgresql"
+
+    def fast(self, statement: str, columns: Sequence[Column], snapshot: Snapshot | None) -> Iterator[pa.RecordBatch]:
+        """By a connection of its own, as COPY sends it."""
+        from adbc_driver_postgresql import StatementOptions
+
+        del columns
+        size = min(self.options.max_batch_bytes, _BATCH)
+        with self._connected(snapshot) as connection, connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(size)})
+            cursor.execute(statement)
+            with cursor.fetch_record_batch() as reader:
+                yield from reader
+
+    @contextmanager
+    def _connected(self, snapshot: Snapshot | None) -> "Iterator[AdbcConnection]":
+        from adbc_driver_manager import Error
+        from adbc_driver_postgresql import dbapi
+
+        connection = dbapi.connect(self._address)
+        try:
+            with connection.cursor() as cursor:
+                for statement in (*self._beginning(snapshot), *self.options.init_sql):
+                    cursor.execute(statement)
+            yield connection
+        finally:
+            try:
+                connection.close()
+            except Error as error:  # broken already: the server has let go of it
+                del error
+
+    @property
+    def _address(self) -> str:
+        """The same address and parameters in libpq's own form."""
+        address = self.reached.translate_connect_args(username="user", database="dbname")
+        given = {**address, **self.connect_arguments}
+        return " ".join(f"{name}={_value(value)}" for name, value in given.items() if value is not None)
+
+    def snapshot(self, connection: "Connection") -> Snapshot:
+        """The state that *connection* reads, until its transaction ends."""
+        return Snapshot(str(connection.exec_driver_sql("SELECT pg_catalog.pg_export_snapshot()").scalar_one()))
+
+    def failure(self, error: BaseException) -> IngestionError | None:
+        """By the server's code, or by what libpq says of a connection that did not come about."""
+        from ingestion.connectors.databases.postgresql.failures import failure
+
+        return failure(error, self.place)
+
+
+def _value(value: Any) -> str:
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
