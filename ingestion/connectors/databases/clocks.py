@@ -81,14 +81,18 @@ def _mssql(now: datetime, told: Sequence[Any]) -> Clock:
 
 _ASKED: Mapping[str, tuple[str, Callable[[datetime, Sequence[Any]], Clock]]] = {
     "postgresql": (
-        "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), "
-        "current_setting('TimeZone'), extract(timezone FROM now())::int",
+        (
+            "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), "
+            "current_setting('TimeZone'), extract(timezone FROM now())::int"
+        ),
         _postgresql,
     ),
     "mysql": (
-        "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR), @@session.time_zone, "
-        "TIMESTAMPDIFF(SECOND, '2026-01-01', FROM_UNIXTIME(1767225600)), "
-        "TIMESTAMPDIFF(SECOND, '2026-07-01', FROM_UNIXTIME(1782864000))",
+        (
+            "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR), @@session.time_zone, "
+            "TIMESTAMPDIFF(SECOND, '2026-01-01', FROM_UNIXTIME(1767225600)), "
+            "TIMESTAMPDIFF(SECOND, '2026-07-01', FROM_UNIXTIME(1782864000))"
+        ),
         _mysql,
     ),
     "sqlite": ("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')", _sqlite),

@@ -8,7 +8,6 @@ from sqlalchemy.sql.elements import ColumnElement
 from ingestion.connectors.databases.columns import Described
 from ingestion.connectors.databases.relation import Relation
 from ingestion.connectors.databases.session import Session
-from ingestion.errors import ConfigError
 from ingestion.plugins import Cursor
 
 if TYPE_CHECKING:
@@ -30,7 +29,11 @@ def window_of(
     session: Session, relation: Relation, described: Described, options: "DatabaseConnector", cursor: Cursor
 ) -> Window:
     """The window that *options* and *cursor* ask for; raises ConfigError where they do not fit the table."""
-    del session, relation, described, cursor
-    if options.incremental is not None:
-        raise ConfigError("source.incremental is not there yet")
-    return Window()
+    if options.incremental is None:
+        return Window()
+    from ingestion.connectors.databases.incremental import Incremental
+
+    reading = Incremental(session, relation, described, options)
+    span = reading.backfill() if options.incremental.end_value is not None else reading.since(cursor)
+    order = reading.ordering.columns if options.num_partitions == 1 else ()  # parts come side by side
+    return Window(reading.conditions(span), order, reading.state(span), reading.told(span))

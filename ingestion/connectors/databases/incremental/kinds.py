@@ -1,0 +1,172 @@
+"""What a cursor can be: how its values are told by people, kept as text, and counted back."""
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.types as t
+
+from ingestion.connectors.databases.clocks import earliest_wall_time
+from ingestion.connectors.databases.options import seconds
+
+__all__ = ["Kind", "kind_of"]
+
+_UTC = timezone.utc
+
+
+class Kind(NamedTuple):
+    """One kind of cursor."""
+
+    name: str  # as it is kept with the cursor
+    read: Callable[[Any, tzinfo | None], Any]  # the value that a job, a driver or a kept text says; ValueError
+    text: Callable[[Any], str]  # all of the value
+    back: Callable[[Any, str | float, tzinfo | None], Any]  # the value that much earlier; None = before all; ValueError
+    is_clock: bool = False  # whether values are times, which only grow with the server's clock
+    at: Callable[[datetime, tzinfo | None], Any] | None = None  # the value that no later row is below, for a clock
+
+
+def kind_of(dtype: pa.DataType) -> Kind | None:
+    """The kind of columns of *dtype*; None where they cannot tell which rows are new."""
+    if t.is_timestamp(dtype):
+        return _TIME if dtype.tz else _WALL_TIME
+    return next((kind for is_one, kind in _KINDS.items() if is_one(dtype)), None)
+
+
+def _whole(item: Any, zone: tzinfo | None) -> int:
+    number = _number(item, zone)
+    if number != number.to_integral_value():
+        raise ValueError(f"{item!r} is not a whole number")
+    return int(number)
+
+
+def _number(item: Any, zone: tzinfo | None) -> Decimal:
+    del zone
+    try:
+        number = Decimal(str(item))
+    except InvalidOperation:
+        raise ValueError(f"{item!r} is not a number") from None
+    if not number.is_finite():
+        raise ValueError(f"{item!r} is not a number that others can be beyond")
+    return number
+
+
+def _time(item: Any, zone: tzinfo | None) -> datetime:
+    found = _datetime(item)
+    return (found if found.tzinfo else found.replace(tzinfo=zone or _UTC)).astimezone(_UTC)
+
+
+def _wall_time(item: Any, zone: tzinfo | None) -> datetime:
+    found = _datetime(item)
+    if found.tzinfo is None:
+        return found
+    if zone is None:
+        raise ValueError(f"{item!r} has an offset, and the column has no zone; set source_timezone")
+    return found.astimezone(zone).replace(tzinfo=None)
+
+
+def _datetime(item: Any) -> datetime:
+    if isinstance(item, datetime):
+        return item
+    if isinstance(item, date):
+        return datetime.combine(item, time())
+    text = str(item).strip()
+    try:
+        return datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text)
+    except ValueError:
+        raise ValueError(f"{item!r} is not a time; write one such as 2026-01-31 13:45:00") from None
+
+
+def _date(item: Any, zone: tzinfo | None) -> date:
+    if isinstance(item, date) and not isinstance(item, datetime):
+        return item
+    found = _wall_time(item, zone)
+    if found.time() != time():
+        raise ValueError(f"{item!r} is a time within a day; the column has whole days")
+    return found.date()
+
+
+def _text(item: Any, zone: tzinfo | None) -> str:
+    del zone
+    return str(item)
+
+
+def _bytes(item: Any, zone: tzinfo | None) -> bytes:
+    del zone
+    if isinstance(item, bytes | bytearray | memoryview):
+        return bytes(item)
+    try:
+        return bytes.fromhex(str(item).lower().removeprefix("0x"))
+    except ValueError:
+        raise ValueError(
+            f"{item!r} is not binary; write its digits in hexadecimal, such as 0x00000000000007D1"
+        ) from None
+
+
+def _truth(item: Any, zone: tzinfo | None) -> bool:
+    del zone
+    return str(item) in {"True", "1"}
+
+
+def _less(value: Any, lookback: str | float, zone: tzinfo | None) -> Any:
+    del zone
+    try:
+        return value - type(value)(str(lookback))
+    except (ValueError, InvalidOperation):
+        raise ValueError(f"{lookback!r} is not a number of the column's kind, and the column has no times") from None
+
+
+def _earlier(value: datetime, lookback: str | float, zone: tzinfo | None) -> datetime | None:
+    length = timedelta(seconds=seconds(lookback))
+    try:
+        earlier = value - length
+        if zone is None or value.tzinfo is not None:
+            return earlier
+        # Where clocks were put forward meanwhile, they showed less than that time ago what they show now.
+        return min(
+            earlier, (value.replace(tzinfo=zone).astimezone(_UTC) - length).astimezone(zone).replace(tzinfo=None)
+        )
+    except OverflowError:
+        return None
+
+
+def _days_earlier(value: date, lookback: str | float, zone: tzinfo | None) -> date | None:
+    del zone
+    try:
+        return value - timedelta(days=math.ceil(seconds(lookback) / 86_400))
+    except OverflowError:
+        return None
+
+
+def _never(value: Any, lookback: str | float, zone: tzinfo | None) -> Any:
+    del value, lookback, zone
+    raise ValueError("is for cursors of times, dates and numbers")
+
+
+def _second(moment: datetime, zone: tzinfo | None) -> datetime:
+    """The second that *moment* lies in: columns may keep whole seconds, and a row of that one may follow."""
+    del zone
+    return moment.replace(microsecond=0)
+
+
+def _wall_second(moment: datetime, zone: tzinfo | None) -> datetime:
+    return earliest_wall_time(moment, zone or _UTC).replace(microsecond=0)
+
+
+def _day(moment: datetime, zone: tzinfo | None) -> date:
+    return earliest_wall_time(moment, zone or _UTC).date()
+
+
+_TIME = Kind("timestamp with time zone", _time, datetime.isoformat, _earlier, is_clock=True, at=_second)
+_WALL_TIME = Kind("timestamp", _wall_time, datetime.isoformat, _earlier, is_clock=True, at=_wall_second)
+_KINDS: Mapping[Callable[[pa.DataType], bool], Kind] = {
+    t.is_date: Kind("date", _date, date.isoformat, _days_earlier, is_clock=True, at=_day),
+    t.is_integer: Kind("integer", _whole, str, _less),
+    t.is_decimal: Kind("decimal", _number, str, _less),
+    t.is_string: Kind("text", _text, str, _never),
+    t.is_binary: Kind("binary", _bytes, bytes.hex, _never),
+    t.is_fixed_size_binary: Kind("binary", _bytes, bytes.hex, _never),
+    t.is_boolean: Kind("boolean", _truth, str, _never),
+}
