@@ -1,7 +1,7 @@
 """The connector of which every kind of database is one: what its options mean, and which reading they ask for."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -147,6 +147,22 @@ class DatabaseConnector(Addressed):
         from ingestion.connectors.databases.reading import Reading
 
         yield from Reading(self, cursor, known).batches()
+
+    def unreadable(self, sources: Sequence[str], cursor: Cursor) -> Mapping[str, str]:
+        """Those of *sources* whose rows are not told by a key, or that are another table than this one."""
+        from ingestion.connectors.databases.rereading import unreadable
+
+        del cursor
+        return unreadable(self, sources) if sources else {}
+
+    def reread(
+        self, places: Mapping[str, pa.Array], cursor: Cursor, known: pa.Schema | None
+    ) -> Iterator[Batch | Restart]:
+        """Yield the rows that have these keys now, where they still meet where_clause."""
+        from ingestion.connectors.databases.rereading import reread
+
+        del cursor
+        yield from reread(self, places, known)
 
     def check(self, cursor: Cursor, known: pa.Schema | None) -> Checked:
         """Server, columns with their types, key, and the window of the next run; rows are not counted."""

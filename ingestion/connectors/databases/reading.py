@@ -6,20 +6,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
-from sqlalchemy import Select
 from sqlalchemy.sql.elements import ColumnElement
 
 from ingestion.connectors.databases.ahead import Ahead
 from ingestion.connectors.databases.choosing import chosen
-from ingestion.connectors.databases.columns import Column
+from ingestion.connectors.databases.columns import Described
 from ingestion.connectors.databases.database import Snapshot
 from ingestion.connectors.databases.fitting import Fitting
+from ingestion.connectors.databases.literals import value
 from ingestion.connectors.databases.partitions import parts_of
 from ingestion.connectors.databases.places import Places
 from ingestion.connectors.databases.portable import portable
-from ingestion.connectors.databases.relation import Relation
+from ingestion.connectors.databases.relation import Relation, Statement
 from ingestion.connectors.databases.session import Session, opened, translated
-from ingestion.connectors.databases.windows import Window, window_of
+from ingestion.connectors.databases.windows import window_of
 from ingestion.plugins import Batch, Cursor
 
 if TYPE_CHECKING:
@@ -42,17 +42,36 @@ class Reading:
     def batches(self) -> Iterator[Batch]:
         """The rows, in one state of the database; the last batch carries the new cursor."""
         with opened(self.database) as session:
-            relation = Relation(self.options, session.connection.dialect)
-            described = self.database.describe(session, relation)
-            columns = chosen(described, self.options, self.known)
-            window = window_of(session, relation, described, self.options, self.cursor)
-            parts = parts_of(session, relation, described, self.options, window.conditions)
-            source = _Source(Places(self.database, relation, described, columns), Fitting(columns), self.fast)
-            statements = [self._statement(relation, columns, part, window, fast=source.fast) for part in parts]
-            with self._snapshot(session, fast=source.fast) as snapshot:
+            source = self._source(session)
+            window = window_of(session, source.relation, source.described, self.options, self.cursor)
+            parts = parts_of(session, source.relation, source.described, self.options, window.conditions)
+            statements = [self._statement(source, part, window.order) for part in parts]
+            with self._snapshot(session) as snapshot:
                 streams = [self._stream(session, one, source, n, snapshot) for n, one in enumerate(statements)]
-                told = {"read by": self.reader(session), **window.told}
+                told = {"read by": self.reader(session), **self.database.told, **window.told}
                 yield from self._held_back(streams, source.nothing._replace(told=told), window.cursor)
+
+    def places(self) -> Places:
+        """Where the rows stand."""
+        with opened(self.database) as session:
+            return self._source(session).places
+
+    def at(self, keys: Sequence[pa.Array]) -> Iterator[Batch]:
+        """The rows with these values of the key by which `Places` tells them, as they are now; no cursor is carried."""
+        with opened(self.database) as session:
+            source = self._source(session)
+            key = source.relation.column(str(source.places.key))
+            with self._snapshot(session) as snapshot:
+                for part in keys:
+                    conditions = [key.in_([value(item) for item in part.to_pylist()])]
+                    yield from self._stream(session, self._statement(source, conditions), source, 0, snapshot)
+
+    def _source(self, session: Session) -> "_Source":
+        relation = Relation(self.options, session.connection.dialect)
+        described = self.database.describe(session, relation)
+        columns = chosen(described, self.options, self.known)
+        places = Places(self.database, relation, described, columns)
+        return _Source(relation, described, places, Fitting(columns), self.fast)
 
     def _held_back(
         self, streams: Sequence[Generator[Batch, None, None]], held: Batch, cursor: Cursor
@@ -68,20 +87,18 @@ class Reading:
 
     def _statement(
         self,
-        relation: Relation,
-        columns: Sequence[Column],
+        source: "_Source",
         conditions: Sequence[ColumnElement[bool]],
-        window: Window,
-        *,
-        fast: bool,
-    ) -> Select[Any]:
-        witness = self.database.witness([column for column in columns if column.fits])
-        return relation.rows(columns, conditions, fast=fast, witness=witness).order_by(*window.order)
+        order: Sequence[ColumnElement[Any]] = (),
+    ) -> Statement:
+        columns = source.fitting.columns
+        witness = self.database.witness([column for column in columns if column.witnessed])
+        return source.relation.rows(columns, conditions, fast=source.fast, order=order, witness=witness)
 
     @contextmanager
-    def _snapshot(self, session: Session, *, fast: bool) -> Iterator[Snapshot | None]:
+    def _snapshot(self, session: Session) -> Iterator[Snapshot | None]:
         """The state that *session* sees, for the connections that read the rows."""
-        if not (fast and self.database.shares_snapshots):
+        if not (self.fast and self.database.shares_snapshots):
             yield None
             return
         with translated(self.database):
@@ -94,16 +111,17 @@ class Reading:
         return self.database.fast_driver if self.fast else f"SQLAlchemy with {session.connection.dialect.driver}"
 
     def _stream(
-        self, session: Session, statement: Select[Any], source: "_Source", part: int, snapshot: Snapshot | None
+        self, session: Session, statement: Statement, source: "_Source", part: int, snapshot: Snapshot | None
     ) -> Generator[Batch, None, None]:
         before = 0
         for selected in self._selected(session, statement, source, snapshot):
             for piece in _cut(selected, self.options.max_batch_bytes):
-                yield source.fitting.batch(piece, source.places.origin(piece, before, part))
+                origin = source.places.origin(piece, before, part)
+                yield source.places.naming(source.fitting.batch(piece, origin), piece, origin)
                 before += piece.num_rows
 
     def _selected(
-        self, session: Session, statement: Select[Any], source: "_Source", snapshot: Snapshot | None
+        self, session: Session, statement: Statement, source: "_Source", snapshot: Snapshot | None
     ) -> Iterator[pa.RecordBatch]:
         columns = source.fitting.columns
         with translated(self.database):
@@ -123,6 +141,8 @@ class Reading:
 
 
 class _Source(NamedTuple):
+    relation: Relation
+    described: Described
     places: Places
     fitting: Fitting
     fast: bool

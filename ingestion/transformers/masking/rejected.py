@@ -17,7 +17,7 @@ __all__ = ["Rejections"]
 _WITHOUT_VALUES = ("ragged", "quote")  # rules of lines that are no rows; their reasons count cells and lines
 _HIDDEN_ALREADY = ("filters[", "transformations[")  # rules whose reasons know which columns are masked
 _PLACE = re.compile(r".*?:(?:\d+|None): ")
-_SHORTEST_QUOTED = 3  # shorter values are in every sentence
+_SHORTEST_QUOTED = 3  # shorter values are in every sentence, and count where they stand behind their column's name
 _LONGEST_VALUE = 200  # longer ones may have been cut
 _HIDDEN = "the value does not fit, and the reason may show it; it is hidden, because the job masks columns"
 
@@ -144,8 +144,10 @@ def _quotes(
     if row is None or masked is None or rejected["column"][place].as_py() in masked:
         return False
     told = f"{rejected['reason'][place]} {rejected['value'][place]}"
-    values = [str(row[name]) for name in masked if row.get(name) is not None]
-    return any(value in told for value in values if len(value) >= _SHORTEST_QUOTED)
+    values = {name: str(row[name]) for name in masked if row.get(name) is not None}
+    return any(
+        value in told if len(value) >= _SHORTEST_QUOTED else f"{name}={value}" in told for name, value in values.items()
+    )
 
 
 def _payload(row: Mapping[str, Any] | None, masked: Mapping[str, Masker] | None, text: str) -> str:
