@@ -1,6 +1,7 @@
 """What a cursor can be: how its values are told by people, kept as text, and counted back."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
@@ -11,10 +12,12 @@ import pyarrow.types as t
 
 from ingestion.connectors.databases.clocks import earliest_wall_time
 from ingestion.connectors.databases.options import seconds
+from ingestion.parsing import cast_text
 
 __all__ = ["Kind", "kind_of"]
 
 _UTC = timezone.utc
+_OFFSET = re.compile(r":.*[-+]|[Zz]$")
 
 
 class Kind(NamedTuple):
@@ -73,10 +76,11 @@ def _datetime(item: Any) -> datetime:
     if isinstance(item, date):
         return datetime.combine(item, time())
     text = str(item).strip()
-    try:
-        return datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text)
-    except ValueError:
-        raise ValueError(f"{item!r} is not a time; write one such as 2026-01-31 13:45:00") from None
+    # Texts of databases have any number of digits, and offsets of hours alone.
+    [found], _ = cast_text(pa.array([text]), pa.timestamp("us", "UTC" if _OFFSET.search(text) else None))
+    if not found.is_valid:
+        raise ValueError(f"{item!r} is not a time between the years 1 and 9999; write one such as 2026-01-31 13:45:00")
+    return found.as_py()  # type: ignore[no-any-return]  # pyarrow has no types
 
 
 def _date(item: Any, zone: tzinfo | None) -> date:
@@ -111,11 +115,7 @@ def _truth(item: Any, zone: tzinfo | None) -> bool:
 
 
 def _less(value: Any, lookback: str | float, zone: tzinfo | None) -> Any:
-    del zone
-    try:
-        return value - type(value)(str(lookback))
-    except (ValueError, InvalidOperation):
-        raise ValueError(f"{lookback!r} is not a number of the column's kind, and the column has no times") from None
+    return value - (_whole if isinstance(value, int) else _number)(lookback, zone)
 
 
 def _earlier(value: datetime, lookback: str | float, zone: tzinfo | None) -> datetime | None:
@@ -142,7 +142,7 @@ def _days_earlier(value: date, lookback: str | float, zone: tzinfo | None) -> da
 
 def _never(value: Any, lookback: str | float, zone: tzinfo | None) -> Any:
     del value, lookback, zone
-    raise ValueError("is for cursors of times, dates and numbers")
+    raise ValueError("it is for cursors of times, dates or numbers")
 
 
 def _second(moment: datetime, zone: tzinfo | None) -> datetime:

@@ -21,8 +21,8 @@ def newest(session: Session, relation: Relation, ordering: Ordering, start: Posi
         if count := session.one(relation.count([*beyond, gaps])):
             names = ", ".join(item.column.name for item in ordering.key)
             raise DataError.without_values(
-                f"{count:,} rows of {relation.name} have nulls in {names}, which is to tell rows of equal "
-                f"{ordering.cursor.column.name} apart; set source.incremental.tie_breaker to columns without"
+                f"{count:,} row{'s' * (count > 1)} of {relation.name} with null in {names}, which is to tell rows of "
+                f"equal {ordering.cursor.column.name} apart; set source.incremental.tie_breaker to columns without"
             )
     columns = [ordering.cursor, *ordering.key]
     conditions = [*beyond, *(item.fits for item in columns), *(item.sql.is_not(None) for item in columns)]

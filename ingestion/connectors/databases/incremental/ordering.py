@@ -1,7 +1,7 @@
 """The order in which rows become known: by their cursor, and among equal ones by a key."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timezone, tzinfo
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -53,12 +53,13 @@ class Ordered(NamedTuple):
             )
         return self.kind
 
-    def read(self, item: Any, zone: tzinfo | None = None) -> Any:
-        """The value that the database, or the text that was kept of it, tells."""
+    def read(self, item: Any) -> Any:
+        """The value that the database tells."""
         try:
-            return self.known.read(item, zone)
+            return self.known.read(item, None)
         except ValueError as error:
-            raise DataError(f"{self.column.name}: {error}") from None
+            text = f"{{}}; source.where_clause can leave such rows out, where {self.column.name} tells which are newest"
+            raise DataError(text.format(error), veiled=text.format("a value cannot be kept")) from None
 
     def bound(self, item: Any, backend: str) -> ColumnElement[Any]:
         """*item* as the database compares it with `sql`."""
@@ -119,13 +120,11 @@ def ordered(relation: Relation, column: Column, kind: Kind | None) -> Ordered:
         return literal_column(sql.replace("{}", name))
 
     compared, shown = "{}", column.plain
-    if kind is not None and kind.is_clock:
-        if relation.dialect.name == "sqlite":
-            compared = _SQLITE_DATE if kind.name == "date" else _SQLITE_TIME
-        shown = compared
+    if kind is not None and kind.is_clock and relation.dialect.name == "sqlite":
+        compared = shown = _SQLITE_DATE if kind.name == "date" else _SQLITE_TIME
     elif kind is not None and kind.name == "text":
         compared = column.plain  # types that become texts are compared as these, by which they are told again
-    return Ordered(column, kind, placed(compared), placed(shown), placed(column.fits or "1 = 1"))
+    return Ordered(column, kind, placed(compared), placed(shown), placed(column.sound))
 
 
 def _in_sqlite(item: Any) -> Any:

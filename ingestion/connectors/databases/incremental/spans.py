@@ -94,8 +94,8 @@ class Incremental:
     def _refuse(self, count: int) -> None:
         if self.asked.on_null_cursor == "raise":
             raise DataError.without_values(
-                f"{count:,} rows of {self.relation.name} have no {self.column.name} by which they could be found as "
-                f"new; fill it there, or set source.incremental.on_null_cursor to exclude or include"
+                f"{count:,} row{'s' * (count > 1)} of {self.relation.name} without {self.column.name} cannot be found "
+                f"by it when new; fill it there, or set source.incremental.on_null_cursor to exclude or include"
             )
 
     def _named(self, span: Span) -> str:
@@ -144,7 +144,7 @@ class Incremental:
             value = self._kind.back(stored.value, self.asked.lookback, self.zone)
         except ValueError as error:
             told = f"{self.column.name} is of type {self.column.declared}"
-            raise ConfigError(f"source.incremental.lookback {error}; {told}") from None
+            raise ConfigError(f"source.incremental.lookback: {error}; {told}") from None
         return initial if value is None or (initial is not None and value < initial.value) else Position(value)
 
     # what is known of the column

@@ -41,7 +41,7 @@ def position_of(state: Cursor, ordering: Ordering, table: str | None, zone: tzin
         raise ConfigError(f"{now}, but this job has loaded by {told}; {_REMEDY}")
     if state.get("table") and table and state["table"] != table:
         raise ConfigError(f"source.table is {table}, but this job has loaded {state['table']}, {told}; {_REMEDY}")
-    return Position(cursor.read(state["value"], zone), _key(state["key"], ordering, told, zone))
+    return Position(cursor.known.read(state["value"], zone), _key(state["key"], ordering, told, zone))
 
 
 _REMEDY = (
@@ -59,4 +59,4 @@ def _key(kept: dict[str, Any] | None, ordering: Ordering, told: str, zone: tzinf
             f"rows of equal {ordering.cursor.column.name} are told apart by {names}, but this job has loaded by "
             f"{told} and {', '.join(kept)}; set source.incremental.tie_breaker to that, or {_REMEDY}"
         )
-    return tuple(item.read(kept[item.column.name], zone) for item in ordering.key)
+    return tuple(item.known.read(kept[item.column.name], zone) for item in ordering.key)

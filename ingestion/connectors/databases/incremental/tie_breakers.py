@@ -27,7 +27,7 @@ def ordering_of(relation: Relation, described: Described, options: "DatabaseConn
         )
     given = [asked.tie_breaker] if isinstance(asked.tie_breaker, str) else asked.tie_breaker
     key = given or options.primary_key or described.key
-    unique = (asked.cursor_column,) in described.unique or list(key) == [asked.cursor_column]
+    unique = (asked.cursor_column,) in {*described.unique, tuple(described.key), tuple(key)}
     option = "incremental.tie_breaker" if given else "primary_key"
     parts = [_ordered(relation, described, name, option) for name in key if name != asked.cursor_column]
     backend = relation.dialect.name

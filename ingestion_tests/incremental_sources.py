@@ -1,0 +1,166 @@
+"""Tables of several kinds of database that grow while jobs read them, behind one face."""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import urlsplit
+
+from ingestion.connectors import ConnectorFactory
+from ingestion.plugins import Cursor, Restart
+
+TYPES = {  # of times with and without zone
+    "sqlite": ("timestamp", "timestamp"),
+    "postgresql": ("timestamptz", "timestamp"),
+    "mysql": ("timestamp(6) NULL", "datetime(6)"),
+}
+
+
+@dataclass
+class Source:
+    """One database, and how a job reads it."""
+
+    kind: str
+    address: str  # a URL, or the path of a file
+
+    @property
+    def options(self) -> dict[str, Any]:
+        if self.kind == "sqlite":
+            return {"type": "sqlite", "database": self.address}
+        return {"type": self.kind, "connection_string": self.address}
+
+    def connect(self) -> Any:
+        """A connection of the driver's own that commits nothing by itself."""
+        if self.kind == "sqlite":
+            return sqlite3.connect(self.address, timeout=30)
+        if self.kind == "postgresql":
+            import psycopg
+
+            return psycopg.connect(self.address)
+        import pymysql
+
+        at = urlsplit(self.address)
+        given = {
+            "user": at.username,
+            "password": at.password,
+            "database": at.path[1:],
+            "init_command": "SET time_zone='+00:00'",
+        }
+        return pymysql.connect(host=at.hostname, port=at.port, **given)
+
+    def execute(self, *statements: str) -> Sequence[Any]:
+        """What the last of *statements*, all of one transaction, answers."""
+        connection = self.connect()
+        try:
+            cursor = connection.cursor()
+            for statement in statements:
+                cursor.execute(statement)
+            rows = cursor.fetchall() if cursor.description else []
+            connection.commit()
+        finally:
+            connection.close()
+        return rows
+
+    def table(self, columns: str) -> None:
+        self.execute(f"CREATE TABLE t ({columns})")
+
+    def insert(self, *rows: Iterable[Any]) -> None:
+        lines = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
+        self.execute(f"INSERT INTO t VALUES {lines}")
+
+
+@dataclass
+class Read:
+    """What one run read."""
+
+    cursor: Cursor  # of the next run
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    told: dict[str, Any] = field(default_factory=dict)
+    rejected: int = 0
+
+    @property
+    def ids(self) -> list[Any]:
+        return [row["id"] for row in self.rows]
+
+
+def read(
+    source: Source, since: Cursor = None, *, cursor_column: str = "at", known: Any = None, **incremental: Any
+) -> Read:
+    """What a run reads after *since*; options of `source` itself begin with source_."""
+    own = {
+        name.removeprefix("source_"): incremental.pop(name)
+        for name in list(incremental)
+        if name.startswith("source_") and name != "source_timezone"
+    }
+    given = {"table": "t", **source.options, "incremental": {"cursor_column": cursor_column, **incremental}, **own}
+    found = Read(since)
+    for batch in ConnectorFactory.create(given).read(since, known):
+        assert not isinstance(batch, Restart)
+        found.rows += batch.records.to_pylist()
+        found.rejected += batch.rejected.num_rows if batch.rejected is not None else 0
+        found.cursor = batch.cursor if batch.cursor is not None else found.cursor
+        found.told |= batch.told
+    return found
+
+
+def ago(seconds: float) -> str:
+    """The time in UTC that long ago, as all databases read it."""
+    moment = datetime.now(timezone.utc) - timedelta(seconds=seconds)
+    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def literal(item: Any) -> str:
+    if item is None:
+        return "NULL"
+    return str(item) if isinstance(item, int | float) else f"'{item}'"
+
+
+@dataclass
+class Writers:
+    """Threads that insert and update rows in transactions which commit out of the order of their times."""
+
+    source: Source
+    hold: Sequence[float]  # seconds that each thread's transactions stay open
+    longest: float = 0.0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _errors: list[BaseException] = field(default_factory=list)
+
+    def __enter__(self) -> "Writers":
+        self._threads = [threading.Thread(target=self._write, args=one) for one in enumerate(self.hold)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        if self._errors:
+            raise self._errors[0]
+
+    def _write(self, number: int, hold: float) -> None:
+        connection = self.source.connect()
+        try:
+            for turn in range(10_000):
+                if self._stop.is_set():
+                    return
+                started = datetime.now(timezone.utc)
+                for statement in _changes(number, turn, len(self.hold)):
+                    connection.cursor().execute(statement)
+                self._stop.wait(hold)
+                connection.commit()
+                self.longest = max(self.longest, (datetime.now(timezone.utc) - started).total_seconds())
+        except BaseException as error:
+            self._errors.append(error)
+        finally:
+            connection.close()
+
+
+def _changes(number: int, turn: int, writers: int) -> Iterator[str]:
+    """An insert, and an update of one of the rows that this writer inserted before."""
+    key = turn * writers + number
+    yield f"INSERT INTO t VALUES ({key}, '{ago(0)}', {turn})"
+    if turn > 3:
+        yield f"UPDATE t SET at = '{ago(0)}', v = v + 1000 WHERE id = {(turn // 2) * writers + number}"
