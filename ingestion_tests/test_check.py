@@ -39,7 +39,7 @@ def test_a_check_says_server_key_columns_and_types(shop: Any, capsys: pytest.Cap
     lines = out.splitlines()
     assert (status, err) == (0, "")
     assert lines[0].startswith("orders: ")
-    assert lines[0].endswith("shop.db/orders")
+    assert lines[0].endswith("shop.db/orders[id]")
     assert f"server: SQLite {sqlite3.sqlite_version}" in lines
     assert "primary key: id" in lines
     assert "read by: adbc-driver-sqlite" in lines
