@@ -11,10 +11,10 @@ from ingestion.connectors.databases.columns import Column, Described
 from ingestion.errors import ConfigError, IngestionError
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Dialect, Select
+    from sqlalchemy import URL, Connection, Dialect, Engine
 
     from ingestion.connectors.databases.connector import DatabaseConnector
-    from ingestion.connectors.databases.relation import Relation
+    from ingestion.connectors.databases.relation import Relation, Statement
     from ingestion.connectors.databases.session import Session
 
 __all__ = ["Database", "Snapshot"]
@@ -79,9 +79,22 @@ class Database(ABC):
         """What the portable driver takes beside the URL: timeouts, encryption, connection_params."""
         return dict(self.options.connection_params)
 
+    def engine(self) -> "Engine":
+        """What makes connections of the portable driver."""
+        from sqlalchemy import create_engine
+        from sqlalchemy.pool import NullPool
+
+        arguments = dict(self.connect_arguments)
+        return create_engine(self.reached, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+
     def begin(self, connection: "Connection") -> None:
         """Make the session one that only reads, in one state of the database, in UTC, within its time limits."""
         del connection
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """What a run's report says of how the session reads, once it has begun."""
+        return {}
 
     def version(self, connection: "Connection") -> str:
         """What the server calls itself, and its version."""
@@ -94,7 +107,7 @@ class Database(ABC):
     def witness(self, columns: Sequence[Column]) -> str | None:
         """SQL for the values that cannot be selected, as a JSON object of texts by name; null where all can.
 
-        *columns* are those whose `fits` is a condition.
+        *columns* are those that are `witnessed`.
         """
         del columns
         return None
@@ -120,7 +133,7 @@ class Database(ABC):
         """How statements of the fast path are written; texts in them are literals of this dialect."""
         return self.url.get_dialect()(paramstyle="named")  # type: ignore[call-arg]  # all of SQLAlchemy's own take it
 
-    def fast_text(self, statement: "Select[Any]") -> str:
+    def fast_text(self, statement: "Statement") -> str:
         """*statement* as the fast path sends it, values written out as literals that nothing can break out of."""
         from ingestion.connectors.databases.literals import compiled
 

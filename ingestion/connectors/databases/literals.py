@@ -6,13 +6,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BindParameter, Select, bindparam
+from sqlalchemy import BindParameter, bindparam
 from sqlalchemy.types import UserDefinedType
 
 from ingestion.errors import ConfigError
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
+
+    from ingestion.connectors.databases.relation import Statement
 
 __all__ = ["Value", "compiled", "value"]
 
@@ -36,7 +38,7 @@ def value(item: Any, name: str | None = None) -> BindParameter[Any]:
     return bindparam(name, item, type_=Value(), unique=name is None)
 
 
-def compiled(statement: Select[Any], dialect: "Dialect") -> str:
+def compiled(statement: "Statement", dialect: "Dialect") -> str:
     """*statement* in the SQL of *dialect*, which needs no parameters beside it."""
     return str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 

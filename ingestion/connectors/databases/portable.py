@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection
 
 from ingestion.connectors.databases.columns import Column
+from ingestion.connectors.databases.relation import Statement
 
 __all__ = ["portable"]
 
 
 def portable(
-    connection: Connection, statement: Select[Any], columns: Sequence[Column], fetch_size: int
+    connection: Connection, statement: Statement, columns: Sequence[Column], fetch_size: int
 ) -> Iterator[pa.RecordBatch]:
     """What *statement* answers, *fetch_size* rows at a time; columns beyond *columns* are texts."""
     streaming = connection.execution_options(stream_results=True, max_row_buffer=fetch_size)

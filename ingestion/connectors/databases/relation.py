@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import FromClause, Select, and_, func, literal_column, select, table, text
+from sqlalchemy import FromClause, Select, TextualSelect, and_, func, literal_column, select, table, text
 from sqlalchemy.sql.elements import ColumnElement, TextClause
 
 from ingestion.connectors.databases.columns import Column
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from ingestion.connectors.databases.connector import DatabaseConnector
 
-__all__ = ["WITNESS", "Relation"]
+__all__ = ["WITNESS", "Relation", "Statement"]
+
+Statement = Select[Any] | TextualSelect
 
 WITNESS = "_ingestion_misfits"
 """The column that tells which values could not be selected."""
@@ -29,6 +31,7 @@ class Relation:
     def __init__(self, options: "DatabaseConnector", dialect: "Dialect") -> None:
         self.options = options
         self.dialect = dialect
+        self.alone: Sequence[str] = ()  # the columns of a query that cannot stand within another statement
 
     @property
     def name(self) -> str:
@@ -82,14 +85,34 @@ class Relation:
         conditions: Sequence[ColumnElement[bool]] = (),
         *,
         fast: bool = True,
+        order: Sequence[ColumnElement[Any]] = (),
         witness: str | None = None,
-    ) -> Select[Any]:
-        """The rows that meet all conditions; *witness* is one more expression, under the name WITNESS."""
+    ) -> Statement:
+        """The rows that meet all conditions, in *order*; *witness* is one more expression, under the name WITNESS."""
+        if self.alone:
+            return self._by_itself(columns, [*self.conditions, *conditions])
         expressions = [(item.name, self._expression(item, fast=fast)) for item in columns]
         if witness is not None:
             expressions.append((WITNESS, witness))
         selected: list[ColumnElement[Any]] = [literal_column(sql).label(name) for name, sql in expressions]
-        return self._where(select(*selected).select_from(self.source), conditions)
+        return self._where(select(*selected).select_from(self.source), conditions).order_by(*order)
+
+    def whole(self) -> TextualSelect:
+        """The query as it stands."""
+        return self._query.columns()
+
+    def _by_itself(self, columns: Sequence[Column], conditions: Sequence[ColumnElement[bool]]) -> TextualSelect:
+        if conditions or [column.name for column in columns] != list(self.alone):
+            raise ConfigError(
+                "source.query has WITH or ORDER BY, which this database takes in a whole statement only: make a view "
+                "of it, or leave out columns, exclude_columns, where_clause, incremental and num_partitions"
+            )
+        if converted := next((column for column in columns if column.fast != "{}" or column.fits), None):
+            raise ConfigError(
+                f"source.query has WITH or ORDER BY, so that {converted.name}, {converted.declared}, can only be "
+                f"converted within it; write {converted.fast.replace('{}', converted.name)} AS {converted.name} there"
+            )
+        return self.whole()
 
     def count(self, conditions: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
         """How many rows meet all conditions."""

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Executable, create_engine, text
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, Executable, text
 
 from ingestion.connectors.databases.clocks import Clock, clock_of
 from ingestion.connectors.databases.database import Database
@@ -55,10 +54,7 @@ def opened(database: Database) -> Iterator[Session]:
 
 def _connected(database: Database) -> Connection:
     with translated(database):
-        engine = create_engine(
-            database.reached, poolclass=NullPool, connect_args=dict(database.connect_arguments), hide_parameters=True
-        )
-        return engine.connect()
+        return database.engine().connect()
 
 
 def _close(connection: Connection) -> None:
