@@ -11,6 +11,8 @@ ConnectorFactory: Factory[Connector] = Factory(
     Connector,  # type: ignore[type-abstract]  # the factory only hands out concrete subclasses
     {
         "csv": "ingestion.connectors.csv:CsvConnector",
+        "mariadb": "ingestion.connectors.databases.mysql:MysqlConnector",
+        "mysql": "ingestion.connectors.databases.mysql:MysqlConnector",
         "postgres": "ingestion.connectors.databases.postgresql:PostgresqlConnector",
         "postgresql": "ingestion.connectors.databases.postgresql:PostgresqlConnector",
         "sqlite": "ingestion.connectors.databases.sqlite:SqliteConnector",

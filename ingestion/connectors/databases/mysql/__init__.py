@@ -1,0 +1,40 @@
+"""MySQL and MariaDB as sources."""
+
+from typing import Literal
+
+from pydantic import model_validator
+from typing_extensions import Self
+
+from ingestion.connectors.databases.connector import DatabaseConnector
+from ingestion.connectors.databases.mysql.server import Mysql
+
+__all__ = ["MysqlConnector"]
+
+_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+_OURS = ("charset", "conv", "cursorclass", "use_unicode", "autocommit", "init_command", "sql_mode", "defer_connect")
+
+
+class MysqlConnector(DatabaseConnector):
+    """Reads a table of MySQL or MariaDB, or the result of a query."""
+
+    type: Literal["mysql"] = "mysql"
+
+    @model_validator(mode="after")
+    def _sessions(self) -> Self:
+        level = self.isolation_level
+        if level is not None and level not in _LEVELS:
+            raise ValueError(f"isolation_level is one of {', '.join(_LEVELS)}")
+        if taken := sorted({*_OURS} & {*self.connection_params}):
+            raise ValueError(f"connection_params.{taken[0]} is ours to set; leave it out (see init_sql for settings)")
+        if self.num_partitions > 1 and self.query is not None:
+            raise ValueError(
+                "num_partitions needs a table: connections see one state of it by a lock, and a query names none"
+            )
+        if self.num_partitions > 1 and level not in (None, "REPEATABLE READ"):
+            raise ValueError(f"num_partitions needs one state of the table, which {level} does not show")
+        return self
+
+    @property
+    def server(self) -> Mysql:
+        """MySQL or MariaDB."""
+        return Mysql(self)

@@ -1,0 +1,173 @@
+"""What MySQL and MariaDB do in their own way."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ingestion.connectors.databases.columns import Column, Described
+from ingestion.connectors.databases.database import Database, Snapshot
+from ingestion.connectors.databases.encryption import tls
+from ingestion.errors import IngestionError
+
+if TYPE_CHECKING:
+    from pymysql import Connection as Driver
+    from sqlalchemy import URL, Connection
+
+    from ingestion.connectors.databases.connector import DatabaseConnector
+    from ingestion.connectors.databases.relation import Relation
+    from ingestion.connectors.databases.session import Session
+
+__all__ = ["Mysql"]
+
+_CERTIFICATES = {"ssl_ca": "authorities", "ssl_cert": "certificate", "ssl_key": "key"}
+_ROOM = 4 << 20  # bytes of rows that are decoded at once, few enough for the processor's cache
+_PRIVATE = ("_execute_command", "_read_packet")  # of pymysql's connections
+
+
+class Mysql(Database):
+    """MySQL or MariaDB. Rows come by the connection that asks the catalog, too, in the transaction that it began.
+
+    Measured on 2 million rows: connectorx takes the same time, is an install of 180 MB, and panics on zero dates.
+    """
+
+    title = "MySQL"
+    extra = "mysql"
+    backend = "mysql"
+    port = 3306
+    ssl_modes = ("disable", "require", "verify-ca", "verify-full")
+    shares_snapshots = True
+    fast_driver = "pymysql's connection, binary protocol"
+
+    def __init__(self, options: "DatabaseConnector") -> None:
+        super().__init__(options)
+        self._sessions: list[Driver] = []  # that see the snapshot, and read nothing at the moment
+
+    @property
+    def url(self) -> "URL":
+        """The address, for pymysql."""
+        from sqlalchemy.engine import URL, make_url
+
+        options = self.options
+        if options.connection_string is not None:
+            url = make_url(options.connection_string)
+        else:
+            url = URL.create(
+                "mysql", options.username, options.password, options.host, options.port or self.port, options.database
+            )
+        return url.set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
+
+    def check_address(self) -> None:
+        """As for others; the URL may name MariaDB, too."""
+        given = str(self.options.connection_string)
+        if not given.startswith(("mariadb:", "mariadb+")):
+            super().check_address()
+
+    @property
+    def connect_arguments(self) -> Mapping[str, Any]:
+        """With the password as the bytes that servers expect, whatever characters it has."""
+        arguments: dict[str, Any] = dict(self.options.connection_params)
+        password, mode = self.url.password, self.options.ssl_mode
+        if password is not None:
+            arguments["password"] = str(password).encode()
+        if mode == "disable":
+            arguments["ssl_disabled"] = True
+        elif mode is not None:
+            files = {ours: arguments.pop(name) for name, ours in _CERTIFICATES.items() if name in arguments}
+            arguments["ssl"] = tls(mode, self.url.host or "", **files)
+        return {"connect_timeout": self.options.connect_timeout, **arguments}
+
+    def begin(self, connection: "Connection") -> None:
+        """A transaction that sees the state of this moment, until it ends."""
+        from ingestion.connectors.databases.mysql.sessions import beginning, settings_of
+
+        for statement in (*settings_of(self.options, mariadb=_is_mariadb(connection)), beginning(self.options)):
+            connection.exec_driver_sql(statement)
+
+    def version(self, connection: "Connection") -> str:
+        """As the server says it."""
+        said = str(connection.exec_driver_sql("SELECT VERSION()").scalar())
+        return said if "MariaDB" in said else f"MySQL {said}"
+
+    def describe(self, session: "Session", relation: "Relation") -> Described:
+        """The columns as the catalog declares them, or as the server tells them of a query."""
+        from ingestion.connectors.databases.mysql.catalog import described
+
+        return described(session, relation)
+
+    def load_fast(self) -> None:
+        """Import pymysql; a version of it that is made in another way is no fast driver."""
+        from pymysql import Connection
+
+        if missing := [name for name in _PRIVATE if not hasattr(Connection, name)]:
+            raise ImportError(f"pymysql has no {missing[0]}")
+
+    def snapshot(self, connection: "Connection") -> Snapshot:
+        """The state that *connection* sees; with several partitions it and the others begin anew."""
+        return Snapshot("", self._opened(connection))
+
+    @contextmanager
+    def _opened(self, connection: "Connection") -> Iterator[None]:
+        from ingestion.connectors.databases.mysql.sessions import beginning, same_state
+
+        if self.options.num_partitions == 1:
+            self._sessions = [connection.connection.dbapi_connection]
+            yield
+            return
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        table = ".".join(quote(part) for part in (self.options.schema, self.options.table) if part)
+        statement, count = beginning(self.options), self.options.num_partitions
+        mariadb = _is_mariadb(connection)
+
+        def begin() -> None:
+            connection.exec_driver_sql(statement)
+
+        with same_state(lambda: self._connected(mariadb=mariadb), count, begin, statement, table) as self._sessions:
+            yield
+
+    def _connected(self, *, mariadb: bool) -> "Driver":
+        """One more connection, with the settings of the first."""
+        import pymysql
+
+        from ingestion.connectors.databases.mysql.sessions import settings_of
+
+        _, arguments = self.reached.get_dialect()().create_connect_args(self.reached)
+        connection = pymysql.connect(**{**arguments, **self.connect_arguments})
+        with connection.cursor() as cursor:
+            for statement in (*settings_of(self.options, mariadb=mariadb), *self.options.init_sql):
+                cursor.execute(statement)
+        return connection
+
+    def fast(self, statement: str, columns: Sequence[Column], snapshot: Snapshot | None) -> Iterator[pa.RecordBatch]:
+        """By a session that sees the snapshot; one that is left before its end is closed, for it has more to say."""
+        from ingestion.connectors.databases.mysql.decoding import decoded
+        from ingestion.connectors.databases.mysql.protocol import answer
+
+        del columns, snapshot
+        session = self._sessions.pop()
+        done = False
+        try:
+            fields, answered = answer(session, statement, min(_ROOM, self.options.max_batch_bytes))
+            for rows in answered:
+                for part in rows.parts(self.options.fetch_size):
+                    yield decoded(part, fields)
+            done = True
+        finally:
+            if done:
+                self._sessions.append(session)
+            else:
+                session.close()
+
+    def failure(self, error: BaseException) -> IngestionError | None:
+        """By the server's error numbers."""
+        from sqlalchemy.exc import DBAPIError
+
+        from ingestion.connectors.databases.mysql.failures import failure_of
+
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        return None if cause is None else failure_of(cause, self.place)
+
+
+def _is_mariadb(connection: "Connection") -> bool:
+    return bool(getattr(connection.dialect, "is_mariadb", False))
