@@ -12,18 +12,31 @@ from typing_extensions import Self
 __all__ = ["Ahead"]
 
 T = TypeVar("T")
+_MOMENT = 0.2  # seconds in which a thread that has work, and does not wait for its driver, sees that it is to end
+
+
+def _nothing() -> None:
+    """Streams that never wait need nothing to stop them."""
 
 
 class Ahead(Generic[T]):
     """Items of *streams*, each read by a thread of its own, ahead of whoever iterates: about *budget* bytes wait.
 
     Items of one stream stay in order. The first error of any of them is raised, once what came before it was given.
-    At the end of the `with` the threads end and the streams are closed.
+    At the end of the `with` the streams are closed and the threads have ended; *stop* is called, again and again, while
+    one of them waits for something that may never come.
     """
 
-    def __init__(self, streams: Sequence[Generator[T, None, None]], budget: int, size: Callable[[T], int]) -> None:
+    def __init__(
+        self,
+        streams: Sequence[Generator[T, None, None]],
+        budget: int,
+        size: Callable[[T], int],
+        stop: Callable[[], object] = _nothing,
+    ) -> None:
         self._budget = budget
         self._size = size
+        self._stop = stop
         self._items: deque[tuple[T, int]] = deque()
         self._waiting = 0  # bytes
         self._error: BaseException | None = None
@@ -44,7 +57,11 @@ class Ahead(Generic[T]):
             self._closed = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(_MOMENT)
+            while thread.is_alive():
+                self._stop()
+                thread.join(_MOMENT)
+        self._items.clear()
 
     def __iter__(self) -> Iterator[T]:
         while True:
@@ -58,6 +75,7 @@ class Ahead(Generic[T]):
                 self._waiting -= size
                 self._changed.notify_all()
             yield item
+            del item  # it is the taker's alone; kept here, it would be in memory beside the next
 
     def _drain(self, stream: Generator[T, None, None]) -> None:
         try:
