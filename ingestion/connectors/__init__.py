@@ -12,9 +12,12 @@ ConnectorFactory: Factory[Connector] = Factory(
     {
         "csv": "ingestion.connectors.csv:CsvConnector",
         "mariadb": "ingestion.connectors.databases.mysql:MysqlConnector",
+        "mssql": "ingestion.connectors.databases.mssql:MssqlConnector",
         "mysql": "ingestion.connectors.databases.mysql:MysqlConnector",
+        "oracle": "ingestion.connectors.databases.oracle:OracleConnector",
         "postgres": "ingestion.connectors.databases.postgresql:PostgresqlConnector",
         "postgresql": "ingestion.connectors.databases.postgresql:PostgresqlConnector",
         "sqlite": "ingestion.connectors.databases.sqlite:SqliteConnector",
+        "sqlserver": "ingestion.connectors.databases.mssql:MssqlConnector",
     },
 )

@@ -1,7 +1,7 @@
 """Values in statements: bound where the driver takes parameters, else written out as literals of the server's kind."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,10 @@ class Value(UserDefinedType[Any]):
         """Columns of this type are never created."""
         return "TEXT"
 
+    def bind_processor(self, dialect: "Dialect") -> Callable[[Any], Any] | None:
+        """How the value is bound, where the driver's own way is not the column's."""
+        return _untyped if dialect.name == "mssql" else None
+
     def literal_processor(self, dialect: "Dialect") -> Callable[[Any], str]:
         """How the value is written where it cannot be bound."""
         return lambda item: _literal(item, dialect.name)
@@ -48,17 +52,43 @@ def _literal(item: Any, kind: str) -> str:
         return "NULL"
     if isinstance(item, bool):
         return str(item).upper() if kind == "postgresql" else str(int(item))
-    if isinstance(item, int | Decimal) or (isinstance(item, float) and math.isfinite(item)):
-        return f"({item})" if item < 0 else str(item)  # a minus after a minus would begin a comment
+    if isinstance(item, int) or (isinstance(item, Decimal) and item.is_finite()):
+        digits = f"{item:f}" if isinstance(item, Decimal) else str(item)
+        return f"({digits})" if item < 0 else digits  # a minus after a minus would begin a comment
+    if isinstance(item, float) and math.isfinite(item):
+        return f"({item})" if item < 0 else str(item)
     if isinstance(item, bytes):
         return _BYTES[kind].format(item.hex())
-    if isinstance(item, datetime | date | str):
-        return _text(item if isinstance(item, str) else _moment(item), kind)
+    if isinstance(item, datetime | date):
+        return _MOMENTS.get(kind, _iso)(item)
+    if isinstance(item, str):
+        return _text(item, kind)
     raise ConfigError(f"{item!r} of type {type(item).__name__} cannot stand in a statement; give a number or a text")
 
 
-def _moment(item: datetime | date) -> str:
-    return item.isoformat(" ") if isinstance(item, datetime) else item.isoformat()
+def _iso(item: datetime | date) -> str:
+    return f"'{item.isoformat(' ') if isinstance(item, datetime) else item.isoformat()}'"
+
+
+def _untyped(item: Any) -> Any:
+    """A time or date as a text, which SQL Server reads as the type of the column that it is compared with.
+
+    Beside a value of a more exact type the column would be converted, to times that differ from what it holds.
+    """
+    if isinstance(item, datetime):
+        return item.isoformat("T", "microseconds" if item.microsecond % 1000 else "milliseconds")
+    return (
+        item.isoformat().replace("-", "") if isinstance(item, date) else item
+    )  # 2024-02-01 is January in some languages
+
+
+def _oracle(item: datetime | date) -> str:
+    """A DATE where nothing is lost: beside a TIMESTAMP, columns that are dates would be converted, index or not."""
+    if not isinstance(item, datetime):
+        return f"DATE '{item.isoformat()}'"
+    if item.microsecond or item.tzinfo:
+        return f"TIMESTAMP '{item.isoformat(' ')}'"
+    return f"TO_DATE('{item.isoformat(' ')}', 'YYYY-MM-DD HH24:MI:SS')"
 
 
 def _text(item: str, kind: str) -> str:
@@ -66,10 +96,15 @@ def _text(item: str, kind: str) -> str:
         raise ConfigError("a text with a NUL character cannot stand in a statement; leave that character out")
     if kind == "mysql":  # whether a backslash escapes is a setting of the session; digits need no escape
         return f"_utf8mb4 X'{item.encode().hex()}'" if item else "''"
-    prefix = "N" if kind == "mssql" else ""
+    # Beside national characters a column of others would be converted, index or not.
+    prefix = "N" if kind == "mssql" and not item.isascii() else ""
     return prefix + "'" + item.replace("'", "''") + "'"
 
 
+_MOMENTS: Mapping[str, Callable[[datetime | date], str]] = {
+    "mssql": lambda item: f"'{_untyped(item)}'",
+    "oracle": _oracle,
+}
 _BYTES = {
     "postgresql": "'\\x{}'::bytea",
     "mysql": "X'{}'",
