@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import pyarrow as pa
 
 from ingestion.connectors.databases.columns import Column, Described
+from ingestion.connectors.databases.stopping import Stops
 from ingestion.errors import ConfigError, IngestionError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Database(ABC):
     def __init__(self, options: "DatabaseConnector") -> None:
         self.options = options
         self.near: tuple[str, int] | None = None  # the end of a tunnel on this machine, while one is open
+        self.stops = Stops()  # of the statements whose rows are read now
 
     @property
     @abstractmethod
@@ -91,6 +93,12 @@ class Database(ABC):
         """Make the session one that only reads, in one state of the database, in UTC, within its time limits."""
         del connection
 
+    def cancel(self, driver: Any) -> None:
+        """Have the statement fail that *driver*, a connection of the portable driver, runs in another thread."""
+        way = getattr(driver, "cancel", None) or getattr(driver, "interrupt", None)
+        if way is not None:
+            way()
+
     @property
     def told(self) -> Mapping[str, Any]:
         """What a run's report says of how the session reads, once it has begun."""
@@ -116,7 +124,7 @@ class Database(ABC):
     def fast(self, statement: str, columns: Sequence[Column], snapshot: Snapshot | None) -> Iterator[pa.RecordBatch]:
         """What *statement* answers, values of *columns* and perhaps a witness, as Arrow without Python rows.
 
-        Where *snapshot* is given, in that state of the database.
+        Where *snapshot* is given, in that state of the database. `stops` has to know how the statement is stopped.
         """
 
     @abstractmethod

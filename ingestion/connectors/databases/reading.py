@@ -78,7 +78,8 @@ class Reading:
     ) -> Iterator[Batch]:
         """*held* and all batches of *streams*; the last of them carries *cursor*."""
         rows = 0
-        with Ahead(streams, _AHEAD * self.options.max_batch_bytes, _size) as batches:
+        budget = _AHEAD * self.options.max_batch_bytes
+        with Ahead(streams, budget, _size, self.database.stops.stop) as batches:
             for batch in batches:
                 yield held
                 held = batch
@@ -128,7 +129,9 @@ class Reading:
             if source.fast:
                 yield from self.database.fast(self.database.fast_text(statement), columns, snapshot)
             else:
-                yield from portable(session.connection, statement, columns, self.options.fetch_size)
+                driver = session.connection.connection.driver_connection
+                with self.database.stops.by(lambda: self.database.cancel(driver)):
+                    yield from portable(session.connection, statement, columns, self.options.fetch_size)
 
     @cached_property
     def fast(self) -> bool:

@@ -148,16 +148,25 @@ class Mysql(Database):
         session = self._sessions.pop()
         done = False
         try:
-            fields, answered = answer(session, statement, min(_ROOM, self.options.max_batch_bytes))
-            for rows in answered:
-                for part in rows.parts(self.options.fetch_size):
-                    yield decoded(part, fields)
+            with self.stops.by(lambda: self.cancel(session)):
+                fields, answered = answer(session, statement, min(_ROOM, self.options.max_batch_bytes))
+                for rows in answered:
+                    for part in rows.parts(self.options.fetch_size):
+                        yield decoded(part, fields)
             done = True
         finally:
             if done:
                 self._sessions.append(session)
             else:
                 session.close()
+
+    def cancel(self, driver: "Driver") -> None:
+        """By one more connection, as that one listens to nobody while it waits."""
+        import pymysql
+
+        _, arguments = self.reached.get_dialect()().create_connect_args(self.reached)
+        with pymysql.connect(**{**arguments, **self.connect_arguments}) as other, other.cursor() as cursor:
+            cursor.execute(f"KILL QUERY {driver.thread_id()}")
 
     def failure(self, error: BaseException) -> IngestionError | None:
         """By the server's error numbers."""
