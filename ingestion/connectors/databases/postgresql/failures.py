@@ -1,5 +1,6 @@
 """What PostgreSQL's drivers raise, as errors named by their remedy."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -47,6 +48,17 @@ _BY_WORDS: Sequence[tuple[tuple[str, ...], type[IngestionError], str]] = [
 ]
 
 
+# DuckDB tells no codes.
+_BY_TEXT: Sequence[tuple[tuple[str, ...], str]] = [
+    (("statement timeout",), "57014"),
+    (("canceling statement", "conflict with recovery", "terminating", "shutting down"), "57P"),
+    (("permission denied",), "42501"),
+    (("deadlock", "could not serialize"), "40"),
+    (("out of memory", "No space left", "could not extend"), "53"),
+    (("ERROR:",), "42"),
+]
+
+
 class _Told(NamedTuple):
     """What a driver's error says."""
 
@@ -57,7 +69,7 @@ class _Told(NamedTuple):
 
 def failure(error: BaseException, place: str) -> IngestionError | None:
     """What *error* of a server at *place* is to us; None where it is no driver's."""
-    told = _of_psycopg(error) or _of_adbc(error)
+    told = _of_psycopg(error) or _of_adbc(error) or _of_duckdb(error)
     if told is None:
         return None
     state = told.state or _state_at_connect(told.text)
@@ -95,6 +107,17 @@ def _of_adbc(error: BaseException) -> _Told | None:
     text = details.get(b"PG_DIAG_MESSAGE_PRIMARY") or _first_line(str(error))
     more = (details.get(name) for name in (b"PG_DIAG_MESSAGE_DETAIL", b"PG_DIAG_MESSAGE_HINT"))
     return _Told(error.sqlstate or "", _with_detail(text, *more))
+
+
+def _of_duckdb(error: BaseException) -> _Told | None:
+    duckdb = sys.modules.get("duckdb")  # where it is not loaded, it raised nothing
+    if duckdb is None or not isinstance(error, duckdb.Error):
+        return None
+    text = str(error)
+    state = next((state for words, state in _BY_TEXT if any(word in text for word in words)), "08")
+    for severity in ("ERROR:", "FATAL:"):
+        text = text.partition(severity)[2] or text
+    return _Told(state, _first_line(text))
 
 
 def _details(error: Any) -> Sequence[tuple[Any, Any]]:

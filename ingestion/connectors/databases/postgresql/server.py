@@ -1,7 +1,6 @@
 """What PostgreSQL does its own way."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +13,14 @@ from ingestion.connectors.databases.options import seconds
 from ingestion.errors import IngestionError
 
 if TYPE_CHECKING:
-    from adbc_driver_manager.dbapi import Connection as AdbcConnection
     from sqlalchemy import URL, Connection
 
+    from ingestion.connectors.databases.postgresql.driver import Driver
     from ingestion.connectors.databases.relation import Relation
     from ingestion.connectors.databases.session import Session
 
 __all__ = ["Postgresql"]
 
-_BATCH = 4 << 20  # bytes; larger ones take longer to come and no less work
 _ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 _SETTINGS = {
     "TimeZone": "UTC",
@@ -114,49 +112,34 @@ class Postgresql(Database):
         return f"CASE WHEN {' OR '.join(misfits.values())} THEN {told} END"
 
     def load_fast(self) -> None:
-        """Import ADBC's driver."""
-        import adbc_driver_postgresql.dbapi  # type: ignore[import-untyped]  # noqa: F401 - whether it is there
+        """Import the driver."""
+        self.driver  # noqa: B018 - found once, or not at all
 
     @property
     def fast_driver(self) -> str:
-        """ADBC's."""
-        return "adbc-driver-postgresql"
+        """The fastest of those that are installed."""
+        return self.driver.name
+
+    @cached_property
+    def driver(self) -> "Driver":
+        """The driver of the fast path; raises ImportError where there is none."""
+        from ingestion.connectors.databases.postgresql.driver import fastest
+
+        return fastest()
 
     def fast(self, statement: str, columns: Sequence[Column], snapshot: Snapshot | None) -> Iterator[pa.RecordBatch]:
         """By a connection of its own, as COPY sends it."""
-        from adbc_driver_postgresql import StatementOptions
+        from ingestion.connectors.databases.postgresql.driver import Reading
+        from ingestion.connectors.databases.postgresql.moments import with_texts
+        from ingestion.connectors.databases.relation import WITNESS
 
-        del columns
-        size = min(self.options.max_batch_bytes, _BATCH)
-        with self._connected(snapshot) as connection, connection.cursor() as cursor:
-            cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(size)})
-            cursor.execute(statement)
-            with cursor.fetch_record_batch() as reader:
-                yield from reader
-
-    @contextmanager
-    def _connected(self, snapshot: Snapshot | None) -> "Iterator[AdbcConnection]":
-        from adbc_driver_manager import Error
-        from adbc_driver_postgresql import dbapi
-
-        connection = dbapi.connect(self._address)
-        try:
-            with connection.cursor() as cursor:
-                for statement in (*self._beginning(snapshot), *self.options.init_sql):
-                    cursor.execute(statement)
-            yield connection
-        finally:
-            try:
-                connection.close()
-            except Error as error:  # broken already: the server has let go of it
-                del error
-
-    @property
-    def _address(self) -> str:
-        """The same address and parameters in libpq's own form."""
         address = self.reached.translate_connect_args(username="user", database="dbname")
-        given = {**address, **self.connect_arguments}
-        return " ".join(f"{name}={_value(value)}" for name, value in given.items() if value is not None)
+        parameters = {**address, **self.connect_arguments}
+        beginning = [*self._beginning(snapshot), *self.options.init_sql]
+        names = [column.name for column in columns]
+        names += [WITNESS] if any(column.fits for column in columns) else []
+        reading = Reading(parameters, beginning, statement, names, self.options.max_batch_bytes)
+        yield from map(with_texts, self.driver.stream(reading))
 
     def snapshot(self, connection: "Connection") -> Snapshot:
         """The state that *connection* reads, until its transaction ends."""
@@ -167,8 +150,3 @@ class Postgresql(Database):
         from ingestion.connectors.databases.postgresql.failures import failure
 
         return failure(error, self.place)
-
-
-def _value(value: Any) -> str:
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"

@@ -34,7 +34,7 @@ class Type(NamedTuple):
 
 
 _AS_TEXT = Kind(_TEXT, "{}::text", "{}::text")
-_JSON = Kind(_TEXT, "{}", "{}::text", note="JSON text")
+_JSON = Kind(_TEXT, "{}::text", "{}::text", note="JSON text")
 _CLOCK = "years 1 to 9999; infinity and dates before Christ are rejected"
 
 TYPES: Mapping[str, Kind] = {
@@ -46,11 +46,12 @@ TYPES: Mapping[str, Kind] = {
     "float8": Kind(pa.float64()),
     "numeric": Kind(
         None,
-        plain="{}::text",
+        "{}::text",  # DuckDB makes 0 of NaN
+        "{}::text",
         wire=_TEXT,
         note="38 digits at most, 18 of them behind the point where the type has none; NaN and infinity are rejected",
     ),
-    "money": Kind(None, "{}::numeric", "{}::numeric::text", _TEXT, text="{}::numeric::text"),
+    "money": Kind(None, "{}::numeric::text", "{}::numeric::text", _TEXT, text="{}::numeric::text"),
     "bool": Kind(pa.bool_()),
     "text": Kind(_TEXT, text="{}"),
     "varchar": Kind(_TEXT, text="{}"),
@@ -80,7 +81,7 @@ TYPES: Mapping[str, Kind] = {
 
 COMPOSED: Mapping[str, Kind] = {
     "c": Kind(_TEXT, "to_json({})::text", "to_json({})::text", note="JSON text"),
-    "e": Kind(_TEXT),
+    "e": _AS_TEXT,
 }
 """By pg_type.typtype: composite types and enums."""
 

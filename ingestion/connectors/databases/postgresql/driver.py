@@ -1,0 +1,53 @@
+"""The drivers of the fast path: each reads one statement as Arrow, in a transaction that begins as it is told."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+__all__ = ["Driver", "Reading", "fastest"]
+
+
+class Reading(NamedTuple):
+    """What is to be read, and where."""
+
+    parameters: Mapping[str, Any]  # of libpq
+    beginning: Sequence[str]  # statements of the transaction
+    statement: str
+    names: Sequence[str]  # of what it selects
+    batch_bytes: int
+
+    @property
+    def password(self) -> str | None:
+        """The password, where there is one."""
+        return self.parameters.get("password")
+
+    def address(self, *without: str) -> str:
+        """The parameters as libpq reads them, but for some."""
+        given = {name: value for name, value in self.parameters.items() if value is not None and name not in without}
+        return " ".join(f"{name}={_quoted(value)}" for name, value in given.items())
+
+
+class Driver(NamedTuple):
+    """A driver that is installed."""
+
+    name: str
+    stream: Callable[[Reading], Iterator[pa.RecordBatch]]
+
+
+def fastest() -> Driver:
+    """The fastest driver that is installed; raises ImportError where there is none.
+
+    DuckDB's takes half the processor time of ADBC's to decode 5 million rows (2.0 s against 4.4 s).
+    """
+    from ingestion.connectors.databases.postgresql import adbc, scanner
+
+    try:
+        return scanner.driver()
+    except ImportError:
+        return adbc.driver()
+
+
+def _quoted(value: Any) -> str:
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"

@@ -1,0 +1,63 @@
+"""Rows by DuckDB's extension for PostgreSQL, which comes as a wheel for one version of DuckDB.
+
+Its transaction is ours: what it begins by itself is ended, and one begun that reads the snapshot it is told of.
+"""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pyarrow as pa
+
+from ingestion.connectors.databases.postgresql.driver import Driver, Reading
+
+__all__ = ["driver"]
+
+_ROWS = 65_536
+_SETTINGS = {"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
+
+
+def driver() -> Driver:
+    """DuckDB's; raises ImportError where it or its extension is not installed."""
+    path = _extension()
+    return Driver("DuckDB's postgres_scanner", lambda reading: _stream(reading, path))
+
+
+def _extension() -> Path:
+    import duckdb
+
+    package = find_spec("duckdb_extension_postgres_scanner")
+    folders = package.submodule_search_locations if package is not None else None
+    for folder in folders or ():
+        path = Path(folder) / "extensions" / f"v{duckdb.__version__}" / "postgres_scanner.duckdb_extension"
+        if path.is_file():
+            return path
+    raise ImportError("no postgres_scanner for this DuckDB", name="duckdb_extension_postgres_scanner")
+
+
+def _stream(reading: Reading, extension: Path) -> Iterator[pa.RecordBatch]:
+    import duckdb
+
+    with duckdb.connect(config=_SETTINGS) as connection:  # type: ignore[arg-type]  # its stubs know texts alone
+        connection.execute(f"LOAD {_text(str(extension))}")
+        attached = "TYPE postgres"
+        if reading.password is not None:  # in an address it would be told in errors
+            connection.execute(f"CREATE SECRET password (TYPE postgres, PASSWORD {_text(reading.password)})")
+            attached += ", SECRET password"
+        connection.execute(f"ATTACH {_text(reading.address('password'))} AS server ({attached})")
+        connection.execute("BEGIN")
+        begin = "; ".join(["ROLLBACK", "BEGIN", *reading.beginning])
+        connection.execute(f"CALL postgres_execute('server', {_text(begin)})")
+        result = connection.execute(f"FROM postgres_query('server', {_text(_numbered(reading))})")
+        with result.to_arrow_reader(_ROWS) as batches:
+            yield from batches
+
+
+def _numbered(reading: Reading) -> str:
+    """The statement under names that differ in more than case, of which DuckDB takes no notice."""
+    names = ", ".join(f"c{number}" for number in range(len(reading.names)))
+    return f"SELECT * FROM ({reading.statement}) AS answer ({names})"  # noqa: S608 - the statement is what is read
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
