@@ -52,11 +52,8 @@ def _literal(item: Any, kind: str) -> str:
         return "NULL"
     if isinstance(item, bool):
         return str(item).upper() if kind == "postgresql" else str(int(item))
-    if isinstance(item, int) or (isinstance(item, Decimal) and item.is_finite()):
-        digits = f"{item:f}" if isinstance(item, Decimal) else str(item)
-        return f"({digits})" if item < 0 else digits  # a minus after a minus would begin a comment
-    if isinstance(item, float) and math.isfinite(item):
-        return f"({item})" if item < 0 else str(item)
+    if isinstance(item, int | Decimal | float) and (digits := _digits(item)):
+        return f"({digits})" if digits.startswith("-") else digits  # a minus after a minus would begin a comment
     if isinstance(item, bytes):
         return _BYTES[kind].format(item.hex())
     if isinstance(item, datetime | date):
@@ -64,6 +61,13 @@ def _literal(item: Any, kind: str) -> str:
     if isinstance(item, str):
         return _text(item, kind)
     raise ConfigError(f"{item!r} of type {type(item).__name__} cannot stand in a statement; give a number or a text")
+
+
+def _digits(item: float | Decimal) -> str:
+    """The number; nothing where it is none that SQL can write."""
+    if isinstance(item, Decimal):
+        return f"{item:f}" if item.is_finite() else ""
+    return str(item) if isinstance(item, int) or math.isfinite(item) else ""
 
 
 def _iso(item: datetime | date) -> str:

@@ -21,7 +21,7 @@ _DIGITS = re.compile(r"\s*\(\s*(max|\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _COLUMNS = """
 SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, COALESCE(NUMERIC_SCALE, DATETIME_PRECISION)
 FROM INFORMATION_SCHEMA.COLUMNS
-WHERE TABLE_NAME = :table AND TABLE_SCHEMA = COALESCE(:schema, SCHEMA_NAME())
+WHERE TABLE_NAME = :table AND TABLE_SCHEMA = {schema}
 ORDER BY ORDINAL_POSITION
 """
 _TABLES = "SELECT TABLE_SCHEMA, TABLE_NAME, SCHEMA_NAME() FROM INFORMATION_SCHEMA.TABLES"
@@ -29,7 +29,7 @@ _KEYS = """
 SELECT c.CONSTRAINT_NAME, c.CONSTRAINT_TYPE, k.COLUMN_NAME
 FROM INFORMATION_SCHEMA.TABLE_CONSTRAINTS c JOIN INFORMATION_SCHEMA.KEY_COLUMN_USAGE k
     ON k.CONSTRAINT_SCHEMA = c.CONSTRAINT_SCHEMA AND k.CONSTRAINT_NAME = c.CONSTRAINT_NAME
-WHERE c.TABLE_NAME = :table AND c.TABLE_SCHEMA = COALESCE(:schema, SCHEMA_NAME())
+WHERE c.TABLE_NAME = :table AND c.TABLE_SCHEMA = {schema}
     AND c.CONSTRAINT_TYPE IN ('PRIMARY KEY', 'UNIQUE')
 ORDER BY c.CONSTRAINT_NAME, k.ORDINAL_POSITION
 """
@@ -51,7 +51,10 @@ def _of_table(session: "Session", relation: "Relation") -> list[Column]:
 
 
 def _bound(statement: str, relation: "Relation") -> TextClause:
-    return text(statement).bindparams(schema=relation.options.schema, table=relation.options.table)
+    given = {"table": relation.options.table, "schema": relation.options.schema}
+    if relation.options.schema is None:
+        del given["schema"]
+    return text(statement.format(schema=":schema" if "schema" in given else "SCHEMA_NAME()")).bindparams(**given)
 
 
 def _alternative(session: "Session", relation: "Relation") -> str:

@@ -121,7 +121,7 @@ class Mssql(Database):
         cursor = self._connection.cursor()
         try:
             cursor.execute(statement)
-            with cursor.arrow_reader(min(self.options.fetch_size, _ROWS)) as reader:
+            with cursor.arrow_reader(min(self.options.fetch_size, _ROWS)) as reader, self.stops.by(reader.close):
                 for batch in reader:
                     yield _as_portable(batch, columns)
         finally:

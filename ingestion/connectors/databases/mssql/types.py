@@ -20,6 +20,7 @@ class Kind(NamedTuple):
 
 
 _TEXT = pa.string()
+_PADDED = "with the blanks that fill its length"
 _CUT = "digits beyond microseconds are cut off"
 _HEX = "CONVERT(varchar(max), {}, 2)"
 _ISO = "CONVERT(varchar(40), {}, 121)"
@@ -46,10 +47,10 @@ TYPES: Mapping[str, Kind] = {
     "datetime": Kind(_MOMENT, text=_ISO),
     "datetime2": Kind(_MOMENT, text=_ISO, note=_CUT),
     "datetimeoffset": Kind(pa.timestamp("us", "UTC"), text=_ISO, note=f"the same moment in UTC; {_CUT}"),
-    "char": Kind(_TEXT),
+    "char": Kind(_TEXT, note=_PADDED),
     "varchar": Kind(_TEXT),
     "text": Kind(_TEXT),
-    "nchar": Kind(_TEXT),
+    "nchar": Kind(_TEXT, note=_PADDED),
     "nvarchar": Kind(_TEXT),
     "ntext": Kind(_TEXT),
     "binary": Kind(pa.binary(), text=_HEX),

@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["described"]
 
-_OWNER = "COALESCE(:owner, SYS_CONTEXT('USERENV', 'CURRENT_SCHEMA'))"
 # A synonym stands for one table, of this owner or of all.
-_FOUND = f"""
+_FOUND = """
 SELECT owner, object_name FROM all_objects
-WHERE owner = {_OWNER} AND object_name = :name AND object_type IN ('TABLE', 'VIEW', 'MATERIALIZED VIEW')
+WHERE owner = {owner} AND object_name = :name AND object_type IN ('TABLE', 'VIEW', 'MATERIALIZED VIEW')
 UNION ALL
-SELECT table_owner, table_name FROM all_synonyms
-WHERE owner IN ({_OWNER}, CASE WHEN :owner IS NULL THEN 'PUBLIC' END) AND synonym_name = :name
-"""  # noqa: S608 - all of it is ours
+SELECT table_owner, table_name FROM all_synonyms WHERE owner IN ({owners}) AND synonym_name = :name
+"""
+_USUAL = "SYS_CONTEXT('USERENV', 'CURRENT_SCHEMA')"
 _KEYS = """
 SELECT c.constraint_name, c.constraint_type, k.column_name
 FROM all_constraints c JOIN all_cons_columns k ON k.owner = c.owner AND k.constraint_name = c.constraint_name
@@ -43,19 +42,21 @@ def described(session: "Session", relation: "Relation") -> Described:
     """The columns of a table or query; raises ConfigError where there is no such table."""
     if relation.options.table is None:
         return Described(_columns(session, relation))
-    found = session.rows(_bound(_FOUND, _upper(relation.options.schema), _upper(relation.options.table)))
+    found = session.rows(_where_it_is(_upper(relation.options.schema), _upper(relation.options.table)))
     if not found:
         raise ConfigError(f"there is no table {relation.name}; {_alternative(session, relation)}")
     return Described(_columns(session, relation), *_keys(session, *found[0]))
 
 
+def _where_it_is(schema: str | None, table: str | None) -> TextClause:
+    if schema is None:
+        return text(_FOUND.format(owner=_USUAL, owners=f"{_USUAL}, 'PUBLIC'")).bindparams(name=table)
+    return text(_FOUND.format(owner=":owner", owners=":owner")).bindparams(owner=schema, name=table)
+
+
 def _upper(name: str | None) -> str | None:
     """The name as the catalog has it: what is not quoted is in upper case, and SQLAlchemy quotes what has any."""
     return name.upper() if name is not None and name == name.lower() else name
-
-
-def _bound(statement: str, owner: str | None, name: str | None) -> TextClause:
-    return text(statement).bindparams(owner=owner, name=name)
 
 
 def _alternative(session: "Session", relation: "Relation") -> str:
@@ -73,7 +74,7 @@ def _alternative(session: "Session", relation: "Relation") -> str:
 
 def _keys(session: "Session", owner: str, table: str) -> tuple[Sequence[str], frozenset[tuple[str, ...]]]:
     keys: dict[tuple[str, str], list[str]] = {}
-    for name, kind, part in session.rows(_bound(_KEYS, owner, table)):
+    for name, kind, part in session.rows(text(_KEYS).bindparams(owner=owner, name=table)):
         keys.setdefault((kind, name), []).append(part)
     primary = next((tuple(names) for (kind, _), names in keys.items() if kind == "P"), ())
     return primary, frozenset(tuple(names) for (kind, _), names in keys.items() if kind == "U")

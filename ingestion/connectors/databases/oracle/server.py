@@ -165,8 +165,9 @@ class Oracle(Database):
     def _selected(self, connection: Any, statement: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         large = any(column.declared.partition("(")[0] in _LARGE for column in columns)
         rows = min(self.options.fetch_size, _ROWS_OF_LARGE) if large else self.options.fetch_size
-        for frame in connection.fetch_df_batches(statement, size=rows, fetch_decimals=True):
-            yield from pa.table(frame).to_batches()
+        with self.stops.by(connection.cancel):
+            for frame in connection.fetch_df_batches(statement, size=rows, fetch_decimals=True):
+                yield from pa.table(frame).to_batches()
 
     def failure(self, error: BaseException) -> IngestionError | None:
         """By the number that Oracle or its driver gives it."""

@@ -22,6 +22,7 @@ class Kind(NamedTuple):
 
 
 _TEXT = pa.string()
+_PADDED = "with the blanks that fill its length"
 _MOMENT = pa.timestamp("us")
 _NUMBER = "TO_CHAR({}, 'TM9', 'NLS_NUMERIC_CHARACTERS=''.,''')"
 _DOUBLE = "TO_CHAR({}, 'TM9', 'NLS_NUMERIC_CHARACTERS=''.,''')"
@@ -54,9 +55,9 @@ TYPES: Mapping[str, Kind] = {
     "DB_TYPE_INTERVAL_DS": Kind(
         "INTERVAL DAY TO SECOND", _TEXT, "TO_CHAR({})", note="text such as +02 10:30:00.000000"
     ),
-    "DB_TYPE_CHAR": Kind("CHAR", _TEXT),
+    "DB_TYPE_CHAR": Kind("CHAR", _TEXT, note=_PADDED),
     "DB_TYPE_VARCHAR": Kind("VARCHAR2", _TEXT, note="Oracle keeps an empty text as null"),
-    "DB_TYPE_NCHAR": Kind("NCHAR", _TEXT),
+    "DB_TYPE_NCHAR": Kind("NCHAR", _TEXT, note=_PADDED),
     "DB_TYPE_NVARCHAR": Kind("NVARCHAR2", _TEXT, note="Oracle keeps an empty text as null"),
     "DB_TYPE_CLOB": Kind("CLOB", _TEXT, text="{}"),
     "DB_TYPE_NCLOB": Kind("NCLOB", _TEXT, text="{}"),
