@@ -102,7 +102,8 @@ def as_it_was_once(target):
         from deltalake import write_deltalake
 
         place = f"{target.options['location']}/{name.replace('.', '/')}"
-        write_deltalake(place, old, mode="overwrite", schema_mode="overwrite")
+        storage = target.options.get("storage_options")
+        write_deltalake(place, old, mode="overwrite", schema_mode="overwrite", storage_options=storage)
         return
     from pyiceberg.catalog import load_catalog
 
