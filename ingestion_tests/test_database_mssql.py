@@ -219,7 +219,7 @@ def test_a_table_that_is_not_there_is_told_with_those_that_are():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_partitions": 2}, "shares its snapshot with no other"),
+        ({"num_partitions": 2}, "lets no two connections read one state"),
         ({"ssl_mode": "verify-ca"}, "SQL Server has no ssl_mode verify-ca; it has disable, require, verify-full"),
         ({"isolation_level": "CHAOS"}, "CHAOS is none that SQL Server can hold to"),
         ({"connection_string": "postgresql://u:p@h/d"}, "leave out host"),

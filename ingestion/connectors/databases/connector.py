@@ -51,8 +51,8 @@ class DatabaseConnector(Addressed):
     max_batch_bytes: int = Field(default=64 << 20, ge=1 << 16)
     """The most bytes that one batch of rows is meant to take in memory."""
     partition_column: str | None = None
-    """The column by whose ranges several connections read at once; by default the primary key where it is one number.
-    Only with num_partitions."""
+    """The column by whose ranges several connections read at once: one of whole numbers, decimals, dates or timestamps.
+    By default the pages of the table (PostgreSQL) or the primary key. Only with num_partitions."""
     num_partitions: int = Field(default=1, ge=1, le=64)
     """How many connections read side by side, in one snapshot of the database."""
     isolation_level: str | None = None
@@ -110,6 +110,8 @@ class DatabaseConnector(Addressed):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         server = self.server
+        if self.num_partitions > 1 and not server.shares_snapshots:
+            raise ValueError(f"num_partitions: {server.title} lets no two connections read one state; leave it out")
         if self.ssh_tunnel is not None and not server.port:
             raise ValueError(f"ssh_tunnel leads to a server, and {server.title} has none; leave it out")
         if self.ssl_mode is not None and self.ssl_mode not in server.ssl_modes:

@@ -12,7 +12,7 @@ from ingestion.connectors.databases.stopping import Stops
 from ingestion.errors import ConfigError, IngestionError
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Dialect, Engine
+    from sqlalchemy import URL, ColumnElement, Connection, Dialect, Engine
 
     from ingestion.connectors.databases.connector import DatabaseConnector
     from ingestion.connectors.databases.relation import Relation, Statement
@@ -151,6 +151,11 @@ class Database(ABC):
         """The state of the database that *connection* reads, for others to read too; only where it shares them."""
         del connection
         raise ConfigError(f"{self.title} gives no snapshot that several connections can read; set num_partitions: 1")
+
+    def ranges(self, session: "Session", relation: "Relation", count: int) -> "Sequence[ColumnElement[bool]] | None":
+        """Conditions on where rows lie, of which each row meets one; None = they have to be on a column's values."""
+        del session, relation, count
+        return None
 
     @abstractmethod
     def failure(self, error: BaseException) -> IngestionError | None:

@@ -44,7 +44,9 @@ class Reading:
         with opened(self.database) as session:
             source = self._source(session)
             window = window_of(session, source.relation, source.described, self.options, self.cursor)
-            parts = parts_of(session, source.relation, source.described, self.options, window.conditions)
+            parts: Sequence[Sequence[ColumnElement[bool]]] = [window.conditions]
+            if self.fast:  # otherwise there is one connection
+                parts = parts_of(session, source.relation, source.described, self.options, window.conditions)
             statements = [self._statement(source, part, window.order) for part in parts]
             with self._snapshot(session) as snapshot:
                 streams = [self._stream(session, one, source, n, snapshot) for n, one in enumerate(statements)]

@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from pydantic import field_validator, model_validator
-from typing_extensions import Self
+from pydantic import field_validator
 
 from ingestion.connectors.databases.connector import DatabaseConnector
 from ingestion.connectors.databases.database import Database
@@ -23,12 +22,6 @@ class MssqlConnector(DatabaseConnector):
         if value is not None and value.upper() not in LEVELS:
             raise ValueError(f"{value} is none that SQL Server can hold to; write {', '.join(LEVELS)}, or leave it out")
         return value
-
-    @model_validator(mode="after")
-    def _one_session(self) -> Self:
-        if self.num_partitions > 1:
-            raise ValueError("num_partitions: a session of SQL Server shares its snapshot with no other; leave it out")
-        return self
 
     @property
     def server(self) -> Database:

@@ -31,9 +31,10 @@ def _stream(reading: Reading) -> Iterator[pa.RecordBatch]:
         for statement in reading.beginning:
             cursor.execute(statement)
         cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(size)})
-        cursor.execute(reading.statement)
-        with cursor.fetch_record_batch() as batches:
-            yield from batches
+        with reading.stops.by(cursor.adbc_cancel):
+            cursor.execute(reading.statement)
+            with cursor.fetch_record_batch() as batches:
+                yield from batches
 
 
 @contextmanager

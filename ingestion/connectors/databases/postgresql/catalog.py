@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ingestion.connectors.databases.relation import Relation
     from ingestion.connectors.databases.session import Session
 
-__all__ = ["described", "is_plain_table"]
+__all__ = ["described", "pages"]
 
 _TYPES = """
 WITH RECURSIVE kinds AS (
@@ -56,6 +56,12 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^(pg_|information_schema$)'
     AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
 """
+_PAGES = """
+SELECT pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am m ON m.oid = c.relam
+WHERE c.oid = :found ::oid AND c.relkind IN ('r', 'm') AND m.amname = 'heap'
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid)
+"""
 
 
 class _Field(NamedTuple):
@@ -81,10 +87,12 @@ def described(session: "Session", relation: "Relation") -> Described:
     return Described(columns) if found is None else Described(columns, *_keys(session, found))
 
 
-def is_plain_table(session: "Session", relation: "Relation") -> bool:
-    """Whether the rows of the table lie in its own pages, so that these can be read apart."""
-    kind = "SELECT relkind = 'r' AND NOT relhassubclass FROM pg_catalog.pg_class WHERE oid = :found ::oid"
-    return bool(session.one(_bound(kind, found=_table(session, relation))))
+def pages(session: "Session", relation: "Relation") -> int | None:
+    """How many pages the rows of the table lie in; None where it is none that keeps all of its rows itself."""
+    if relation.options.table is None:
+        return None
+    found = session.one(_bound(_PAGES, found=_table(session, relation)))
+    return None if found is None else int(found)
 
 
 def _table(session: "Session", relation: "Relation") -> int:

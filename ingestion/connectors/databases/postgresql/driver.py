@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from ingestion.connectors.databases.stopping import Stops
+
 __all__ = ["Driver", "Reading", "fastest"]
 
 
@@ -16,11 +18,19 @@ class Reading(NamedTuple):
     statement: str
     names: Sequence[str]  # of what it selects
     batch_bytes: int
+    stops: Stops
 
     @property
     def password(self) -> str | None:
         """The password, where there is one."""
         return self.parameters.get("password")
+
+    def stop(self, backend: int) -> None:
+        """Have the server end the statement of that process; asked for by one more connection."""
+        import psycopg
+
+        with psycopg.connect(**self.parameters) as connection:
+            connection.execute("SELECT pg_catalog.pg_cancel_backend(%s)", [backend])
 
     def address(self, *without: str) -> str:
         """The parameters as libpq reads them, but for some."""

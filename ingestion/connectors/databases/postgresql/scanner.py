@@ -53,6 +53,10 @@ def _stream(reading: Reading, extension: Path) -> Iterator[pa.RecordBatch]:
             yield from batches
 
 
+def _answer(statement: str) -> str:
+    return f"FROM postgres_query('server', {_text(statement)})"
+
+
 def _numbered(reading: Reading) -> str:
     """The statement under names that differ in more than case, of which DuckDB takes no notice."""
     names = ", ".join(f"c{number}" for number in range(len(reading.names)))

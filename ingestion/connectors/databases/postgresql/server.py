@@ -13,7 +13,7 @@ from ingestion.connectors.databases.options import seconds
 from ingestion.errors import IngestionError
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import URL, ColumnElement, Connection
 
     from ingestion.connectors.databases.postgresql.driver import Driver
     from ingestion.connectors.databases.relation import Relation
@@ -138,8 +138,20 @@ class Postgresql(Database):
         beginning = [*self._beginning(snapshot), *self.options.init_sql]
         names = [column.name for column in columns]
         names += [WITNESS] if any(column.fits for column in columns) else []
-        reading = Reading(parameters, beginning, statement, names, self.options.max_batch_bytes)
+        reading = Reading(parameters, beginning, statement, names, self.options.max_batch_bytes, self.stops)
         yield from map(with_texts, self.driver.stream(reading))
+
+    def ranges(self, session: "Session", relation: "Relation", count: int) -> "Sequence[ColumnElement[bool]] | None":
+        """Pages of the table, which servers from version 14 on find without reading the others."""
+        from ingestion.connectors.databases.partitions import between
+        from ingestion.connectors.databases.postgresql.catalog import pages
+
+        dialect = session.connection.dialect
+        found = pages(session, relation) if (dialect.server_version_info or ()) >= (14,) else None
+        if found is None:
+            return None
+        bounds = sorted({found * number // count for number in range(1, count)} - {0})
+        return between(relation.column("ctid"), [f"({page},0)" for page in bounds], nulls=False)
 
     def snapshot(self, connection: "Connection") -> Snapshot:
         """The state that *connection* reads, until its transaction ends."""
