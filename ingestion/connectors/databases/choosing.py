@@ -33,5 +33,5 @@ def _as_known(column: Column, known: pa.Schema | None) -> Column:
     if dtype != pa.string() or column.dtype == pa.string():
         return column
     return column._replace(
-        dtype=pa.string(), fast=column.text, plain=column.text, wire=None, fits="", note="text in the table"
+        dtype=pa.string(), fast=column.text, plain=column.text, wire=None, fits="", differs="", note="text in the table"
     )

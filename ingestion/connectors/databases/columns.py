@@ -23,6 +23,18 @@ class Column(NamedTuple):
     fits: str = ""  # a condition, true where the value can be selected at all; empty = always
     text: str = "{}"  # the value as text, to be told where it does not fit
     note: str = ""  # a sentence on why it becomes what it does, where there is a choice
+    differs: str = ""  # a condition, true where what is selected is not the value, which is then told as a text
+    advice: str = ""  # how to read values that do not fit, for those who have some
+
+    @property
+    def witnessed(self) -> bool:
+        """Whether there may be values that are told beside what is selected."""
+        return bool(self.fits or self.differs)
+
+    @property
+    def sound(self) -> str:
+        """A condition, true where what is selected is the value."""
+        return self.fits or (f"NOT ({self.differs})" if self.differs else "1 = 1")
 
 
 class Described(NamedTuple):

@@ -1,7 +1,6 @@
 """Rows as a driver gives them become rows of the types that their columns have; values that do not fit are rejected."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.connectors.databases.columns import Column
-from ingestion.parsing import cast_or_null, cast_text, expectation, in_calendar, misfit_reasons
+from ingestion.connectors.databases.doubles import exact_decimals
+from ingestion.connectors.databases.witnesses import Told, told_by
+from ingestion.parsing import cast_or_null, cast_text, expectation, in_calendar, keep, misfit_reasons
 from ingestion.plugins import Batch, Origin
 from ingestion.quarantine import reject
 
@@ -17,13 +18,16 @@ __all__ = ["Fitting"]
 
 _SHOWN = 200  # characters of a value
 _TEXTS = (pa.string(), pa.large_string(), pa.string_view())
+_BYTES = (pa.binary(), pa.large_binary())
 
 
-class _Misfit(NamedTuple):
-    column: str
-    mask: pa.BooleanArray
-    values: pa.Array  # as text
-    reasons: pa.Array
+class _Fitted(NamedTuple):
+    """The values of one column: as their type, those that do not fit as null; and as they came."""
+
+    typed: pa.Array
+    read: pa.Array
+    misfits: pa.Array  # indices
+    texts: pa.Array  # of the misfits
 
 
 class Fitting:
@@ -40,39 +44,58 @@ class Fitting:
 
     def batch(self, selected: pa.RecordBatch, origin: Origin) -> Batch:
         """The rows of *selected* that fit, and the others as rejected."""
-        plain = [_plain(values) for values in selected.columns]
-        arrays, misfits = [], []
-        for column, values in zip(self.columns, plain, strict=False):
-            typed, misfit = _fit(values, column)
-            arrays.append(typed)
-            if misfit is not None:
-                misfits.append(misfit)
-        records = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
-        read = pa.RecordBatch.from_arrays(plain[: len(arrays)], names=self.schema.names)
-        if len(plain) > len(arrays):
-            read, more = self._witnessed(read, plain[-1])
-            misfits += more
-        return _divided(records, read, misfits, origin) if misfits else Batch(records, origin)
+        told: Mapping[str, Told] = {}
+        if selected.num_columns > len(self.columns):
+            told = told_by(_texts(selected.column(len(self.columns))), self.schema.names)
+        fitted = [
+            _fitted(_plain(values), column, told.get(column.name))
+            for column, values in zip(self.columns, selected.columns, strict=False)
+        ]
+        records = pa.RecordBatch.from_arrays([column.typed for column in fitted], schema=self.schema)
+        if not any(len(column.misfits) for column in fitted):
+            return Batch(records, origin)
+        return self._divided(records, fitted, origin)
 
-    def _witnessed(self, read: pa.RecordBatch, witness: pa.Array) -> tuple[pa.RecordBatch, list[_Misfit]]:
-        """What was read with the values in place that could not be selected, and these as misfits."""
-        rows = pc.indices_nonzero(pc.is_valid(witness))
-        if not len(rows):
-            return read, []
-        told = dict(zip(rows.to_pylist(), map(json.loads, witness.take(rows).to_pylist()), strict=True))
-        misfits = []
-        for index, column in enumerate(self.columns):
-            found = {
-                row: str(values[column.name]) for row, values in told.items() if values.get(column.name) is not None
+    def _divided(self, records: pa.RecordBatch, fitted: Sequence[_Fitted], origin: Origin) -> Batch:
+        """The rows without misfits, and the others rejected for the first of theirs."""
+        columns = [pa.repeat(pa.scalar(i, pa.int32()), len(item.misfits)) for i, item in enumerate(fitted)]
+        misfits = pa.table(
+            {
+                "row": pa.concat_arrays([item.misfits for item in fitted]),
+                "column": pa.concat_arrays(columns),
+                "text": pa.concat_arrays([item.texts for item in fitted]),
             }
-            if not found:
-                continue
-            texts = pa.array([found.get(row) for row in range(read.num_rows)], pa.string())
-            whole = pc.coalesce(texts, pc.cast(read.column(index), pa.string()))
-            read = read.set_column(index, column.name, whole)
-            reasons = _reasons(texts, column)
-            misfits.append(_Misfit(column.name, pc.is_valid(texts), texts, reasons))
-        return read, misfits
+        )
+        first = misfits.group_by("row", use_threads=False).aggregate([("column", "first"), ("text", "first")])
+        first = first.sort_by("row").combine_chunks()
+        bad, which = first["row"].combine_chunks(), first["column_first"].combine_chunks()
+        texts = pc.utf8_slice_codeunits(first["text_first"].combine_chunks(), 0, _SHOWN)
+        read = pa.RecordBatch.from_arrays([_payload(item, bad) for item in fitted], names=self.schema.names)
+        rejected = reject(
+            read,
+            pa.array(range(len(bad)), pa.int64()),
+            replace(origin.take(bad), read=None),
+            stage="read",
+            rule="type",
+            columns=pa.array(self.schema.names, pa.string()).take(which),
+            values=texts,
+            reasons=self._reasons(texts, which),
+        )
+        taken = pc.is_in(pa.array(range(records.num_rows), pa.int64()), value_set=bad)
+        good = pc.indices_nonzero(pc.invert(taken))
+        return Batch(records.take(good), origin.take(good), rejected)
+
+    def _reasons(self, texts: pa.Array, which: pa.Array) -> pa.Array:
+        """Why each of *texts*, values of the columns with these indices, does not fit."""
+        reasons = pa.nulls(len(texts), pa.string())
+        for index in which.unique().to_pylist():
+            column = self.columns[index]
+            expected = f"{expectation(column.dtype)}, which {column.declared or 'that column'} becomes"
+            told = misfit_reasons(texts, expected)
+            if column.advice:
+                told = pc.binary_join_element_wise(told, column.advice, "; ")
+            reasons = pc.if_else(pc.equal(which, index), told, reasons)
+        return reasons
 
 
 def _plain(values: pa.Array) -> pa.Array:
@@ -80,62 +103,76 @@ def _plain(values: pa.Array) -> pa.Array:
     return values.storage if isinstance(values, pa.ExtensionArray) else values
 
 
-def _fit(values: pa.Array, column: Column) -> tuple[pa.Array, _Misfit | None]:
+def _payload(column: _Fitted, rows: pa.Array) -> pa.Array:
+    """What was read, as text where it is one: drivers may give the bytes of texts."""
+    values = column.read.take(rows)
+    if values.type not in _BYTES or column.typed.type in _BYTES:
+        return values
+    try:
+        return pc.cast(values, pa.string())
+    except pa.ArrowInvalid:
+        return values
+
+
+def _fitted(values: pa.Array, column: Column, told: Told | None) -> _Fitted:
     typed, wrong = _typed(values, column.dtype)
-    if wrong is None or not pc.any(wrong).as_py():
-        return typed, None
-    texts = pc.cast(values, pa.string())
-    return typed, _Misfit(column.name, wrong, texts, _reasons(texts, column))
+    if told is not None:
+        typed, wrong = _with_told(typed, wrong, told, column.dtype)
+        values = pc.replace_with_mask(_texts(values), told.mask, told.texts)
+    if wrong is None:
+        return _Fitted(typed, values, pa.array([], pa.int64()), pa.array([], pa.string()))
+    rows = pc.cast(pc.indices_nonzero(wrong), pa.int64())
+    return _Fitted(typed, values, rows, _texts(values.take(rows)))
+
+
+def _with_told(
+    typed: pa.Array, wrong: pa.BooleanArray | None, told: Told, dtype: pa.DataType
+) -> tuple[pa.Array, pa.BooleanArray]:
+    """What a witness tells in place of what was selected, where its text is a value that fits exactly."""
+    if pa.types.is_nested(dtype):  # where it does not fit it was not selected
+        return typed, told.mask if wrong is None else pc.or_(told.mask, wrong)
+    if pa.types.is_floating(dtype) or dtype in (*_TEXTS, *_BYTES):
+        found = pa.nulls(len(told.texts), dtype)
+    else:
+        found, _ = cast_text(told.texts, dtype)
+    typed = pc.replace_with_mask(typed, told.mask, found)
+    still = pc.replace_with_mask(told.mask, told.mask, pc.is_null(found))
+    return typed, still if wrong is None else pc.if_else(told.mask, still, wrong)
 
 
 def _typed(values: pa.Array, dtype: pa.DataType) -> tuple[pa.Array, pa.BooleanArray | None]:
     """*values* as *dtype*, and which of them do not fit; None where all do."""
-    if values.type in _TEXTS and dtype not in _TEXTS and not pa.types.is_nested(dtype):
-        typed, wrong = cast_text(pc.cast(values, pa.string()), dtype)
-        return typed, wrong
+    if values.type in (*_TEXTS, *_BYTES) and dtype not in (*_TEXTS, *_BYTES) and not pa.types.is_nested(dtype):
+        text = cast_or_null(values, pa.string())
+        typed, wrong = cast_text(text, dtype)
+        return typed, _known(pc.or_(wrong, _lost(values, text)))
     typed = values if values.type == dtype else _cast(values, dtype)
     inside = in_calendar(typed)
-    if inside.null_count == values.null_count:
-        return inside, None
-    return inside, pc.and_(pc.is_valid(values), pc.is_null(inside))
+    return inside, None if inside.null_count == values.null_count else _lost(values, inside)
+
+
+def _known(wrong: pa.BooleanArray) -> pa.BooleanArray | None:
+    return wrong if pc.any(wrong).as_py() else None
+
+
+def _lost(values: pa.Array, typed: pa.Array) -> pa.BooleanArray:
+    return pc.and_(pc.is_valid(values), pc.is_null(typed))
 
 
 def _cast(values: pa.Array, dtype: pa.DataType) -> pa.Array:
     if pa.types.is_decimal(dtype) and pa.types.is_floating(values.type):
-        return _exact(values, dtype)
+        return exact_decimals(values, dtype)
+    if pa.types.is_boolean(dtype) and pa.types.is_integer(values.type):
+        return keep(pc.equal(values, 1), pc.or_(pc.equal(values, 0), pc.equal(values, 1)))
     return cast_or_null(values, dtype)
 
 
-def _exact(values: pa.Array, dtype: pa.DataType) -> pa.Array:
-    """Decimals for doubles that a decimal of that scale was stored as; null for others."""
-    finite = pc.if_else(pc.is_finite(values), values, pa.scalar(None, values.type))
-    found = cast_or_null(finite, dtype)
-    same = pc.equal(pc.cast(found, values.type), values)
-    return pc.if_else(same, found, pa.scalar(None, dtype))
-
-
-def _reasons(texts: pa.Array, column: Column) -> pa.Array:
-    return misfit_reasons(texts, f"{expectation(column.dtype)}, which {column.declared} becomes")
-
-
-def _divided(records: pa.RecordBatch, read: pa.RecordBatch, misfits: list[_Misfit], origin: Origin) -> Batch:
-    """The rows without misfits, and the others rejected for the first of theirs."""
-    names = values = reasons = pa.nulls(records.num_rows, pa.string())
-    for misfit in misfits:
-        new = pc.and_(misfit.mask, pc.is_null(names))
-        names = pc.if_else(new, misfit.column, names)
-        values = pc.if_else(new, misfit.values, values)
-        reasons = pc.if_else(new, misfit.reasons, reasons)
-    bad = pc.indices_nonzero(pc.is_valid(names))
-    good = pc.indices_nonzero(pc.is_null(names))
-    rejected = reject(
-        read,
-        bad,
-        replace(origin, read=None),
-        stage="read",
-        rule="type",
-        columns=names.take(bad),
-        values=pc.utf8_slice_codeunits(values.take(bad), 0, _SHOWN),
-        reasons=reasons.take(bad),
-    )
-    return Batch(records.take(good), origin.take(good), rejected)
+def _texts(values: pa.Array) -> pa.Array:
+    """*values* as people are told of them; bytes that are no text in UTF-8 are replaced."""
+    try:
+        return pc.cast(values, pa.string())
+    except pa.ArrowInvalid:
+        read = (value and value.decode(errors="replace") for value in values.to_pylist())
+        return pa.array(read, pa.string())
+    except pa.ArrowNotImplementedError:
+        return pa.array([None if value is None else str(value) for value in values.to_pylist()], pa.string())

@@ -1,0 +1,183 @@
+"""SQLite as a database: two connections to the file, the second for ADBC, which show one state of it."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ingestion import settings
+from ingestion.connectors.databases.columns import Column, Described
+from ingestion.connectors.databases.database import Database, Snapshot
+from ingestion.errors import IngestionError, TransientError
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Connection as AdbcConnection
+    from sqlalchemy import URL, Connection
+
+    from ingestion.connectors.databases.relation import Relation
+    from ingestion.connectors.databases.session import Session
+
+__all__ = ["Sqlite"]
+
+_LEADS = {pa.int64(): "0", pa.float64(): "0.0", pa.string(): "''", pa.binary(): "X''"}
+_TOLD = 400  # characters of a value that does not fit
+_ROW = 16 << 10  # bytes that a row of a query may take
+_PAUSE = 0.01  # seconds between two attempts to see one state
+
+
+class Sqlite(Database):
+    """SQLite, which opens the file for reading only."""
+
+    title = "SQLite"
+    extra = "sqlite"
+    needs = ("database",)
+    backend = "sqlite"
+    _reader: "AdbcConnection | None" = None
+    _row = _ROW
+
+    @property
+    def path(self) -> str:
+        """The file, absolute."""
+        if self.options.connection_string is not None:
+            from sqlalchemy.engine import make_url
+
+            return settings.current().absolute(make_url(self.options.connection_string).database or "")
+        return settings.current().absolute(str(self.options.database))
+
+    @property
+    def place(self) -> str:
+        """The path of the file."""
+        return self.path
+
+    @property
+    def url(self) -> "URL":
+        """The file, opened in a mode that cannot write it."""
+        from sqlalchemy import URL
+
+        given = {name: str(value) for name, value in self.options.connection_params.items()}
+        query = {"mode": "ro" if self.options.read_only else "rw", **given, "uri": "true"}
+        return URL.create("sqlite", database=Path(self.path).absolute().as_uri(), query=query)
+
+    @property
+    def connect_arguments(self) -> Mapping[str, Any]:
+        """How long to wait for a writer."""
+        return {"timeout": self.options.connect_timeout, "check_same_thread": False}
+
+    def begin(self, connection: "Connection") -> None:
+        """Both connections see one state of the file: none was committed between their first looks at it."""
+        from sqlalchemy import event
+
+        event.listen(connection.engine, "close", lambda *_: self._close())
+        driver: Any = connection.connection.driver_connection
+        driver.text_factory = _text
+        until = time.monotonic() + self.options.connect_timeout
+        while True:
+            before = _version(connection)
+            self._open()
+            connection.exec_driver_sql("BEGIN")  # Python's driver begins no transaction for a SELECT
+            if _version(connection) == before:
+                return
+            if time.monotonic() > until:
+                raise TransientError(f"{self.place} is being written without a pause; run again later")
+            connection.exec_driver_sql("ROLLBACK")
+            time.sleep(_PAUSE)
+
+    def _open(self) -> None:
+        """Let ADBC see the file as it is now, where its driver is installed."""
+        self._close()
+        try:
+            from adbc_driver_sqlite import dbapi
+        except ImportError:
+            return
+        url = self.url
+        parameters = "&".join(f"{name}={value}" for name, value in url.query.items() if name != "uri")
+        self._reader = dbapi.connect(f"{url.database}?{parameters}")  # begins a transaction
+        with self._reader.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {int(self.options.connect_timeout * 1000)}")
+            for statement in self.options.init_sql:
+                cursor.execute(statement)
+            cursor.execute("SELECT count(*) FROM sqlite_master")
+            cursor.fetchall()
+
+    def _close(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+    def describe(self, session: "Session", relation: "Relation") -> Described:
+        """The columns as they are declared, or as their values are."""
+        from ingestion.connectors.databases.sqlite.catalog import described, widest
+
+        found = described(session, relation)
+        if self.options.table is not None:
+            self._row = widest(session, relation, found.columns)
+        return found
+
+    def witness(self, columns: Sequence[Column]) -> str | None:
+        """The values that the expression of their column changes."""
+        from sqlalchemy.dialects import sqlite
+
+        if not columns:
+            return None
+        quote = sqlite.dialect().identifier_preparer.quote_identifier
+        conditions, pairs = [], []
+        for column in columns:
+            differs, text = (sql.replace("{}", quote(column.name)) for sql in (column.differs, column.text))
+            conditions.append(differs)
+            cut = f"substr({text}, 1, {_TOLD}) || CASE WHEN length({text}) > {_TOLD} THEN '...' ELSE '' END"
+            pairs.append(f"'{column.name.replace(chr(39), chr(39) * 2)}', CASE WHEN {differs} THEN {cut} END")
+        return f"CASE WHEN {' OR '.join(conditions)} THEN json_object({', '.join(pairs)}) END"
+
+    def load_fast(self) -> None:
+        """Import ADBC's driver."""
+        import adbc_driver_sqlite.dbapi  # noqa: F401 - whether it is there
+
+    @property
+    def fast_driver(self) -> str:
+        """ADBC's."""
+        return "adbc-driver-sqlite"
+
+    def fast(self, statement: str, columns: Sequence[Column], snapshot: Snapshot | None) -> Iterator[pa.RecordBatch]:
+        """By ADBC, which takes a column's type from its first row: one of our own leads, and is left out."""
+        del snapshot
+        if self._reader is None:
+            raise TransientError(f"{self.place}: the connection is closed; run again")
+        leads = [_LEADS[column.wire or pa.string()] for column in columns]
+        leads += ["''"] if any(column.witnessed for column in columns) else []
+        rows = max(1, min(self.options.fetch_size, self.options.max_batch_bytes // max(self._row, 1)))
+        with self._reader.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
+            # Expressions of our own beside a statement that SQLAlchemy wrote; a LIMIT keeps its order.
+            cursor.execute(f"SELECT {', '.join(leads)} UNION ALL SELECT * FROM ({statement} LIMIT -1)")  # noqa: S608 - as said
+            with cursor.fetch_record_batch() as reader:
+                first = True
+                for batch in reader:
+                    yield _unread(batch.slice(1) if first else batch)
+                    first = False
+
+    def failure(self, error: BaseException) -> IngestionError | None:
+        """By what SQLite says."""
+        from ingestion.connectors.databases.sqlite.failures import failure
+
+        return failure(error, self.path)
+
+
+def _version(connection: "Connection") -> Any:
+    """A number that changes when another connection commits; within a transaction, that of the state it sees."""
+    return connection.exec_driver_sql("PRAGMA data_version").scalar()
+
+
+def _text(raw: bytes) -> str | bytes:
+    """Texts may hold any bytes; those that are not UTF-8 are left as they are."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def _unread(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Texts as the bytes that they are, as nobody has seen yet whether these are UTF-8."""
+    arrays = [item.view(pa.binary()) if pa.types.is_string(item.type) else item for item in batch.columns]
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
