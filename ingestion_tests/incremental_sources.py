@@ -8,6 +8,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
+from typing_extensions import Self
+
 from ingestion.connectors import ConnectorFactory
 from ingestion.plugins import Cursor, Restart
 
@@ -127,7 +129,7 @@ class Writers:
     _stop: threading.Event = field(default_factory=threading.Event)
     _errors: list[BaseException] = field(default_factory=list)
 
-    def __enter__(self) -> "Writers":
+    def __enter__(self) -> Self:
         self._threads = [threading.Thread(target=self._write, args=one) for one in enumerate(self.hold)]
         for thread in self._threads:
             thread.start()
@@ -152,7 +154,7 @@ class Writers:
                 self._stop.wait(hold)
                 connection.commit()
                 self.longest = max(self.longest, (datetime.now(timezone.utc) - started).total_seconds())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again where the writers are ended
             self._errors.append(error)
         finally:
             connection.close()
