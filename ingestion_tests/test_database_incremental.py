@@ -8,7 +8,7 @@ import pytest
 from ingestion.errors import ConfigError, DataError
 from ingestion_tests.incremental_sources import TYPES, Source, ago, read
 
-KINDS = ("sqlite", "postgresql")
+KINDS = ("sqlite", "postgresql", "mysql")
 
 
 @pytest.fixture(params=KINDS)
