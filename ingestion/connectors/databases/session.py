@@ -1,7 +1,7 @@
 """A connection by the portable driver, in one read-only transaction, and its errors under our names."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Executable, text
@@ -63,7 +63,8 @@ def _close(connection: Connection) -> None:
     try:
         connection.close()
     except SQLAlchemyError:  # broken already: the server has let go of it
-        connection.invalidate()
+        with suppress(SQLAlchemyError):
+            connection.invalidate()
 
 
 @contextmanager

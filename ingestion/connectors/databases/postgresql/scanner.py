@@ -4,12 +4,17 @@ Its transaction is ours: what it begins by itself is ended, and one begun that r
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from ingestion.connectors.databases.postgresql.driver import Driver, Reading
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 __all__ = ["driver"]
 
@@ -45,12 +50,25 @@ def _stream(reading: Reading, extension: Path) -> Iterator[pa.RecordBatch]:
             connection.execute(f"CREATE SECRET password (TYPE postgres, PASSWORD {_text(reading.password)})")
             attached += ", SECRET password"
         connection.execute(f"ATTACH {_text(reading.address('password'))} AS server ({attached})")
-        connection.execute("BEGIN")
-        begin = "; ".join(["ROLLBACK", "BEGIN", *reading.beginning])
-        connection.execute(f"CALL postgres_execute('server', {_text(begin)})")
-        result = connection.execute(f"FROM postgres_query('server', {_text(_numbered(reading))})")
-        with result.to_arrow_reader(_ROWS) as batches:
-            yield from batches
+        with _transaction(connection):
+            begin = "; ".join(["ROLLBACK", "BEGIN", *reading.beginning])
+            connection.execute(f"CALL postgres_execute('server', {_text(begin)})")
+            result = connection.execute(f"FROM postgres_query('server', {_text(_numbered(reading))})")
+            with result.to_arrow_reader(_ROWS) as batches:
+                yield from batches
+
+
+@contextmanager
+def _transaction(connection: "DuckDBPyConnection") -> Iterator[None]:
+    """A transaction that is undone at the end; left to its destructor, one whose server is gone ends the process."""
+    import duckdb
+
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
 
 
 def _answer(statement: str) -> str:
