@@ -50,11 +50,12 @@ def _stream(reading: Reading, extension: Path) -> Iterator[pa.RecordBatch]:
             connection.execute(f"CREATE SECRET password (TYPE postgres, PASSWORD {_text(reading.password)})")
             attached += ", SECRET password"
         connection.execute(f"ATTACH {_text(reading.address('password'))} AS server ({attached})")
-        with _transaction(connection):
+        backends: list[int] = []
+        with reading.stops.by(lambda: reading.stop(*backends)), _transaction(connection):
             begin = "; ".join(["ROLLBACK", "BEGIN", *reading.beginning])
             connection.execute(f"CALL postgres_execute('server', {_text(begin)})")
-            result = connection.execute(f"FROM postgres_query('server', {_text(_numbered(reading))})")
-            with result.to_arrow_reader(_ROWS) as batches:
+            backends += connection.execute(_answer("SELECT pg_catalog.pg_backend_pid() AS backend")).fetchone() or ()
+            with connection.execute(_answer(_numbered(reading))).to_arrow_reader(_ROWS) as batches:
                 yield from batches
 
 
