@@ -80,6 +80,12 @@ class MariaServer:
 
     def execute(self, statement: str, url: str | None = None) -> list[Any]:
         """What one statement answers."""
+        with self.session(url) as run:
+            return run(statement)
+
+    @contextmanager
+    def session(self, url: str | None = None) -> Iterator[Callable[[str], list[Any]]]:
+        """What runs statements in one session, and returns what they answer."""
         import pymysql
 
         at = urlsplit(url or self.url())
@@ -92,9 +98,13 @@ class MariaServer:
             charset="utf8mb4",
             autocommit=True,
         )
-        with connection, connection.cursor() as cursor:
+
+        def run(statement: str) -> list[Any]:
             cursor.execute(statement)
             return list(cursor.fetchall())
+
+        with connection, connection.cursor() as cursor:
+            yield run
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ def chosen(described: Described, options: "DatabaseConnector", known: pa.Schema 
 
 def _as_known(column: Column, known: pa.Schema | None) -> Column:
     dtype = known_type(known, column.name)
+    if pa.types.is_boolean(column.dtype) and dtype is not None and pa.types.is_integer(dtype):
+        return column._replace(dtype=dtype, wire=None, note="numbers in the table")
     if dtype != pa.string() or column.dtype == pa.string():
         return column
     return column._replace(

@@ -64,7 +64,10 @@ class Relation:
 
     def quoted(self, name: str) -> str:
         """The name of a column as SQL writes it."""
-        return self.dialect.identifier_preparer.quote_identifier(name)
+        preparer = self.dialect.identifier_preparer
+        quoted = preparer.quote_identifier(name)
+        # Of a driver that writes parameters as %s; the statement that this becomes part of is written so as a whole.
+        return quoted.replace("%%", "%") if preparer._double_percents else quoted  # noqa: SLF001 - told nowhere else
 
     def column(self, name: str) -> ColumnElement[Any]:
         """A column by its name, for conditions and orders; never what is selected under the same name."""

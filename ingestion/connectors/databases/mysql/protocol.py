@@ -79,35 +79,39 @@ def _close(connection: "Connection", prepared: int) -> None:
 
 
 def _rows(connection: "Connection", prepared: int, room: int) -> Iterator[Rows]:
-    buffer, filled, begin = bytearray(room + MARGIN), 0, 0
-    last = None
+    buffer, begin, last = bytearray(room + MARGIN), 0, None
+    with memoryview(buffer) as whole:
+        filled = _received(connection, whole, ahead=True)
     while last is None:
         if filled == len(buffer) - MARGIN:  # one row is longer than that
-            buffer.extend(bytes(len(buffer)))
-        whole = memoryview(buffer)
-        starts: list[int] = []
-        while last is None and filled < len(buffer) - MARGIN:
-            filled += _received(connection, whole[filled : len(buffer) - MARGIN])
-            begin, last = _scan(whole, begin, filled, starts)
-        if starts:
-            yield Rows(np.frombuffer(buffer, np.uint8), np.array(starts, np.int64))
-        whole[: filled - begin] = bytes(whole[begin:filled])
-        filled, begin = filled - begin, 0
-        whole.release()
+            buffer = buffer + bytes(len(buffer))  # another one: whoever has the last rows may hold this one
+        with memoryview(buffer) as whole:
+            starts: list[int] = []
+            begin, last = _scan(whole, 0, filled, starts)
+            while last is None and filled < len(buffer) - MARGIN:
+                filled += _received(connection, whole[filled : len(buffer) - MARGIN])
+                begin, last = _scan(whole, begin, filled, starts)
+            if starts:
+                yield Rows(np.frombuffer(buffer, np.uint8), np.array(starts, np.int64))
+            filled -= begin
+            whole[:filled] = bytes(whole[begin : begin + filled])
     if last[0] == _ERROR:
         MysqlPacket(last, "utf8").raise_for_error()
     _close(connection, prepared)
 
 
-def _received(connection: "Connection", room: memoryview) -> int:
+def _received(connection: "Connection", room: memoryview, *, ahead: bool = False) -> int:
+    """Bytes from the socket, or what pymysql has read *ahead* from it."""
     try:
-        count = connection._rfile.readinto1(room)  # noqa: SLF001 - see _send
+        if ahead:
+            reader = connection._rfile  # noqa: SLF001 - see _send
+            count = reader.readinto(room[: len(reader.peek())])
+        else:
+            count = connection._sock.recv_into(room)  # noqa: SLF001 - see _send
     except (OSError, ValueError, AttributeError) as error:  # the latter two: it was closed meanwhile
-        raise err.OperationalError(
-            CR.CR_SERVER_LOST, f"Lost connection to MySQL server during query ({error})"
-        ) from error
+        raise err.OperationalError(CR.CR_SERVER_LOST, f"{_LOST} ({error})") from error
     if not count:
-        raise err.OperationalError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query")
+        raise err.OperationalError(CR.CR_SERVER_LOST, _LOST)
     return int(count)
 
 

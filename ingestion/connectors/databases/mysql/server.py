@@ -23,7 +23,7 @@ __all__ = ["Mysql"]
 
 _CERTIFICATES = {"ssl_ca": "authorities", "ssl_cert": "certificate", "ssl_key": "key"}
 _ROOM = 4 << 20  # bytes of rows that are decoded at once, few enough for the processor's cache
-_PRIVATE = ("_execute_command", "_read_packet")  # of pymysql's connections
+_PRIVATE = ("_execute_command", "_read_packet", "_force_close")  # of pymysql's connections
 
 
 class Mysql(Database):
@@ -115,7 +115,7 @@ class Mysql(Database):
             self._sessions = [connection.connection.dbapi_connection]
             yield
             return
-        quote = connection.dialect.identifier_preparer.quote_identifier
+        quote = self.fast_dialect.identifier_preparer.quote_identifier
         table = ".".join(quote(part) for part in (self.options.schema, self.options.table) if part)
         statement, count = beginning(self.options), self.options.num_partitions
         mariadb = _is_mariadb(connection)
@@ -158,7 +158,7 @@ class Mysql(Database):
             if done:
                 self._sessions.append(session)
             else:
-                session.close()
+                session._force_close()  # noqa: SLF001 - a later close() must not find it closed
 
     def cancel(self, driver: "Driver") -> None:
         """By one more connection, as that one listens to nobody while it waits."""
