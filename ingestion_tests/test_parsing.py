@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.errors import ConfigError
-from ingestion.parsing import DateFormat, cast_text, expectation, parse_type, type_name
+from ingestion.parsing import DateFormat, cast_or_null, cast_text, expectation, parse_type, type_name
 
 UTC = dt.timezone.utc
 MISFIT = "misfit"
@@ -271,6 +271,16 @@ FORMATS = [
 @pytest.mark.parametrize(("name", "formats", "values"), FORMATS)
 def test_formats_are_read_strictly(name, formats, values):
     assert cast(list(values), parse_type(name), formats=formats) == list(values.values())
+
+
+@pytest.mark.parametrize("digits", range(20, 39))
+def test_a_number_that_the_zeros_behind_its_point_make_too_long_is_a_misfit(digits):
+    text = "123456789012345678901234567890123456789"[:digits]
+    fits = digits <= 20
+    typed, wrong = cast_text(pa.array([text]), pa.decimal128(38, 18))
+    assert (typed[0].as_py(), wrong[0].as_py()) == ((Decimal(text), False) if fits else (None, True))
+    number = pa.array([Decimal(text)], pa.decimal128(38, 0))
+    assert cast_or_null(number, pa.decimal128(38, 18)).to_pylist() == ([Decimal(text)] if fits else [None])
 
 
 @given(

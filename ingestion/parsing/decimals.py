@@ -1,4 +1,4 @@
-"""Exact decimals of text; Arrow's own cast wraps at 39 digits and misreads exponents, both unnoticed."""
+"""Exact decimals of text; Arrow's own cast wraps beyond 38 digits and misreads exponents, both unnoticed."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -7,15 +7,15 @@ from ingestion.parsing.matching import cast_or_null, matching
 
 __all__ = ["is_cast_safely", "read_decimals"]
 
-_LONGEST_SAFE = 38  # characters
+_LONGEST_SAFE = 38  # characters, with the zeros that the scale adds to them
 _EXPONENT = r"[eE]"
 _SCIENTIFIC = r"^([+-]?)(\d+\.?\d*|\.\d+)[eE]([+-]?\d{1,2})$"
 _ZEROS = "0" * 200  # more than a long mantissa and two digits of exponent can need
 
 
-def is_cast_safely(text: pa.Array) -> bool:
-    """Whether Arrow's cast to a decimal is right, or refuses, for every value."""
-    if (pc.max(pc.binary_length(text)).as_py() or 0) > _LONGEST_SAFE:
+def is_cast_safely(text: pa.Array, dtype: pa.Decimal128Type) -> bool:
+    """Whether Arrow's cast to that decimal is right, or refuses, for every value."""
+    if (pc.max(pc.binary_length(text)).as_py() or 0) + dtype.scale > _LONGEST_SAFE:
         return False
     exponents = pc.or_(pc.match_substring(text, "e"), pc.match_substring(text, "E"))
     return not pc.any(exponents).as_py()

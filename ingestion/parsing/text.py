@@ -112,7 +112,7 @@ def _whole(values: pa.Array, dtype: pa.DataType) -> pa.Array | None:
     if (
         pa.types.is_boolean(dtype)
         or pa.types.is_time(dtype)
-        or (pa.types.is_decimal(dtype) and not is_cast_safely(values))
+        or (pa.types.is_decimal(dtype) and not is_cast_safely(values, dtype))
     ):
         return None
     try:
