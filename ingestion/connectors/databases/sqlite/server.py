@@ -150,12 +150,14 @@ class Sqlite(Database):
         with self._reader.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
             # Expressions of our own beside a statement that SQLAlchemy wrote; a LIMIT keeps its order.
-            cursor.execute(f"SELECT {', '.join(leads)} UNION ALL SELECT * FROM ({statement} LIMIT -1)")  # noqa: S608 - as said
-            with cursor.fetch_record_batch() as reader:
-                first = True
-                for batch in reader:
-                    yield _unread(batch.slice(1) if first else batch)
-                    first = False
+            led = f"SELECT {', '.join(leads)} UNION ALL SELECT * FROM ({statement} LIMIT -1)"  # noqa: S608 - as said
+            with self.stops.by(cursor.adbc_cancel):
+                cursor.execute(led)
+                with cursor.fetch_record_batch() as reader:
+                    first = True
+                    for batch in reader:
+                        yield _unread(batch.slice(1) if first else batch)
+                        first = False
 
     def failure(self, error: BaseException) -> IngestionError | None:
         """By what SQLite says."""
