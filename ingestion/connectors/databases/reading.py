@@ -43,12 +43,12 @@ class Reading:
         """The rows, in one state of the database; the last batch carries the new cursor."""
         with opened(self.database) as session:
             source = self._source(session)
-            window = window_of(session, source.relation, source.described, self.options, self.cursor)
-            parts: Sequence[Sequence[ColumnElement[bool]]] = [window.conditions]
-            if self.fast:  # otherwise there is one connection
-                parts = parts_of(session, source.relation, source.described, self.options, window.conditions)
-            statements = [self._statement(source, part, window.order) for part in parts]
-            with self._snapshot(session) as snapshot:
+            with self._snapshot(session) as snapshot:  # where servers share none, sessions begin anew to see one state
+                window = window_of(session, source.relation, source.described, self.options, self.cursor)
+                parts: Sequence[Sequence[ColumnElement[bool]]] = [window.conditions]
+                if self.fast:  # otherwise there is one connection
+                    parts = parts_of(session, source.relation, source.described, self.options, window.conditions)
+                statements = [self._statement(source, part, window.order) for part in parts]
                 streams = [self._stream(session, one, source, n, snapshot) for n, one in enumerate(statements)]
                 told = {"read by": self.reader(session), **self.database.told, **window.told}
                 yield from self._held_back(streams, source.nothing._replace(told=told), window.cursor)
@@ -133,7 +133,8 @@ class Reading:
             else:
                 driver = session.connection.connection.driver_connection
                 with self.database.stops.by(lambda: self.database.cancel(driver)):
-                    yield from portable(session.connection, statement, columns, self.options.fetch_size)
+                    sizes = self.options.fetch_size, self.options.max_batch_bytes
+                    yield from portable(session.connection, statement, columns, *sizes)
 
     @cached_property
     def fast(self) -> bool:

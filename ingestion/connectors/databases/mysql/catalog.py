@@ -10,6 +10,7 @@ from ingestion.connectors.databases.columns import Described
 from ingestion.connectors.databases.mysql.fields import declared_of
 from ingestion.connectors.databases.mysql.protocol import fields_of
 from ingestion.connectors.databases.mysql.types import column_of
+from ingestion.connectors.databases.session import translated
 from ingestion.errors import ConfigError
 from ingestion.model import nearest
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ingestion.connectors.databases.relation import Relation
     from ingestion.connectors.databases.session import Session
 
-__all__ = ["described", "engine_of", "raw"]
+__all__ = ["described", "raw"]
 
 _COLUMNS = """
 SELECT column_name, column_type, extra FROM information_schema.columns
@@ -27,10 +28,6 @@ _UNIQUE = """
 SELECT index_name, column_name, sub_part, nullable FROM information_schema.statistics
 WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :name AND non_unique = 0
 ORDER BY index_name, seq_in_index
-"""
-_ENGINE = """
-SELECT COALESCE(engine, table_type) FROM information_schema.tables
-WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :name
 """
 _TABLES = """
 SELECT table_schema, table_name, table_schema = COALESCE(:schema, DATABASE()) FROM information_schema.tables
@@ -49,12 +46,13 @@ def described(session: "Session", relation: "Relation") -> Described:
     """The columns of a table or query; raises ConfigError where there is no such table."""
     if relation.options.table is None:
         statement = session.database.fast_text(relation.everything())
-        return Described([column_of(field.name, declared_of(field)) for field in fields_of(raw(session), statement)])
+        with translated(session.database):
+            fields = fields_of(raw(session), statement)
+        return Described([column_of(field.name, declared_of(field)) for field in fields])
     options = relation.options
     rows = _about(session, relation, _COLUMNS)
     if not rows:
-        session.rows(relation.everything())  # it says so where the user may not read it
-        raise ConfigError(f"there is no table {relation.name}; {_alternative(session, relation)}")
+        raise ConfigError(f"{_refusal(session, relation)}; {_alternative(session, relation)}")
     # Nobody sees an invisible column who does not name it.
     columns = [
         column_of(name, declared)
@@ -64,9 +62,13 @@ def described(session: "Session", relation: "Relation") -> Described:
     return Described(columns, *_keys(session, relation))
 
 
-def engine_of(session: "Session", relation: "Relation") -> str:
-    """The storage engine of a table; of a view, what it is."""
-    return str(_about(session, relation, _ENGINE)[0][0])
+def _refusal(session: "Session", relation: "Relation") -> str:
+    """Why there is nothing to read: to a user who may not see it, the server does not say whether there is a table."""
+    try:
+        session.rows(relation.everything())
+    except ConfigError as error:
+        return str(error)
+    return f"there is no table {relation.name}"
 
 
 def _about(session: "Session", relation: "Relation", statement: str) -> list[tuple[str, ...]]:

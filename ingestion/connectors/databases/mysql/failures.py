@@ -25,9 +25,7 @@ _REMEDIES: Mapping[int, str] = {
     1792: "the session only reads; set source.read_only: false where the query has to write",
     1820: "change the user's password first, it has expired",
     1862: "change the user's password first, it has expired",
-    1969: "source.statement_timeout is over; give it more time, or read less by source.where_clause",
     2026: "check source.ssl_mode and the certificates",
-    3024: "source.statement_timeout is over; give it more time, or read less by source.where_clause",
     3159: "the server wants encrypted connections; set source.ssl_mode: require or stricter",
 }
 _PASSING: Mapping[int, str] = {
@@ -48,10 +46,12 @@ _PASSING: Mapping[int, str] = {
     1637: "the server has too many transactions",
     1696: "the server could not read the table",
     1927: "somebody ended the connection",
+    1969: "source.statement_timeout is over; raise it, or read less by source.where_clause",
     2002: "the server does not answer; check source.host and source.port",
     2003: "the server does not answer; check source.host and source.port",
     2006: "the connection was lost",
     2013: "the connection was lost",
+    3024: "source.statement_timeout is over; raise it, or read less by source.where_clause",
     4031: "the server gave the connection up",
 }
 _CONNECTING = (2003, 2013)

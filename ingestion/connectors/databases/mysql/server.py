@@ -109,21 +109,25 @@ class Mysql(Database):
 
     @contextmanager
     def _opened(self, connection: "Connection") -> Iterator[None]:
-        from ingestion.connectors.databases.mysql.sessions import beginning, same_state
+        from ingestion.connectors.databases.mysql.sessions import beginning, must_share, same_state
 
-        if self.options.num_partitions == 1:
+        options = self.options
+        if options.num_partitions == 1:
             self._sessions = [connection.connection.dbapi_connection]
             yield
             return
+        must_share(connection, options)
         quote = self.fast_dialect.identifier_preparer.quote_identifier
-        table = ".".join(quote(part) for part in (self.options.schema, self.options.table) if part)
-        statement, count = beginning(self.options), self.options.num_partitions
-        mariadb = _is_mariadb(connection)
+        table = ".".join(quote(part) for part in (options.schema, options.table) if part)
+        statement, mariadb = beginning(options), _is_mariadb(connection)
 
         def begin() -> None:
             connection.exec_driver_sql(statement)
 
-        with same_state(lambda: self._connected(mariadb=mariadb), count, begin, statement, table) as self._sessions:
+        def connect() -> "Driver":
+            return self._connected(mariadb=mariadb)
+
+        with same_state(connect, options.num_partitions, begin, statement, table) as self._sessions:
             yield
 
     def _connected(self, *, mariadb: bool) -> "Driver":

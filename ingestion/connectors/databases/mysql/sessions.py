@@ -6,20 +6,28 @@ from typing import TYPE_CHECKING
 
 from pymysql import Connection, err
 from pymysql.constants import ER
+from sqlalchemy import text
 
 from ingestion.connectors.databases.options import seconds
 from ingestion.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection as SqlConnection
+
     from ingestion.connectors.databases.connector import DatabaseConnector
 
-__all__ = ["SNAPSHOT_LEVEL", "beginning", "same_state", "settings_of"]
+__all__ = ["SNAPSHOT_LEVEL", "beginning", "must_share", "same_state", "settings_of"]
 
 SNAPSHOT_LEVEL = "REPEATABLE READ"
 """The isolation in which all statements of a transaction see one state."""
 
 _LONG = 86_400  # seconds that the server waits for us while what it sent is written elsewhere
 _LOCK_SECONDS = 30  # a transaction that writes the table is waited for, and others wait for us meanwhile
+_WITH_SNAPSHOTS = ("InnoDB", "ROCKSDB")
+_ENGINE = """
+SELECT COALESCE(engine, table_type) FROM information_schema.tables
+WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_name = :name
+"""
 _NO_PADDING = "TRIM(BOTH ',' FROM REPLACE(CONCAT(',', @@SESSION.sql_mode, ','), ',PAD_CHAR_TO_FULL_LENGTH,', ','))"
 
 
@@ -48,6 +56,16 @@ def beginning(options: "DatabaseConnector") -> str:
     """The statement that begins the transaction which reads."""
     snapshot = ["WITH CONSISTENT SNAPSHOT"] if options.isolation_level in (None, SNAPSHOT_LEVEL) else []
     return f"START TRANSACTION {', '.join([*snapshot, *(['READ ONLY'] if options.read_only else [])])}".rstrip()
+
+
+def must_share(session: "SqlConnection", options: "DatabaseConnector") -> None:
+    """Raise ConfigError where the table is of a kind of which several sessions cannot see one state."""
+    named = text(_ENGINE).bindparams(schema=options.schema, name=options.table)
+    engine = session.execute(named).scalar()
+    if engine not in _WITH_SNAPSHOTS:
+        raise ConfigError(
+            f"several connections cannot see one state of {options.table}, which is of {engine}; set num_partitions: 1"
+        )
 
 
 @contextmanager
