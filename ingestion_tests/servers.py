@@ -185,8 +185,8 @@ class RestCatalogServer:
 
 
 @contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """A new cluster; not durable, which only a power cut would show."""
+def running_postgres(certificate: tuple[bytes, bytes] | None = None) -> Iterator[PostgresServer]:
+    """A new cluster; not durable, which only a power cut would show. With *certificate* and its key it takes TLS."""
     programs = _postgres_programs()
     with _public_folder() as path:
         owner = _owner(path)
@@ -204,6 +204,9 @@ def running_postgres() -> Iterator[PostgresServer]:
         )
         server = PostgresServer(free_port(), path / "log")
         options = {"port": server.port, "listen_addresses": server.host, "unix_socket_directories": "", "fsync": "off"}
+        if certificate is not None:
+            shown, key = _certificate(path, certificate, owner)
+            options |= {"ssl": "on", "ssl_cert_file": shown, "ssl_key_file": key}
         arguments = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
         command = [programs / "postgres", "-D", data, *arguments]
         # Its quickest way out, which writes nothing back.
@@ -211,9 +214,20 @@ def running_postgres() -> Iterator[PostgresServer]:
             yield server
 
 
+def _certificate(path: Path, certificate: tuple[bytes, bytes], owner: Mapping[str, Any]) -> tuple[Path, Path]:
+    """The files of a certificate and its key, which only *owner* may read."""
+    files = path / "server.crt", path / "server.key"
+    for file, content in zip(files, certificate, strict=True):
+        file.write_bytes(content)
+        file.chmod(0o600)
+        if owner:
+            shutil.chown(file, owner["user"])
+    return files
+
+
 @contextmanager
-def running_mariadb() -> Iterator[MariaServer]:
-    """A new server with small caches; not durable, which only a power cut would show."""
+def running_mariadb(certificate: tuple[bytes, bytes] | None = None) -> Iterator[MariaServer]:
+    """A new server with small caches; not durable. With *certificate* and its key it takes TLS."""
     with _public_folder() as path:
         server = MariaServer(free_port(), path / "log")
         data, user = path / "data", ["--user=root"] if os.getuid() == 0 else []  # it runs as root only where told to
@@ -238,6 +252,9 @@ def running_mariadb() -> Iterator[MariaServer]:
             "innodb-flush-log-at-trx-commit": "0",
             "key-buffer-size": "1M",
         }
+        if certificate is not None:
+            shown, key = _certificate(path, certificate, {})
+            options |= {"ssl-cert": shown, "ssl-key": key}
         arguments = [f"--{name}={value}" for name, value in options.items()]
         command = [_maria_program("mariadbd"), "--no-defaults", *user, *arguments]
         # Killed, as nobody reads its data again.

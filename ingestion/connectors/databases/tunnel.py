@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -45,21 +45,17 @@ def tunnelled(database: "Database") -> Iterator[None]:
 
 
 @contextmanager
-def _loop() -> Iterator[Callable[[Awaitable[T]], T]]:
+def _loop() -> Iterator[Callable[[Coroutine[Any, Any, T]], T]]:
     """What runs a coroutine in a thread of its own, to its end; the thread also moves what goes through the tunnel."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, name="ssh", daemon=True)
     thread.start()
     try:
-        yield lambda awaited: asyncio.run_coroutine_threadsafe(_of(awaited), loop).result()
+        yield lambda awaited: asyncio.run_coroutine_threadsafe(awaited, loop).result()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-
-
-async def _of(awaited: Awaitable[T]) -> T:
-    return await awaited
 
 
 async def _connected(tunnel: "SshTunnel", timeout: float) -> "SSHClientConnection":
@@ -106,17 +102,17 @@ def _identity(tunnel: "SshTunnel") -> dict[str, Any]:
             return {"client_keys": [asyncssh.import_private_key(tunnel.private_key)], "agent_path": None}
         path = settings.current().absolute(str(Path(tunnel.private_key).expanduser()))
         return {"client_keys": [asyncssh.read_private_key(path)], "agent_path": None}
-    except asyncssh.KeyEncryptionError as error:
-        if settings.environment().get("SSH_AUTH_SOCK"):
-            return {}  # asyncssh asks the agent
-        raise ConfigError(
-            "source.ssh_tunnel.private_key has a passphrase; run ssh-add and set SSH_AUTH_SOCK, "
-            "or use a key without one that may only forward"
-        ) from error
     except (OSError, asyncssh.KeyImportError) as error:
-        # The text of a key is never told; the path of one is.
-        what = error.strerror if isinstance(error, OSError) else "is no private key that SSH knows"
-        raise ConfigError(f"source.ssh_tunnel.private_key cannot be used: {what}") from error
+        if "Passphrase" not in str(error):
+            # The text of a key is never told.
+            what = error.strerror if isinstance(error, OSError) else "it is no private key that SSH knows"
+            raise ConfigError(f"source.ssh_tunnel.private_key cannot be used: {what}") from error
+        if not settings.environment().get("SSH_AUTH_SOCK"):
+            raise ConfigError(
+                "source.ssh_tunnel.private_key has a passphrase; run ssh-add and set SSH_AUTH_SOCK, "
+                "or use a key without one that may only forward"
+            ) from error
+        return {}  # asyncssh asks the agent
 
 
 async def _forwarded(connection: "SSHClientConnection", tunnel: "SshTunnel", host: str, port: int) -> int:
