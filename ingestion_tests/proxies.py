@@ -285,6 +285,55 @@ class _Tunnel:
         self._listener.close()
 
 
+class _Cut(_Tunnel):
+    """Passes bytes on until the server has sent *most* of them, over all connections; then it cuts every one of them.
+
+    From then on nobody is let in: the server is gone."""
+
+    def __init__(self, port: int, most: int) -> None:
+        self._most = most
+        self._open: list[socket.socket] = []
+        super().__init__(port, b"\0", 0)
+
+    def _forth(self, client: socket.socket, server: socket.socket) -> None:
+        self._open += [client, server]
+        with suppress(OSError):
+            while data := client.recv(1 << 16):
+                server.sendall(data)
+        server.close()
+
+    def _pump(self, server: socket.socket, client: socket.socket) -> None:  # type: ignore[override]
+        with suppress(OSError):
+            while data := server.recv(1 << 16):
+                self._most -= len(data)
+                if self._most < 0:
+                    self._cut()
+                client.sendall(data)
+        client.close()
+
+    def _cut(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for one in self._open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the port."""
+        with suppress(OSError):
+            super().close()
+
+
+@contextmanager
+def cut_after(port: int, most: int) -> Iterator[int]:
+    """A port that leads to *port* until *most* bytes have come from there."""
+    tunnel = _Cut(port, most)
+    try:
+        yield tunnel.port
+    finally:
+        tunnel.close()
+
+
 @contextmanager
 def tunnelled(port: int, needle: bytes, at: int = 0) -> Iterator[int]:
     """A port that leads to *port*, where the answer to *needle* number *at* (0 = the first) is lost."""

@@ -1,5 +1,6 @@
 """What differs from one kind of database to another; everything else is shared."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ingestion.connectors.databases.session import Session
 
 __all__ = ["Database", "Snapshot"]
+
+_LOG = "source"  # of connections that are lost; the error that a run ends with tells of it
 
 
 class Snapshot(NamedTuple):
@@ -87,7 +90,10 @@ class Database(ABC):
         from sqlalchemy.pool import NullPool
 
         arguments = dict(self.connect_arguments)
-        return create_engine(self.reached, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+        logging.getLogger(f"{NullPool.__module__}.{NullPool.__name__}.{_LOG}").setLevel(logging.CRITICAL)
+        return create_engine(
+            self.reached, poolclass=NullPool, pool_logging_name=_LOG, connect_args=arguments, hide_parameters=True
+        )
 
     def begin(self, connection: "Connection") -> None:
         """Make the session one that only reads, in one state of the database, in UTC, within its time limits."""

@@ -56,7 +56,17 @@ def _stream(reading: Reading, extension: Path) -> Iterator[pa.RecordBatch]:
             connection.execute(f"CALL postgres_execute('server', {_text(begin)})")
             backends += connection.execute(_answer("SELECT pg_catalog.pg_backend_pid() AS backend")).fetchone() or ()
             with connection.execute(_answer(_numbered(reading))).to_arrow_reader(_ROWS) as batches:
-                yield from batches
+                yield from _told(batches)
+
+
+def _told(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """*batches*; what DuckDB says of a broken stream comes through Arrow as an error of its own."""
+    import duckdb
+
+    try:
+        yield from batches
+    except (OSError, pa.ArrowException) as error:
+        raise duckdb.IOException(str(error)) from error
 
 
 @contextmanager
