@@ -4,6 +4,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
 
 __all__ = ["failure"]
@@ -31,11 +33,11 @@ _KINDS: Sequence[tuple[str, type[IngestionError], str]] = [
 ]
 # A refused connection has no code.
 _AT_CONNECT: Sequence[tuple[tuple[str, ...], str]] = [
+    (("too many", "remaining connection slots", "connection limit"), "53"),
     (("password authentication failed", "no password supplied", "pg_hba.conf"), "28"),
     (("role ",), "28"),
     (("database ",), "3D000"),
     (("permission denied",), "42501"),
-    (("too many", "remaining connection slots", "connection limit"), "53"),
 ]
 _BY_WORDS: Sequence[tuple[tuple[str, ...], type[IngestionError], str]] = [
     (("could not translate host name", "Name or service not known"), ConfigError, "check source.host"),
@@ -48,11 +50,12 @@ _BY_WORDS: Sequence[tuple[tuple[str, ...], type[IngestionError], str]] = [
 ]
 
 
-# DuckDB tells no codes.
+# Of rows that come, DuckDB and Arrow tell no codes.
 _BY_TEXT: Sequence[tuple[tuple[str, ...], str]] = [
     (("statement timeout",), "57014"),
     (("canceling statement", "conflict with recovery", "terminating", "shutting down"), "57P"),
     (("permission denied",), "42501"),
+    (("read-only transaction",), "25006"),
     (("deadlock", "could not serialize"), "40"),
     (("out of memory", "No space left", "could not extend"), "53"),
     (("ERROR:",), "42"),
@@ -69,7 +72,7 @@ class _Told(NamedTuple):
 
 def failure(error: BaseException, place: str) -> IngestionError | None:
     """What *error* of a server at *place* is to us; None where it is no driver's."""
-    told = _of_psycopg(error) or _of_adbc(error) or _of_duckdb(error)
+    told = _of_psycopg(error) or _of_adbc(error) or _of_rows(error)
     if told is None:
         return None
     state = told.state or _state_at_connect(told.text)
@@ -109,11 +112,13 @@ def _of_adbc(error: BaseException) -> _Told | None:
     return _Told(error.sqlstate or "", _with_detail(text, *more))
 
 
-def _of_duckdb(error: BaseException) -> _Told | None:
+def _of_rows(error: BaseException) -> _Told | None:
+    """What went wrong while rows came: in DuckDB's words, or in ADBC's as Arrow passes them on."""
     duckdb = sys.modules.get("duckdb")  # where it is not loaded, it raised nothing
-    if duckdb is None or not isinstance(error, duckdb.Error):
-        return None
     text = str(error)
+    by_arrow = isinstance(error, OSError | pa.ArrowException) and "[libpq]" in text
+    if not by_arrow and (duckdb is None or not isinstance(error, duckdb.Error)):
+        return None
     state = next((state for words, state in _BY_TEXT if any(word in text for word in words)), "08")
     for severity in ("ERROR:", "FATAL:"):
         text = text.partition(severity)[2] or text
