@@ -1,5 +1,6 @@
 """A reading that is left ends at once, in this process and at the server, whatever its driver waits for."""
 
+import sqlite3
 import threading
 import time
 from contextlib import closing
@@ -13,7 +14,7 @@ ENDLESS = {
     "postgresql": f"SELECT n, repeat('x', 100) AS long, CASE WHEN n > {LAST} THEN pg_sleep(600)::text END AS t "
     "FROM generate_series(1, 400000) n",
     "mysql": f"SELECT seq AS n, REPEAT('x', 100) AS l, IF(seq > {LAST}, SLEEP(600), 0) AS t FROM seq_1_to_400000",
-    "sqlite": f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT n FROM s WHERE n < {LAST}",
+    "sqlite": f"SELECT c.n FROM t a CROSS JOIN t b CROSS JOIN t c WHERE a.n = 1 AND b.n <= {LAST // 1000} OR a.n < 0",
 }
 RUNNING = {
     "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
@@ -40,9 +41,10 @@ def without_fast_driver(kind):
 
 def address_of(kind, request, tmp_path):
     if kind == "sqlite":
-        path = tmp_path / "empty.sqlite"
-        path.touch()
-        return {"database": str(path)}
+        with closing(sqlite3.connect(tmp_path / "thousand.sqlite")) as connection, connection:
+            connection.execute("CREATE TABLE t (n INTEGER)")
+            connection.executemany("INSERT INTO t VALUES (?)", [(n + 1,) for n in range(1000)])
+        return {"database": str(tmp_path / "thousand.sqlite")}
     return {"connection_string": request.getfixturevalue("postgres_url" if kind == "postgresql" else "mysql_url")}
 
 
