@@ -66,10 +66,10 @@ def source(answers: list[Answer], **options: Any) -> tuple[Source, FakeConnectio
     return Source(**{**ADDRESS, "fake": fake, **options}), fake
 
 
-def orders(batch: pa.RecordBatch, *columns: tuple[Any, ...], snapshots: int = 1) -> list[Answer]:
+def orders(batch: pa.RecordBatch, *columns: tuple[Any, ...], snapshots: tuple[int, bool] = (1, False)) -> list[Answer]:
     """What a server says of its table of orders."""
     return [
-        Answer("snapshot_isolation_state", rows=[(snapshots,)]),
+        Answer("snapshot_isolation_state", ["snapshots", "versions"], [snapshots]),
         Answer("INFORMATION_SCHEMA.COLUMNS", COLUMN, columns),
         Answer("TABLE_CONSTRAINTS", ["name", "type", "column"], [("pk_orders", "PRIMARY KEY", columns[0][0])]),
         Answer("FROM orders", batches=[batch]),
@@ -129,16 +129,40 @@ def test_rows_are_asked_for_without_limits_and_values_cannot_break_out():
     )
 
 
-def test_rows_are_read_in_the_snapshot_where_the_database_allows_one_and_the_run_tells_where_not():
-    told = []
-    for allowed in (1, 0):
-        answers = orders(pa.record_batch({"id": pa.array([1])}), ("id", "bigint", None, 19, 0), snapshots=allowed)
-        connector, fake = source(answers, table="orders")
-        told.append(batches(connector)[0].told)
-        level = fake.sent.index(fake.sent_with("SET TRANSACTION ISOLATION LEVEL")[0])
-        assert level < fake.sent.index(fake.sent_with("INFORMATION_SCHEMA.COLUMNS")[0])
-    assert told[0] == {"read by": "mssql-python"}
-    assert told[1]["isolation"].startswith("READ COMMITTED: rows that change meanwhile")
+@pytest.mark.parametrize(
+    ("snapshots", "asked", "level", "moving"),
+    [
+        ((1, False), None, "SNAPSHOT", False),
+        ((0, True), None, "READ COMMITTED", False),
+        ((0, False), None, "READ COMMITTED", True),
+        ((1, False), "serializable", "SERIALIZABLE", False),
+    ],
+)
+def test_rows_are_of_one_state_where_the_database_allows_that_and_the_run_tells_where_not(
+    snapshots, asked, level, moving
+):
+    answers = orders(pa.record_batch({"id": pa.array([1])}), ("id", "bigint", None, 19, 0), snapshots=snapshots)
+    connector, fake = source(answers, table="orders", isolation_level=asked)
+    told = batches(connector)[0].told
+    set_at = fake.sent.index(f"SET TRANSACTION ISOLATION LEVEL {level}")
+    assert set_at < fake.sent.index(fake.sent_with("INFORMATION_SCHEMA.COLUMNS")[0])
+    assert told["read by"] == "mssql-python"
+    assert ("isolation" in told) == moving
+
+
+def test_rowversions_are_read_up_to_the_first_that_may_still_be_written():
+    batch = pa.record_batch({"id": pa.array([1]), "changed": pa.array([b"\0" * 7 + b"\1"])})
+    columns = [("id", "bigint", None, 19, 0), ("changed", "timestamp", None, None, None)]
+    clock = Answer("MIN_ACTIVE_ROWVERSION", ["now", "next"], [("2024-05-01 10:00:00.123456", b"\0" * 7 + b"\x10")])
+    nothing = Answer("count(*)", rows=[(0,)])
+    connector, fake = source(
+        [clock, nothing, *orders(batch, *columns)], table="orders", incremental={"cursor_column": "changed"}
+    )
+    assert batches(connector)[-1].cursor["value"] == "0000000000000010"
+    [statement] = fake.sent_with("SELECT [id]")
+    assert "WHERE orders.[changed] < 0x0000000000000010 ORDER BY orders.[changed], orders.[id]" in " ".join(
+        statement.split()
+    )
 
 
 def described(columns: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

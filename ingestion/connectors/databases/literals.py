@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BindParameter, bindparam
+from sqlalchemy.exc import CompileError
 from sqlalchemy.types import UserDefinedType
 
 from ingestion.errors import ConfigError
@@ -44,7 +45,10 @@ def value(item: Any, name: str | None = None) -> BindParameter[Any]:
 
 def compiled(statement: "Statement", dialect: "Dialect") -> str:
     """*statement* in the SQL of *dialect*, which needs no parameters beside it."""
-    return str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    try:
+        return str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    except CompileError as error:
+        raise error.__cause__ if isinstance(error.__cause__, ConfigError) else error from None
 
 
 def _literal(item: Any, kind: str) -> str:

@@ -33,7 +33,9 @@ ENCRYPTION: Mapping[str, Mapping[str, str]] = {
 
 _ROWS = 8192  # larger batches take longer to come, and more memory
 _MOVING = "READ COMMITTED: rows that change meanwhile come as they were or as they become; allow snapshot isolation"
-_ALLOWED = "SELECT snapshot_isolation_state FROM sys.databases WHERE database_id = DB_ID()"
+_ALLOWED = (
+    "SELECT snapshot_isolation_state, is_read_committed_snapshot_on FROM sys.databases WHERE database_id = DB_ID()"
+)
 
 
 class Mssql(Database):
@@ -82,15 +84,11 @@ class Mssql(Database):
         self._connection = connection.connection.driver_connection
         if self.options.statement_timeout is not None:
             self._connection.timeout = math.ceil(seconds(self.options.statement_timeout))
-        level = self._level(connection)
+        snapshots, versions = connection.exec_driver_sql(_ALLOWED).first() or (0, False)
+        level = (self.options.isolation_level or ("SNAPSHOT" if snapshots == 1 else "READ COMMITTED")).upper()
         connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {level}")
         connection.commit()  # the level is one of transactions that begin after it
-        self._moving = level == "READ COMMITTED"
-
-    def _level(self, connection: "Connection") -> str:
-        if self.options.isolation_level is not None:
-            return self.options.isolation_level.upper()
-        return "SNAPSHOT" if connection.exec_driver_sql(_ALLOWED).scalar() == 1 else "READ COMMITTED"
+        self._moving = level == "READ COMMITTED" and not versions  # else each statement sees one state
 
     @property
     def told(self) -> Mapping[str, Any]:
