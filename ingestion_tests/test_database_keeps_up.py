@@ -128,7 +128,8 @@ ACTIONS = st.lists(
         st.just(("run", 1)),
         st.just(("run", 1)),
     ),
-    max_size=20,
+    min_size=8,
+    max_size=24,
 )
 
 

@@ -1,7 +1,7 @@
 """The order in which rows become known: by their cursor, and among equal ones by a key."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -42,6 +42,7 @@ class Ordered(NamedTuple):
     sql: ColumnElement[Any]  # what is compared; null where a value has no place in the order
     shown: ColumnElement[Any]  # what tells its value to `Kind.read`
     fits: ColumnElement[bool]  # whether `shown` can be selected
+    near: ColumnElement[Any] | None = None  # what an index has where `sql` is more than the column: texts of times
 
     @property
     def known(self) -> Kind:
@@ -69,6 +70,16 @@ class Ordered(NamedTuple):
             item = _in_sqlite(item)
         return value(item)
 
+    def days(self, item: Any, count: int) -> list[ColumnElement[bool]]:
+        """A condition that texts on that side of *item* meet whatever their offset: a day is no more than one off."""
+        if self.near is None:
+            return []
+        try:
+            day = value((item + timedelta(days=count)).isoformat()[:10])
+        except OverflowError:
+            return []
+        return [self.near >= day if count < 0 else self.near < day]
+
 
 class Ordering(NamedTuple):
     """The order of rows, and the conditions for those on either side of a position."""
@@ -87,21 +98,23 @@ class Ordering(NamedTuple):
     def after(self, position: Position) -> ColumnElement[bool]:
         """The condition that rows beyond *position* meet."""
         sql, bound = self.cursor.sql, self.cursor.bound(position.value, self.backend)
+        near = self.cursor.days(position.value, -1)
         if position.key is None:
-            return sql >= bound
+            return and_(*near, sql >= bound)
         if not position.key:
-            return sql > bound
+            return and_(*near, sql > bound)
         # The first comparison alone is what an index of the cursor answers.
-        return and_(sql >= bound, or_(sql > bound, self._keys(position.key, beyond=True)))
+        return and_(*near, sql >= bound, or_(sql > bound, self._keys(position.key, beyond=True)))
 
     def until(self, position: Position) -> ColumnElement[bool]:
         """The condition that rows up to *position* meet, of which each row meets this or `after`."""
         sql, bound = self.cursor.sql, self.cursor.bound(position.value, self.backend)
+        near = self.cursor.days(position.value, 2)
         if position.key is None:
-            return sql < bound
+            return and_(*near, sql < bound)
         if not position.key:
-            return sql <= bound
-        return and_(sql <= bound, or_(sql < bound, self._keys(position.key, beyond=False)))
+            return and_(*near, sql <= bound)
+        return and_(*near, sql <= bound, or_(sql < bound, self._keys(position.key, beyond=False)))
 
     def _keys(self, key: tuple[Any, ...], *, beyond: bool) -> ColumnElement[bool]:
         pairs = [(item.sql, item.bound(part, self.backend)) for item, part in zip(self.key, key, strict=True)]
@@ -120,11 +133,13 @@ def ordered(relation: Relation, column: Column, kind: Kind | None) -> Ordered:
         return literal_column(sql.replace("{}", name))
 
     compared, shown = "{}", column.plain
+    near: ColumnElement[Any] | None = None
     if kind is not None and kind.is_clock and relation.dialect.name == "sqlite":
         compared = shown = _SQLITE_DATE if kind.name == "date" else _SQLITE_TIME
+        near = literal_column(name)
     elif kind is not None and kind.name == "text":
         compared = column.plain  # types that become texts are compared as these, by which they are told again
-    return Ordered(column, kind, placed(compared), placed(shown), placed(column.sound))
+    return Ordered(column, kind, placed(compared), placed(shown), placed(column.sound), near)
 
 
 def _in_sqlite(item: Any) -> Any:
