@@ -9,10 +9,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pytest
 
+from ingestion.config import parse_job
 from ingestion.connectors.databases.mysql import MysqlConnector
 from ingestion.connectors.databases.mysql.server import Mysql
 from ingestion.connectors.databases.mysql.types import TYPES
+from ingestion.pipeline import run as run_job
 from ingestion.plugins import Batch
+from ingestion.testing import check_connector
+from ingestion_tests.conftest import Project
 from ingestion_tests.servers import MariaServer
 
 _UTC = timezone.utc
@@ -316,3 +320,34 @@ def test_texts_of_any_length_come_whole(
     rows = [row for batch in _read(mysql_url, connector, table="t") for row in batch.records.to_pylist()]
     assert [(row["id"], row["w"]) for row in rows] == [(1, None), (2, "c"), (3, "after")]
     assert rows[1]["v"] == "ab" * (length // 2)
+
+
+def test_a_job_loads_rows_and_quarantines_what_no_calendar_has(
+    project: Project, run: Callable[[str], list[Any]], mysql_url: str
+) -> None:
+    run("CREATE TABLE orders (id BIGINT UNSIGNED PRIMARY KEY, day DATE, amount DECIMAL(65,30), paid TINYINT(1))")
+    run("SET sql_mode = ''")
+    run(
+        "INSERT INTO orders VALUES (1, '2024-02-29', 1.5, 1), (2, '0000-00-00', 2, 0), (18446744073709551615, NULL, -1, 0)"
+    )
+    source = {"type": "mariadb", "connection_string": mysql_url, "table": "orders"}
+    report = run_job(parse_job("orders", {"source": source, "loader": {"type": "iceberg"}}), "r1")
+    assert (report.rows_loaded, report.rows_quarantined) == (2, 1)
+    assert report.told["read by"] == "pymysql, binary protocol"
+    rows = project.table("default.orders").select(["id", "day", "amount", "paid"]).sort_by("id").to_pylist()
+    assert rows == [
+        {"id": Decimal(1), "day": date(2024, 2, 29), "amount": Decimal("1.5"), "paid": True},
+        {"id": Decimal(2**64 - 1), "day": None, "amount": Decimal(-1), "paid": False},
+    ]
+
+
+@_PATHS
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_the_contract_of_sources_is_kept(
+    connector: type[MysqlConnector], partitions: int, run: Callable[[str], list[Any]], mysql_url: str
+) -> None:
+    run("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(200), day DATE)")
+    run("INSERT INTO t SELECT seq, REPEAT(seq, 20), '2024-01-01' + INTERVAL seq DAY FROM seq_1_to_3000")
+    options = {"table": "t", "num_partitions": partitions, "max_batch_bytes": 1 << 16, "fetch_size": 500}
+    rows = check_connector(connector.model_validate({"connection_string": mysql_url, **options}), incremental=False)
+    assert sorted(rows["id"].to_pylist()) == list(range(1, 3001))

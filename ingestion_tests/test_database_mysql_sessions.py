@@ -1,5 +1,6 @@
 """Sessions with MySQL and MariaDB: what they are set to, that they see one state, how they end, what errors say."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -228,6 +229,21 @@ def test_a_server_that_ends_the_connection_ends_the_run(
         run(f"KILL {number}")
     with pytest.raises(TransientError, match=r"run again"):
         list(reading)
+
+
+def test_rows_come_whole_wherever_buffers_end(mysql_url: str) -> None:
+    query = "SELECT CAST(seq AS INT) AS n, REPEAT(seq, seq * 7919 % 300) AS v FROM seq_1_to_3000"
+    rows = _rows(mysql_url, query=query, max_batch_bytes=1 << 16, fetch_size=77)
+    assert rows == [{"n": n, "v": str(n) * (n * 7919 % 300)} for n in range(1, 3001)]
+
+
+def test_statements_may_take_longer_than_a_connection(mysql_url: str) -> None:
+    assert _rows(mysql_url, query="SELECT SLEEP(1.5) AS v", connect_timeout=1) == [{"v": 0}]
+
+
+def test_a_server_that_says_nothing_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(TransientError, match="run again"):
+        _rows(f"mysql://u:{_PASSWORD}@127.0.0.1:{mute.getsockname()[1]}/d", table="t", connect_timeout=0.5)
 
 
 def test_an_error_behind_rows_is_not_their_end(mysql_url: str) -> None:

@@ -43,6 +43,7 @@ _PASSING: Mapping[int, str] = {
     1226: "the user is over a limit that the server sets",
     1317: "somebody ended the statement",
     1412: "the table was altered meanwhile",
+    1461: "the server has too many prepared statements",
     1637: "the server has too many transactions",
     1696: "the server could not read the table",
     1927: "somebody ended the connection",

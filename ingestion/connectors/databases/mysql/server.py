@@ -1,5 +1,6 @@
 """What MySQL and MariaDB do in their own way."""
 
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ __all__ = ["Mysql"]
 
 _CERTIFICATES = {"ssl_ca": "authorities", "ssl_cert": "certificate", "ssl_key": "key"}
 _ROOM = 4 << 20  # bytes of rows that are decoded at once, few enough for the processor's cache
-_PRIVATE = ("_execute_command", "_read_packet", "_force_close")  # of pymysql's connections
+_PRIVATE = ("_execute_command", "_read_packet", "_force_close", "_sock")  # of pymysql's connections
 
 
 class Mysql(Database):
@@ -38,7 +39,7 @@ class Mysql(Database):
     port = 3306
     ssl_modes = ("disable", "require", "verify-ca", "verify-full")
     shares_snapshots = True
-    fast_driver = "pymysql's connection, binary protocol"
+    fast_driver = "pymysql, binary protocol"
 
     def __init__(self, options: "DatabaseConnector") -> None:
         super().__init__(options)
@@ -76,14 +77,25 @@ class Mysql(Database):
         elif mode is not None:
             files = {ours: arguments.pop(name) for name, ours in _CERTIFICATES.items() if name in arguments}
             arguments["ssl"] = tls(mode, self.url.host or "", **files)
-        return {"connect_timeout": self.options.connect_timeout, **arguments}
+        # A server that accepts a connection and then says nothing would be waited for without end.
+        return {
+            "connect_timeout": self.options.connect_timeout,
+            "read_timeout": self.options.connect_timeout,
+            **arguments,
+        }
 
     def begin(self, connection: "Connection") -> None:
         """A transaction that sees the state of this moment, until it ends."""
         from ingestion.connectors.databases.mysql.sessions import beginning, settings_of
 
-        for statement in (*settings_of(self.options, mariadb=_is_mariadb(connection)), beginning(self.options)):
+        for statement in settings_of(self.options, mariadb=_is_mariadb(connection)):
             connection.exec_driver_sql(statement)
+        self._waits(connection.connection.dbapi_connection)
+        connection.exec_driver_sql(beginning(self.options))
+
+    def _waits(self, driver: Any) -> None:
+        """From now on statements take as long as they need, or as options say."""
+        driver._read_timeout = self.options.connection_params.get("read_timeout")  # noqa: SLF001 - set nowhere else
 
     def version(self, connection: "Connection") -> str:
         """As the server says it."""
@@ -141,6 +153,7 @@ class Mysql(Database):
         with connection.cursor() as cursor:
             for statement in (*settings_of(self.options, mariadb=mariadb), *self.options.init_sql):
                 cursor.execute(statement)
+        self._waits(connection)
         return connection
 
     def fast(self, statement: str, columns: Sequence[Column], snapshot: Snapshot | None) -> Iterator[pa.RecordBatch]:
@@ -169,8 +182,11 @@ class Mysql(Database):
         import pymysql
 
         _, arguments = self.reached.get_dialect()().create_connect_args(self.reached)
-        with pymysql.connect(**{**arguments, **self.connect_arguments}) as other, other.cursor() as cursor:
-            cursor.execute(f"KILL QUERY {driver.thread_id()}")
+        try:
+            with pymysql.connect(**{**arguments, **self.connect_arguments}) as other, other.cursor() as cursor:
+                cursor.execute(f"KILL QUERY {driver.thread_id()}")
+        finally:  # where the server takes no more connections, it notices that nobody listens
+            driver._sock.shutdown(socket.SHUT_RDWR)  # noqa: SLF001 - close() would free what the other thread reads by
 
     def failure(self, error: BaseException) -> IngestionError | None:
         """By the server's error numbers."""
