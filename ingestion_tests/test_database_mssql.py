@@ -289,6 +289,19 @@ def test_missing_libraries_are_named():
         read(real(host="127.0.0.1", port=free_port()))
 
 
+def test_parameters_that_the_driver_does_not_know_are_told():
+    with pytest.raises(ConfigError, match=r"source\.connection_params: .*nonsense"):
+        read(real(host="127.0.0.1", port=free_port(), connection_params={"nonsense": 1}))
+
+
+def test_rows_of_large_columns_are_fetched_by_fewer():
+    batch = pa.record_batch({"id": pa.array([1]), "note": pa.array(["x"])})
+    columns = [("id", "bigint", None, 19, 0), ("note", "nvarchar", -1, None, None)]
+    connector, fake = source(orders(batch, *columns), table="orders")
+    assert read(connector)["note"].to_pylist() == ["x"]
+    assert "arrow_reader(500)" in fake.done
+
+
 @pytest.mark.parametrize(
     ("state", "said", "kind", "advice"),
     [

@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
-from typing_extensions import Self
+from pydantic import Field, field_validator
 
 from ingestion.model import Model
+from ingestion.secrets import has_placeholder
 
 __all__ = ["DatabaseIncremental", "SshTunnel", "seconds"]
 
@@ -37,7 +37,8 @@ class SshTunnel(Model):
     username: str
     """The user to log on as."""
     private_key: str
-    """The private key, or the path of its file; keys with a passphrase are to be held by an agent."""
+    """The private key, or the path of its file, as a placeholder such as ${SSH_KEY}; one with a passphrase is to be
+    held by an agent."""
     known_hosts: str | None = None
     """The file of host keys to trust; by default the one of the user who runs the service."""
 
@@ -50,19 +51,24 @@ class DatabaseIncremental(Model):
     initial_value: Value | None = None
     """Where the first run begins, inclusive; by default at the smallest value."""
     end_value: Value | None = None
-    """Where the run ends, exclusive: it loads that range, and leaves alone how far the job has come."""
+    """Where the run ends, exclusive: it loads the range from initial_value, and leaves alone how far the job has
+    come."""
     lookback: str | float = 0
-    """How far before the last position each run reads again: a duration, or a number for a cursor of numbers.
-    Only with write_mode: merge."""
+    """How far before the last position each run begins: a duration, or a number for a cursor of numbers. Its rows are
+    read again, so it takes write_mode: merge."""
     safety_lag: str | float | None = None
     """How far behind the server's clock each run stays, so that transactions under way are not passed by; 60s for
     cursors of dates and times. It must be longer than the longest transaction that writes the table."""
     on_null_cursor: Literal["raise", "include", "exclude"] = "raise"
-    """What becomes of rows whose cursor is null: the run fails, every run loads them, or none does (counted)."""
+    """What becomes of rows whose cursor is null: the run fails, every run loads them (with write_mode: merge), or none
+    does (they are counted)."""
     source_timezone: str | None = None
-    """The zone of the times in a cursor column without one; by default the one that the server's clock shows."""
+    """The zone of the times in a cursor column without one, and of such times above; by default the one that the
+    server's clock shows."""
     tie_breaker: str | list[str] | None = None
-    """Columns that tell rows of equal cursor apart, in their order; by default the primary key."""
+    """Columns that tell rows of equal cursor apart, in their order, and of which a later row has the greater ones; by
+    default the primary key. Where there is none, the rows with the greatest cursor wait for greater ones. A reading
+    that stays behind the clock by safety_lag needs none."""
 
     @field_validator("source_timezone")
     @classmethod
@@ -72,19 +78,14 @@ class DatabaseIncremental(Model):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"{value!r} is not a time zone; write a name such as UTC or Europe/Stockholm") from None
 
-    @field_validator("safety_lag")
+    @field_validator("safety_lag", "lookback")
     @classmethod
     def _duration(cls, value: str | float | None) -> str | float | None:
         if value is not None:
             seconds(value)
         return value
 
-    @model_validator(mode="after")
-    def _lookback_is_a_length(self) -> Self:
-        seconds(self.lookback)
-        return self
-
     @property
     def looks_back(self) -> bool:
-        """Whether a run reads rows again that an earlier one has loaded."""
-        return seconds(self.lookback) > 0
+        """Whether a run reads rows again that an earlier one has loaded, or may do so."""
+        return has_placeholder(self.lookback) or seconds(self.lookback) > 0

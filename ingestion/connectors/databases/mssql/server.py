@@ -1,6 +1,7 @@
 """What SQL Server does its own way."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,9 @@ ENCRYPTION: Mapping[str, Mapping[str, str]] = {
 }
 """What the driver calls each ssl_mode."""
 
-_ROWS = 8192  # larger batches take longer to come, and more memory
+_ROWS = 8192  # at once; more take longer to come
+_ROWS_OF_LARGE = 500  # as the driver counts rows and never bytes
+_LARGE = re.compile(r".*\(max\)|n?text|image|xml|json|geometry|geography")
 _MOVING = "READ COMMITTED: rows that change meanwhile come as they were or as they become; allow snapshot isolation"
 _ALLOWED = (
     "SELECT snapshot_isolation_state, is_read_committed_snapshot_on FROM sys.databases WHERE database_id = DB_ID()"
@@ -119,7 +122,8 @@ class Mssql(Database):
         cursor = self._connection.cursor()
         try:
             cursor.execute(statement)
-            with cursor.arrow_reader(min(self.options.fetch_size, _ROWS)) as reader, self.stops.by(reader.close):
+            most = _ROWS_OF_LARGE if any(_LARGE.fullmatch(column.declared) for column in columns) else _ROWS
+            with cursor.arrow_reader(min(self.options.fetch_size, most)) as reader, self.stops.by(reader.close):
                 for batch in reader:
                     yield _as_portable(batch, columns)
         finally:

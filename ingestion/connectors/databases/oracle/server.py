@@ -99,6 +99,7 @@ class Oracle(Database):
         """A connection of the driver, whose every answer is waited for as long as statement_timeout says."""
         import oracledb
 
+        oracledb.defaults.fetch_lobs = False  # texts and bytes for rows by SQLAlchemy; nobody else has the driver
         connection = oracledb.connect(**self.connect_arguments)
         if self.options.statement_timeout is not None:
             connection.call_timeout = round(seconds(self.options.statement_timeout) * 1000)
