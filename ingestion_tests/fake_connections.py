@@ -39,7 +39,7 @@ class FakeConnection:
         return FakeCursor(self)
 
     def commit(self) -> None:
-        self.done.append("commit")
+        self.answer("COMMIT")
 
     def rollback(self) -> None:
         self.done.append("rollback")

@@ -145,6 +145,7 @@ def test_rows_are_of_one_state_where_the_database_allows_that_and_the_run_tells_
     connector, fake = source(answers, table="orders", isolation_level=asked)
     told = batches(connector)[0].told
     set_at = fake.sent.index(f"SET TRANSACTION ISOLATION LEVEL {level}")
+    assert fake.sent[set_at + 1] == "COMMIT"  # else a transaction goes on that has another level
     assert set_at < fake.sent.index(fake.sent_with("INFORMATION_SCHEMA.COLUMNS")[0])
     assert told["read by"] == "mssql-python"
     assert ("isolation" in told) == moving
