@@ -137,20 +137,18 @@ def test_moments_before_the_year_1_are_told_beside_the_rows():
 
 
 def test_connections_beside_the_first_are_set_back_to_its_state():
-    connector, fake = source(
-        [Answer("GET_SYSTEM_CHANGE_NUMBER", rows=[(4711,)]), *orders(NUMBERS, ID)], num_partitions=2
-    )
-    server = connector.server
-    with server.engine().connect() as connection:
-        server.begin(connection)
-        snapshot = server.snapshot(connection)
-        [batch] = server.fast('SELECT "ID" FROM orders', [], snapshot)
-    assert batch.num_rows == 2
-    at = fake.sent.index(fake.sent_with("ENABLE_AT_SYSTEM_CHANGE_NUMBER(:1)")[0])
-    assert fake.bound[at] == ([4711],)
-    assert fake.sent[at - 1].startswith("ALTER SESSION SET TIME_ZONE")
-    assert fake.sent[at + 1] == 'SELECT "ID" FROM orders'
-    assert fake.done.count("connect") == 2
+    bounds = [Answer("min(", rows=[(1,)]), Answer("max(", rows=[(100,)])]
+    number = Answer("GET_SYSTEM_CHANGE_NUMBER", rows=[(4711,)])
+    connector, fake = source([*bounds, number, *orders(NUMBERS, ID)], num_partitions=2)
+    assert read(connector).num_rows == 4  # the same two from each
+    parts = [" ".join(sent.split()) for sent in fake.sent_with('SELECT "ID"')]
+    assert sorted(parts) == [
+        'SELECT "ID" AS "ID" FROM orders WHERE orders."ID" < 50',
+        'SELECT "ID" AS "ID" FROM orders WHERE orders."ID" >= 50',
+    ]
+    set_back = [bound for sent, bound in zip(fake.sent, fake.bound, strict=True) if "ENABLE_AT_SYSTEM" in sent]
+    assert set_back == [([4711],), ([4711],)]
+    assert fake.done.count("connect") == 3
 
 
 def test_one_connection_needs_no_privilege_for_its_state():
