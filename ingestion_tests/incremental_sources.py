@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from typing_extensions import Self
 
 from ingestion.connectors import ConnectorFactory
+from ingestion.connectors.databases.connector import DatabaseConnector
 from ingestion.plugins import Cursor, Restart
 
 TYPES = {  # of times with and without zone
@@ -88,23 +89,40 @@ class Read:
 
 
 def read(
-    source: Source, since: Cursor = None, *, cursor_column: str = "at", known: Any = None, **incremental: Any
+    source: Source,
+    since: Cursor = None,
+    *,
+    cursor_column: str = "at",
+    relation: dict[str, Any] | None = None,
+    portable: bool = False,
+    **incremental: Any,
 ) -> Read:
-    """What a run reads after *since*; options of `source` itself begin with source_."""
-    own = {
-        name.removeprefix("source_"): incremental.pop(name)
-        for name in list(incremental)
-        if name.startswith("source_") and name != "source_timezone"
-    }
-    given = {"table": "t", **source.options, "incremental": {"cursor_column": cursor_column, **incremental}, **own}
+    """What a run reads after *since*; *relation* are options of the source itself, in place of the table t."""
+    given = {**source.options, "incremental": {"cursor_column": cursor_column, **incremental}}
+    connector = ConnectorFactory.create({**given, **({"table": "t"} | (relation or {}))})
     found = Read(since)
-    for batch in ConnectorFactory.create(given).read(since, known):
+    for batch in (_portable(connector) if portable else connector).read(since, None):
         assert not isinstance(batch, Restart)
         found.rows += batch.records.to_pylist()
         found.rejected += batch.rejected.num_rows if batch.rejected is not None else 0
         found.cursor = batch.cursor if batch.cursor is not None else found.cursor
         found.told |= batch.told
     return found
+
+
+def _portable(connector: Any) -> DatabaseConnector:
+    """The same source where the fast driver is not installed."""
+
+    class Slow(type(connector.server)):
+        def load_fast(self) -> None:
+            raise ImportError("no fast driver", name="fast")
+
+    class Portable(type(connector)):
+        @property
+        def server(self) -> Slow:
+            return Slow(self)
+
+    return Portable(**connector.as_written())
 
 
 def ago(seconds: float) -> str:

@@ -25,6 +25,19 @@ def with_times(source, *seconds, zone=False):
     source.insert(*((number, one and ago(one), number) for number, one in enumerate(seconds)))
 
 
+@pytest.mark.parametrize("incremental", [{}, {"safety_lag": 0}, {"on_null_cursor": "include"}, {"end_value": ago(0)}])
+def test_windows_are_the_same_where_no_fast_driver_is_installed(source, incremental):
+    given = {"on_null_cursor": "exclude", **incremental}
+    with_times(source, 400, 300, None, 200, 5)
+    first = read(source, **given, initial_value=ago(350))
+    source.insert((8, ago(45), 8), (9, ago(0), 9))
+    fast, slow = (read(source, first.cursor, **given, portable=one) for one in (False, True))
+    assert "SQLAlchemy" in slow.told.pop("read by")
+    assert "SQLAlchemy" not in fast.told.pop("read by")
+    assert fast.rows == slow.rows
+    assert fast.told.keys() == slow.told.keys()
+
+
 @pytest.mark.parametrize("zone", [False, True])
 def test_rows_within_the_lag_wait_and_are_read_by_the_next_run(source, zone):
     with_times(source, 300, 90, 40, 5, zone=zone)
@@ -173,7 +186,7 @@ def test_ends_of_a_range_are_inclusive_at_its_start_and_exclusive_at_its_end(sou
 
 def test_a_query_is_read_incrementally_as_a_table_is(source):
     with_times(source, 300, 200, 1)
-    given = {"source_table": None, "source_query": "SELECT id AS id, at AS at FROM t -- all"}
+    given = {"relation": {"table": None, "query": "SELECT id AS id, at AS at FROM t -- all"}}
     first = read(source, **given)
     assert first.ids == [0, 1]
     assert read(source, first.cursor, **given, safety_lag=0, tie_breaker="id").ids == [2]
@@ -181,12 +194,12 @@ def test_a_query_is_read_incrementally_as_a_table_is(source):
 
 def test_the_cursor_column_need_not_be_read(source):
     with_times(source, 300, 1)
-    assert read(source, source_columns=["id"]).rows == [{"id": 0}]
+    assert read(source, relation={"columns": ["id"]}).rows == [{"id": 0}]
 
 
 def test_conditions_of_the_job_hold_for_what_is_counted_too(source):
     with_times(source, 300, None, 1, 200)
-    found = read(source, source_where_clause="v < :most AND v <> 1", source_where_params={"most": 3})
+    found = read(source, relation={"where_clause": "v < :most AND v <> 1", "where_params": {"most": 3}})
     assert (found.ids, found.told["held back by safety_lag"]) == ([0], 1)
 
 
@@ -201,6 +214,7 @@ def test_conditions_of_the_job_hold_for_what_is_counted_too(source):
         ({"cursor_column": "id", "initial_value": 1.5}, "initial_value: 1.5 is not a whole number"),
         ({"initial_value": "yesterday"}, "initial_value: 'yesterday' is not a time .* such as 2026-01-31"),
         ({"end_value": 5}, "end_value: 5 is not a time"),
+        ({"cursor_column": "id", "initial_value": 5, "end_value": 5}, "end_value is not beyond initial_value"),
         ({"cursor_column": "id", "safety_lag": 0, "tie_breaker": "f"}, None),
         ({"safety_lag": 0, "tie_breaker": "f"}, "f of type .* cannot tell rows of equal cursor apart"),
     ],

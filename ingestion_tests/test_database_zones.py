@@ -165,7 +165,7 @@ def test_times_beyond_any_calendar_are_held_back_or_an_error(postgres):
     assert (found.ids, found.told["held back by safety_lag"]) == ([1], 1)
     with pytest.raises(DataError, match=r"'infinity' is not a time .*where_clause can leave such rows out"):
         read(postgres, safety_lag=0)
-    assert read(postgres, safety_lag=0, source_where_clause="isfinite(at)").ids == [1]
+    assert read(postgres, safety_lag=0, relation={"where_clause": "isfinite(at)"}).ids == [1]
 
 
 # SQLite, where times are texts
@@ -206,8 +206,8 @@ def test_texts_of_sqlite_are_compared_as_the_times_that_they_are(tmp_path_factor
     source = Source("sqlite", str(tmp_path_factory.mktemp("times") / "source.sqlite"))
     source.table("id integer primary key, at timestamp")
     source.insert(*((number, WRITTEN[written](moment)) for number, (moment, written) in enumerate(rows)))
-    start, end = min(one, other), max(one, other)
-    found = read(source, initial_value=start.isoformat(), end_value=end.isoformat(), source_columns=["id"])
+    start, end = min(one, other), max(one, other) + timedelta(microseconds=1)
+    found = read(source, initial_value=start.isoformat(), end_value=end.isoformat(), relation={"columns": ["id"]})
     wanted = [number for number, (moment, written) in enumerate(rows) if start <= kept(moment, written) < end]
     assert sorted(found.ids) == wanted
 

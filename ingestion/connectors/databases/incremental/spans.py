@@ -54,6 +54,8 @@ class Incremental:
     def backfill(self) -> Span:
         """What initial_value and end_value name, wherever the job has come to."""
         first, last = self._given("initial_value"), self._given("end_value")
+        if first is not None and not first < last:
+            raise ConfigError("source.incremental.end_value is not beyond initial_value, so that nothing lies between")
         return Span(first and Position(first), Position(last), moves=False)
 
     def since(self, cursor: Cursor) -> Span:
