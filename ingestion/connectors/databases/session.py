@@ -46,7 +46,7 @@ def opened(database: Database) -> Iterator[Session]:
                 clock = clock_of(connection) if database.options.incremental is not None else None
                 database.begin(connection)
                 for statement in database.options.init_sql:
-                    connection.execute(text(statement.replace(":", "\\:")))
+                    connection.execute(text(statement.replace(":", "\\:"))).close()
             yield Session(database, connection, clock)
         finally:
             _close(connection)

@@ -53,9 +53,9 @@ def _of_query(session: "Session", relation: "Relation") -> Sequence[Any]:
     """The columns of a query, by a view of it that is gone at once; computed ones are declared as nothing."""
     query = compiled(relation.everything(), relation.dialect)
     with translated(session.database):
-        session.connection.exec_driver_sql(f"CREATE TEMP VIEW {_VIEW} AS {query}")
+        session.connection.exec_driver_sql(f"CREATE TEMP VIEW {_VIEW} AS {query}").close()
         rows = session.connection.exec_driver_sql(f"PRAGMA temp.table_xinfo({_VIEW})").fetchall()
-        session.connection.exec_driver_sql(f"DROP VIEW temp.{_VIEW}")
+        session.connection.exec_driver_sql(f"DROP VIEW temp.{_VIEW}").close()
     return rows
 
 

@@ -1,5 +1,6 @@
 """What SQLite's errors are to us, whichever driver raises them."""
 
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ from ingestion.model import nearest
 
 __all__ = ["failure"]
 
+_AROUND = re.compile(r"^[A-Z_]+: |\[SQLite\] |Failed to prepare query: |\nquery: .*", re.DOTALL)  # ADBC's words
 _LOCKED = ("database is locked", "database table is locked", "database schema is locked", "busy")
+_UNOPENED = ("unable to open", "failed to open", "readonly database")
 _BROKEN = ("malformed", "not a database", "disk image", "encrypted")
 
 
@@ -18,7 +21,7 @@ def failure(error: BaseException, path: str) -> IngestionError | None:
     text = _told(error)
     if text is None:
         return None
-    if "unable to open" in text or "readonly database" in text:
+    if Path(path).is_dir() or any(one in text for one in _UNOPENED):
         return ConfigError(_unopened(path))
     if any(one in text for one in _LOCKED):
         return TransientError(f"{path} is locked ({text}); run again once its writer is done")
@@ -36,7 +39,7 @@ def _told(error: BaseException) -> str | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     adbc = sys.modules.get("adbc_driver_manager")
     if isinstance(cause, sqlite3.Error) or (adbc is not None and isinstance(cause, adbc.Error)):
-        return str(cause).replace("[SQLite] ", "").strip()
+        return _AROUND.sub("", str(cause)).strip()
     return None
 
 

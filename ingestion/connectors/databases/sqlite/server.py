@@ -1,7 +1,7 @@
-"""SQLite as a database: two connections to the file, the second for ADBC, which show one state of it."""
+"""SQLite as a database: one connection to the file, which shows one state of it."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from ingestion import settings
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.database import Database, Snapshot
-from ingestion.errors import IngestionError, TransientError
+from ingestion.errors import IngestionError
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as AdbcConnection
@@ -24,7 +24,6 @@ __all__ = ["Sqlite"]
 _LEADS = {pa.int64(): "0", pa.float64(): "0.0", pa.string(): "''", pa.binary(): "X''"}
 _TOLD = 400  # characters of a value that does not fit
 _ROW = 16 << 10  # bytes that a row of a query may take
-_PAUSE = 0.01  # seconds between two attempts to see one state
 
 
 class Sqlite(Database):
@@ -34,7 +33,7 @@ class Sqlite(Database):
     extra = "sqlite"
     needs = ("database",)
     backend = "sqlite"
-    _reader: "AdbcConnection | None" = None
+    _connection: "AdbcConnection"
     _row = _ROW
 
     @property
@@ -63,48 +62,35 @@ class Sqlite(Database):
     @property
     def connect_arguments(self) -> Mapping[str, Any]:
         """How long to wait for a writer."""
-        return {"timeout": self.options.connect_timeout, "check_same_thread": False}
+        others = {} if self._is_fast else {"check_same_thread": False}
+        return {"timeout": self.options.connect_timeout, **others}
+
+    @property
+    def reached(self) -> "URL":
+        """The file by ADBC's driver, which reads the rows too; by Python's where that is not installed."""
+        if not self._is_fast:
+            return self.url
+        from ingestion.connectors.databases.sqlite.dialect import DRIVER
+
+        return self.url.set(drivername=DRIVER)
+
+    @cached_property
+    def _is_fast(self) -> bool:
+        try:
+            self.load_fast()
+        except ImportError:
+            return False
+        return True
 
     def begin(self, connection: "Connection") -> None:
-        """Both connections see one state of the file: none was committed between their first looks at it."""
-        from sqlalchemy import event
-
-        event.listen(connection.engine, "close", lambda *_: self._close())
+        """One transaction shows one state of the file, to what is asked and what is read."""
         driver: Any = connection.connection.driver_connection
-        driver.text_factory = _text
-        until = time.monotonic() + self.options.connect_timeout
-        while True:
-            before = _version(connection)
-            self._open()
-            connection.exec_driver_sql("BEGIN")  # Python's driver begins no transaction for a SELECT
-            if _version(connection) == before:
-                return
-            if time.monotonic() > until:
-                raise TransientError(f"{self.place} is being written without a pause; run again later")
-            connection.exec_driver_sql("ROLLBACK")
-            time.sleep(_PAUSE)
-
-    def _open(self) -> None:
-        """Let ADBC see the file as it is now, where its driver is installed."""
-        self._close()
-        try:
-            from adbc_driver_sqlite import dbapi
-        except ImportError:
-            return
-        url = self.url
-        parameters = "&".join(f"{name}={value}" for name, value in url.query.items() if name != "uri")
-        self._reader = dbapi.connect(f"{url.database}?{parameters}")  # begins a transaction
-        with self._reader.cursor() as cursor:
-            cursor.execute(f"PRAGMA busy_timeout = {int(self.options.connect_timeout * 1000)}")
-            for statement in self.options.init_sql:
-                cursor.execute(statement)
-            cursor.execute("SELECT count(*) FROM sqlite_master")
-            cursor.fetchall()
-
-    def _close(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.close()
+        if self._is_fast:
+            self._connection = driver
+        else:
+            driver.text_factory = _text
+            connection.exec_driver_sql("BEGIN")  # Python's driver begins none for a SELECT
+        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
 
     def describe(self, session: "Session", relation: "Relation") -> Described:
         """The columns as they are declared, or as their values are."""
@@ -142,12 +128,10 @@ class Sqlite(Database):
     def fast(self, statement: str, columns: Sequence[Column], snapshot: Snapshot | None) -> Iterator[pa.RecordBatch]:
         """By ADBC, which takes a column's type from its first row: one of our own leads, and is left out."""
         del snapshot
-        if self._reader is None:
-            raise TransientError(f"{self.place}: the connection is closed; run again")
         leads = [_LEADS[column.wire or pa.string()] for column in columns]
         leads += ["''"] if any(column.witnessed for column in columns) else []
         rows = max(1, min(self.options.fetch_size, self.options.max_batch_bytes // max(self._row, 1)))
-        with self._reader.cursor() as cursor:
+        with self._connection.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
             # Expressions of our own beside a statement that SQLAlchemy wrote; a LIMIT keeps its order.
             led = f"SELECT {', '.join(leads)} UNION ALL SELECT * FROM ({statement} LIMIT -1)"  # noqa: S608 - as said
@@ -164,11 +148,6 @@ class Sqlite(Database):
         from ingestion.connectors.databases.sqlite.failures import failure
 
         return failure(error, self.path)
-
-
-def _version(connection: "Connection") -> Any:
-    """A number that changes when another connection commits; within a transaction, that of the state it sees."""
-    return connection.exec_driver_sql("PRAGMA data_version").scalar()
 
 
 def _text(raw: bytes) -> str | bytes:
