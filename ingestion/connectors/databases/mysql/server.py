@@ -185,7 +185,7 @@ class Mysql(Database):
         try:
             with pymysql.connect(**{**arguments, **self.connect_arguments}) as other, other.cursor() as cursor:
                 cursor.execute(f"KILL QUERY {driver.thread_id()}")
-        finally:  # where the server takes no more connections, it notices that nobody listens
+        except pymysql.MySQLError:  # it takes no more connections; what it sends finds nobody then
             driver._sock.shutdown(socket.SHUT_RDWR)  # noqa: SLF001 - close() would free what the other thread reads by
 
     def failure(self, error: BaseException) -> IngestionError | None:
