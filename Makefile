@@ -59,6 +59,7 @@ docs: ## Write the reference and the JSON Schemas anew from the options themselv
 	@$(BIN)/ingestion schema job > config/schema/job.json.new && mv config/schema/job.json.new config/schema/job.json
 	@$(BIN)/ingestion schema source > config/schema/source.json.new && mv config/schema/source.json.new config/schema/source.json
 	@$(BIN)/python scripts/write_reference.py
+	@$(BIN)/python scripts/write_types.py
 
 LOCK = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.10 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet $(ARGS)

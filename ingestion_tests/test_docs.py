@@ -76,6 +76,7 @@ def test_the_posted_job_is_valid(block):
     "command",
     [
         "validate",
+        "check",
         "run",
         "schema",
         "demo",
@@ -118,11 +119,11 @@ def test_links_between_pages_lead_somewhere():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_reference_is_up_to_date():
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "write_reference.py", "--check"], cwd=ROOT, env=os.environ, check=False
-    )
-    assert done.returncode == 0, "an option has changed: run make docs and commit docs/reference.md"
+@pytest.mark.parametrize("page", ["reference", "types"])
+def test_what_options_and_types_say_is_up_to_date(page):
+    command = [sys.executable, ROOT / "scripts" / f"write_{page}.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, check=False)
+    assert done.returncode == 0, "an option or a type has changed: run make docs and commit docs"
 
 
 @pytest.mark.parametrize("kind", ["job", "source"])

@@ -35,5 +35,5 @@ def checked(options: "DatabaseConnector", cursor: Cursor, known: pa.Schema | Non
             server,
             options.primary_key or described.key,
             window.cursor,
-            {"read by": reading.reader(session), **window.told},
+            {"read by": reading.reader(session), **reading.database.told, **window.told},
         )
