@@ -365,6 +365,15 @@ def test_errors_are_named_by_their_remedy(state, said, kind, advice):
     assert "[Microsoft]" not in str(found)
 
 
+def test_an_sqlalchemy_without_its_dialect_is_told():
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import NoSuchModuleError
+
+    with pytest.raises(NoSuchModuleError) as older:
+        make_url("mssql+nodriver://h/d").get_dialect()
+    assert "SQLAlchemy 2.1 or later" in str(failure(older.value, "mssql://h/d"))
+
+
 def test_an_error_of_somebody_else_is_left_alone():
     assert failure(ValueError("x"), "mssql://h/d") is None
 

@@ -19,9 +19,13 @@ _BY_WORDS: Sequence[tuple[tuple[str, ...], type[IngestionError], str]] = [
     (("Invalid object name",), ConfigError, "check the tables in source.query"),
     (("permission was denied", "do not have permission"), ConfigError, "grant the user what it needs"),
     (("Unknown keyword", "connection string parsing"), ConfigError, "check source.connection_params"),
-    (("deadlock", "Snapshot isolation transaction aborted"), TransientError, "run again"),
+    (
+        ("snapshot isolation is not allowed",),
+        ConfigError,
+        "leave source.isolation_level out, or allow snapshots in the database",
+    ),
+    (("deadlock", "Snapshot isolation transaction"), TransientError, "run again"),
     (("Timeout expired", "timeout expired"), TransientError, "raise source.statement_timeout, or run again later"),
-    (("snapshot isolation",), ConfigError, "set source.isolation_level, or allow snapshots in the database"),
     (
         ("Conversion failed", "Error converting", "overflow", "Divide by zero", "out-of-range", "would be truncated"),
         ConfigError,
@@ -35,8 +39,10 @@ def failure(error: BaseException, place: str) -> IngestionError | None:
     """What *error* of a server at *place* is to us; None where it is no driver's."""
     import mssql_python
     from mssql_python.exceptions import ConnectionStringParseError
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
+    if isinstance(error, NoSuchModuleError):
+        return ConfigError("SQL Server is read by SQLAlchemy 2.1 or later; run: pip install --upgrade sqlalchemy")
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, ConnectionStringParseError):
         return ConfigError(f"{place}: the driver does not take source.connection_params: {'; '.join(cause.errors)}")
