@@ -283,9 +283,31 @@ def _close(reading: Iterator[Any]) -> None:
     reading.close()  # type: ignore[attr-defined]  # it is a generator
 
 
-@pytest.mark.parametrize("path", ["scanner", "adbc"])
+@pytest.mark.parametrize("path", PATHS)
 def test_batches_are_no_larger_than_asked_for(url: str, path: str) -> None:
     query = "SELECT n, repeat('x', 1000) AS s FROM generate_series(1, 20000) n"
     found = batches(source(url, path, query=query, max_batch_bytes=1 << 20))
     assert sum(batch.records.num_rows for batch in found) == 20_000
     assert max(batch.records.nbytes for batch in found) < 1.2 * (1 << 20)
+    found = batches(source(url, path, query=query, fetch_size=999))
+    assert sum(batch.records.num_rows for batch in found) == 20_000
+    assert max(batch.records.num_rows for batch in found) == 999
+
+
+@pytest.mark.parametrize(
+    ("made", "driver"),
+    [
+        ("SELECT n AS id, now() AS at, 'x'::varchar(80) AS x FROM generate_series(1, 10) n", "DuckDB"),
+        ("SELECT n AS id, 'short'::text AS x FROM generate_series(1, 10000) n", "DuckDB"),
+        (
+            "SELECT n AS id, string_agg(md5(m::text), '') AS x FROM generate_series(1, 400000) m, mod(m, 200) n GROUP BY n",
+            "adbc",
+        ),
+    ],
+)
+def test_rows_that_may_be_long_are_read_by_the_driver_that_counts_bytes(
+    url: str, made: str, driver: str, postgres_server: PostgresServer
+) -> None:
+    postgres_server.execute(f"DROP TABLE IF EXISTS made; CREATE TABLE made AS {made}", url)
+    (told,) = {item.told["read by"] for item in batches(PostgresqlConnector(table="made", **address(url))) if item.told}
+    assert driver in told

@@ -34,7 +34,9 @@ def _stream(reading: Reading) -> Iterator[pa.RecordBatch]:
         with reading.stops.by(cursor.adbc_cancel):
             cursor.execute(reading.statement)
             with cursor.fetch_record_batch() as batches:
-                yield from batches
+                for batch in batches:
+                    for start in range(0, batch.num_rows, reading.batch_rows):
+                        yield batch.slice(start, reading.batch_rows)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ingestion.connectors.databases.relation import Relation
     from ingestion.connectors.databases.session import Session
 
-__all__ = ["described", "pages"]
+__all__ = ["described", "pages", "place"]
 
 _TYPES = """
 WITH RECURSIVE kinds AS (
@@ -76,7 +76,7 @@ class _Field(NamedTuple):
 
 def described(session: "Session", relation: "Relation") -> Described:
     """The columns of a table or query; raises ConfigError where there is no such table."""
-    found = _table(session, relation) if relation.options.table is not None else None
+    found = _oid(session, relation) if relation.options.table is not None else None
     fields = _fields(session, relation)
     types = _types(session, fields)
     scale = _money_scale(session) if any(kind.name == "money" for kind in types.values()) else 0
@@ -91,14 +91,17 @@ def pages(session: "Session", relation: "Relation") -> int | None:
     """How many pages the rows of the table lie in; None where it is none that keeps all of its rows itself."""
     if relation.options.table is None:
         return None
-    found = session.one(_bound(_PAGES, found=_table(session, relation)))
+    found = session.one(_bound(_PAGES, found=_oid(session, relation)))
     return None if found is None else int(found)
 
 
-def _table(session: "Session", relation: "Relation") -> int:
-    options = relation.options
-    name = ".".join(relation.quoted(part) for part in (options.schema, options.table) if part)
-    found = session.one(_bound("SELECT pg_catalog.to_regclass(:name ::text)::oid::int8", name=name))
+def place(relation: "Relation") -> str:
+    """The table as statements name it."""
+    return ".".join(relation.quoted(part) for part in (relation.options.schema, relation.options.table) if part)
+
+
+def _oid(session: "Session", relation: "Relation") -> int:
+    found = session.one(_bound("SELECT pg_catalog.to_regclass(:name ::text)::oid::int8", name=place(relation)))
     if found is None:
         raise ConfigError(f"there is no table {relation.name}; {_alternative(session, relation)}")
     return int(found)

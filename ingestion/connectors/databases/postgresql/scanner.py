@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["driver"]
 
-_ROWS = 65_536
 _SETTINGS = {"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
 
 
@@ -55,7 +54,7 @@ def _stream(reading: Reading, extension: Path) -> Iterator[pa.RecordBatch]:
             begin = "; ".join(["ROLLBACK", "BEGIN", *reading.beginning])
             connection.execute(f"CALL postgres_execute('server', {_text(begin)})")
             backends += connection.execute(_answer("SELECT pg_catalog.pg_backend_pid() AS backend")).fetchone() or ()
-            with connection.execute(_answer(_numbered(reading))).to_arrow_reader(_ROWS) as batches:
+            with connection.execute(_answer(_numbered(reading))).to_arrow_reader(reading.batch_rows) as batches:
                 yield from _told(batches)
 
 

@@ -45,6 +45,7 @@ class Postgresql(Database):
     port = 5432
     ssl_modes = tuple(SSL_MODES)
     shares_snapshots = True
+    _narrow = False  # whether rows are known to be
 
     @cached_property
     def url(self) -> "URL":
@@ -95,8 +96,11 @@ class Postgresql(Database):
     def describe(self, session: "Session", relation: "Relation") -> Described:
         """The columns, primary key and other unique columns as the catalog has them."""
         from ingestion.connectors.databases.postgresql.catalog import described
+        from ingestion.connectors.databases.postgresql.widths import narrow
 
-        return described(session, relation)
+        found = described(session, relation)
+        self._narrow = narrow(session, relation, found.columns)
+        return found
 
     def witness(self, columns: Sequence[Column]) -> str | None:
         """Arrays of several dimensions."""
@@ -120,12 +124,12 @@ class Postgresql(Database):
         """The fastest of those that are installed."""
         return self.driver.name
 
-    @cached_property
+    @property
     def driver(self) -> "Driver":
-        """The driver of the fast path; raises ImportError where there is none."""
+        """The driver of the fast path for what is described; raises ImportError where there is none."""
         from ingestion.connectors.databases.postgresql.driver import fastest
 
-        return fastest()
+        return fastest(narrow=self._narrow)
 
     def fast(self, statement: str, columns: Sequence[Column], snapshot: Snapshot | None) -> Iterator[pa.RecordBatch]:
         """By a connection of its own, as COPY sends it."""
@@ -138,7 +142,8 @@ class Postgresql(Database):
         beginning = [*self._beginning(snapshot), *self.options.init_sql]
         names = [column.name for column in columns]
         names += [WITNESS] if any(column.fits for column in columns) else []
-        reading = Reading(parameters, beginning, statement, names, self.options.max_batch_bytes, self.stops)
+        rows, size = self.options.fetch_size, self.options.max_batch_bytes
+        reading = Reading(parameters, beginning, statement, names, rows, size, self.stops)
         yield from map(with_texts, self.driver.stream(reading))
 
     def ranges(self, session: "Session", relation: "Relation", count: int) -> "Sequence[ColumnElement[bool]] | None":
