@@ -11,6 +11,8 @@ ConnectorFactory: Factory[Connector] = Factory(
     Connector,  # type: ignore[type-abstract]  # the factory only hands out concrete subclasses
     {
         "csv": "ingestion.connectors.csv:CsvConnector",
+        "database": "ingestion.connectors.databases.generic:AnyDatabaseConnector",
+        "db": "ingestion.connectors.databases.generic:AnyDatabaseConnector",
         "mariadb": "ingestion.connectors.databases.mysql:MysqlConnector",
         "mssql": "ingestion.connectors.databases.mssql:MssqlConnector",
         "mysql": "ingestion.connectors.databases.mysql:MysqlConnector",
