@@ -58,7 +58,7 @@ def test_every_connection_reads_only_in_one_state_in_utc(url: str, path: str) ->
     names = ["transaction_read_only", "transaction_isolation", "TimeZone", "DateStyle", "statement_timeout"]
     names += ["idle_in_transaction_session_timeout", "extra_float_digits", "application_name", "ingestion.mine"]
     query = ", ".join(f"""current_setting('{name}') AS "{name}" """ for name in names)
-    mine = {"init_sql": ["SET ingestion.mine = 'a:b'"], "statement_timeout": "90s"}
+    mine = {"init_sql": ["SET ingestion.mine = 'a:b'; -- mine"], "statement_timeout": "90s"}
     (found,) = read(source(url, path, query=f"SELECT {query}", **mine)).to_pylist()
     assert list(found.values()) == [
         "on",

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["driver"]
 
-_SETTINGS = {"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
+_SETTINGS = {
+    "threads": 1,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_persistent_secrets": False,
+}
 
 
 def driver() -> Driver:
@@ -51,7 +56,7 @@ def _stream(reading: Reading, extension: Path) -> Iterator[pa.RecordBatch]:
         connection.execute(f"ATTACH {_text(reading.address('password'))} AS server ({attached})")
         backends: list[int] = []
         with reading.stops.by(lambda: reading.stop(*backends)), _transaction(connection):
-            begin = "; ".join(["ROLLBACK", "BEGIN", *reading.beginning])
+            begin = ";\n".join(["ROLLBACK", "BEGIN", *reading.beginning])
             connection.execute(f"CALL postgres_execute('server', {_text(begin)})")
             backends += connection.execute(_answer("SELECT pg_catalog.pg_backend_pid() AS backend")).fetchone() or ()
             with connection.execute(_answer(_numbered(reading))).to_arrow_reader(reading.batch_rows) as batches:
