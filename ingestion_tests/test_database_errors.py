@@ -1,5 +1,6 @@
 """What goes wrong with a database is said clearly, without password or address, and the table stays as it was."""
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,11 +12,17 @@ from sqlalchemy.engine import make_url
 from ingestion.cli import main
 from ingestion.config import load_job
 from ingestion.connectors import ConnectorFactory
+from ingestion.connectors.databases.database import Database
+from ingestion.connectors.databases.mysql import MysqlConnector
+from ingestion.connectors.databases.mysql.server import Mysql
 from ingestion.errors import ConfigError, IngestionError, TransientError
 from ingestion.pipeline import run
+from ingestion.plugins import Batch, Connector
 from ingestion_tests.conftest import Project
 from ingestion_tests.dagster_server import free_port
+from ingestion_tests.postgres_sources import PATHS
 from ingestion_tests.proxies import cut_after
+from ingestion_tests.servers import MariaServer, PostgresServer
 from ingestion_tests.test_secrets_stay import CANARY, SPELLINGS, unpacked
 
 PASSWORD = CANARY
@@ -232,6 +239,83 @@ def test_nothing_that_runs_leave_behind_has_the_password(
     found = b"\0".join([out.encode(), err.encode(), caplog.text.encode(), *written])
     assert b"did you mean 'orders'?" in found
     assert not [text for text in SPELLINGS if text.encode() in found]
+
+
+def read(source: Connector) -> int:
+    """How many rows come."""
+    return sum(batch.records.num_rows for batch in source.read(None, None) if isinstance(batch, Batch))
+
+
+LONG = "SELECT n, repeat('x', 200) AS note FROM generate_series(1, 60000) n"
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("after", [60_000, 3_000_000])
+def test_every_driver_of_postgresql_says_that_the_server_is_gone(
+    postgres_server: PostgresServer, path: str, after: int
+) -> None:
+    with cut_after(postgres_server.port, after) as port:
+        source = PATHS[path](connection_string=postgres_server.url(port=port), query=LONG, fetch_size=10_000)
+        with pytest.raises(TransientError, match="run again"):
+            read(source)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_driver_of_postgresql_says_that_time_is_over(postgres_server: PostgresServer, path: str) -> None:
+    slow = "SELECT n, CASE WHEN n > 30000 THEN pg_sleep(60)::text END AS note FROM generate_series(1, 40000) n"
+    source = PATHS[path](connection_string=postgres_server.url(), query=slow, fetch_size=1000, statement_timeout=1)
+    with pytest.raises(TransientError, match=r"statement timeout.*source\.statement_timeout"):
+        read(source)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_driver_of_postgresql_tells_of_a_value_that_an_expression_fails_on(
+    postgres_server: PostgresServer, path: str
+) -> None:
+    query = "SELECT 1 / (30000 - n) AS v FROM generate_series(1, 40000) n"
+    source = PATHS[path](connection_string=postgres_server.url(), query=query, fetch_size=1000)
+    with pytest.raises(ConfigError, match="division by zero"):
+        read(source)
+
+
+class SlowMysql(Mysql):
+    """MySQL on a machine without the fast driver."""
+
+    def load_fast(self) -> None:
+        raise ImportError("no fast driver", name="pymysql")
+
+
+class PortableMysql(MysqlConnector):
+    """A source there."""
+
+    @property
+    def server(self) -> Database:
+        return SlowMysql(self)
+
+
+# Pymysql's cursors read on when they are collected, whatever has become of their connection.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("connector", [MysqlConnector, PortableMysql])
+@pytest.mark.parametrize("after", [60_000, 3_000_000])
+def test_both_ways_of_reading_mysql_say_that_the_server_is_gone(
+    mysql_server: MariaServer, connector: type[MysqlConnector], after: int
+) -> None:
+    query = "SELECT seq, repeat('x', 200) AS note FROM seq_1_to_60000"
+    with cut_after(mysql_server.port, after) as port:
+        source = connector(connection_string=mysql_server.url(port=port), query=query, fetch_size=10_000)
+        with pytest.raises(TransientError, match="run again"):
+            read(source)
+    gc.collect()
+
+
+@pytest.mark.parametrize("connector", [MysqlConnector, PortableMysql])
+def test_both_ways_of_reading_mysql_say_that_time_is_over(
+    mysql_server: MariaServer, connector: type[MysqlConnector]
+) -> None:
+    slow = "SELECT seq, IF(seq > 3000, sleep(60), 0) AS note FROM seq_1_to_4000"
+    source = connector(connection_string=mysql_server.url(), query=slow, fetch_size=1000, statement_timeout=1)
+    with pytest.raises(TransientError, match=r"source\.statement_timeout"):
+        read(source)
 
 
 @pytest.mark.parametrize(
