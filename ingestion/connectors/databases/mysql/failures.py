@@ -87,7 +87,7 @@ def _unreached(number: int, text: str) -> str | None:
 
 
 def _parts(error: err.MySQLError) -> tuple[int, str]:
-    """The number and the text; some errors have the text alone, others neither."""
+    """The number, and the text in one line; some errors have the text alone, others neither."""
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    texts = [text for text in error.args if isinstance(text, str) and text]
+    texts = [" ".join(text.split()) for text in error.args if isinstance(text, str) and text]
     return number, texts[-1] if texts else _UNNUMBERED

@@ -83,8 +83,10 @@ def _rows(connection: "Connection", prepared: int, room: int) -> Iterator[Rows]:
     with memoryview(buffer) as whole:
         filled = _received(connection, whole, ahead=True)
     while last is None:
-        if filled == len(buffer) - MARGIN:  # one row is longer than that
-            buffer = buffer + bytes(len(buffer))  # another one: whoever has the last rows may hold this one
+        is_full = filled == len(buffer) - MARGIN
+        if is_full or filled <= room < len(buffer) - MARGIN:  # a row is longer than the buffer, or was
+            size = 2 * filled if is_full else room
+            buffer = buffer[:filled] + bytes(size - filled + MARGIN)  # another: who has the last rows may hold this one
         with memoryview(buffer) as whole:
             starts: list[int] = []
             begin, last = _scan(whole, 0, filled, starts)
