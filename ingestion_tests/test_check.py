@@ -10,6 +10,7 @@ import pytest
 from ingestion.checking import check
 from ingestion.cli import main
 from ingestion.config import load_job
+from ingestion.orchestration.metadata import materialization_metadata
 from ingestion.pipeline import run
 from ingestion_tests.conftest import Project
 from ingestion_tests.dagster_server import free_port
@@ -152,3 +153,21 @@ def test_the_report_says_by_which_driver_rows_came(shop: Any, capsys: pytest.Cap
     assert json.loads(capsys.readouterr().out)["told"] == {"read by": "adbc-driver-sqlite"}
     assert main(["run", "--bare", "orders"]) == 0
     assert "read by: adbc-driver-sqlite" in capsys.readouterr().out
+
+
+def test_dagster_shows_what_a_source_tells(shop: Any) -> None:
+    report = run(load_job("orders"), "r1")
+    assert materialization_metadata(report, None)["told"].value == {"read by": "adbc-driver-sqlite"}
+
+
+def test_secrets_stay_out_of_a_check(
+    shop: sqlite3.Connection, project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMN_SECRET", "s3cretname")
+    shop.execute("ALTER TABLE orders ADD COLUMN s3cretname TEXT")
+    project.job("orders", {"source": {**JOB["source"], "exclude_columns": ["${COLUMN_SECRET}"]}})
+    assert told(capsys, "orders", "--json")[0] == 0
+    project.job("orders", {"source": {**JOB["source"], "columns": ["${COLUMN_SECRET}", "x"]}})
+    status, out, err = told(capsys, "orders", "--json")
+    assert status == 2
+    assert "s3cretname" not in out + err
