@@ -176,8 +176,10 @@ class Loading:
 
 
 def _target_of(options: "IcebergLoader", load: Load) -> type[Target]:
+    merges = options.write_mode == "merge" and not load.replaces
+    if not merges and not options.merge_keys:
+        return Target
+    # Not for other loads: it brings polars, whose import takes a tenth of a second.
     from ingestion.loaders.iceberg.merge.target import KeyedTarget, MergeTarget
 
-    if options.write_mode == "merge" and not load.replaces:
-        return MergeTarget
-    return KeyedTarget if options.merge_keys else Target
+    return MergeTarget if merges else KeyedTarget
