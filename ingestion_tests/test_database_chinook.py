@@ -55,7 +55,8 @@ def sources(corpus, project, postgres_url, mysql_url) -> dict[str, dict[str, Any
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(_NATIONAL.sub("'", _script(corpus / "Chinook_PostgreSql.sql")))
     address = _parts(mysql_url)
-    with pymysql.connect(**address, client_flag=CLIENT.MULTI_STATEMENTS) as maria:
+    plain = "SET sql_mode = 'NO_BACKSLASH_ESCAPES'"  # the dump has titles with a backslash as it stands
+    with pymysql.connect(**address, client_flag=CLIENT.MULTI_STATEMENTS, init_command=plain) as maria:
         with maria.cursor() as cursor:
             cursor.execute(_script(corpus / "Chinook_MySql.sql"))
             while cursor.nextset():
