@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from multiprocessing import get_context
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -137,45 +138,54 @@ def literal(item: Any) -> str:
     return str(item) if isinstance(item, int | float) else f"'{item}'"
 
 
-@dataclass
 class Writers:
-    """Threads that insert and update rows in transactions which commit out of the order of their times."""
+    """Writers of rows in transactions that commit out of the order of their times."""
 
-    source: Source
-    hold: Sequence[float]  # seconds that each thread's transactions stay open
-    longest: float = 0.0
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _errors: list[BaseException] = field(default_factory=list)
+    def __init__(self, source: Source, hold: Sequence[float]) -> None:
+        """*hold* are the seconds that the transactions of each writer stay open."""
+        context = get_context("spawn")
+        self._stop, self._longest, self._failed = context.Event(), context.Value("d", 0.0), context.Value("i", 0)
+        # Two SQLite libraries in one process do not see each other's locks.
+        maker = context.Process if source.kind == "sqlite" else threading.Thread
+        shared = (self._stop, self._longest, self._failed)
+        self._writers = [maker(target=_write, args=(source, one, hold, shared)) for one in range(len(hold))]
+
+    @property
+    def longest(self) -> float:
+        """How many seconds the longest transaction took."""
+        return self._longest.value
 
     def __enter__(self) -> Self:
-        self._threads = [threading.Thread(target=self._write, args=one) for one in enumerate(self.hold)]
-        for thread in self._threads:
-            thread.start()
+        for writer in self._writers:
+            writer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        if self._errors:
-            raise self._errors[0]
+        for writer in self._writers:
+            writer.join()
+        assert not self._failed.value
 
-    def _write(self, number: int, hold: float) -> None:
-        connection = self.source.connect()
-        try:
-            for turn in range(10_000):
-                if self._stop.is_set():
-                    return
-                started = datetime.now(timezone.utc)
-                for statement in _changes(number, turn, len(self.hold)):
-                    connection.cursor().execute(statement)
-                self._stop.wait(hold)
-                connection.commit()
-                self.longest = max(self.longest, (datetime.now(timezone.utc) - started).total_seconds())
-        except BaseException as error:  # noqa: BLE001 - raised again where the writers are ended
-            self._errors.append(error)
-        finally:
-            connection.close()
+
+def _write(source: Source, number: int, hold: Sequence[float], shared: tuple[Any, Any, Any]) -> None:
+    stop, longest, failed = shared
+    with failed.get_lock():
+        failed.value += 1
+    connection = source.connect()
+    try:
+        for turn in range(10_000):
+            if stop.is_set():
+                break
+            started = datetime.now(timezone.utc)
+            for statement in _changes(number, turn, len(hold)):
+                connection.cursor().execute(statement)
+            stop.wait(hold[number])
+            connection.commit()
+            longest.value = max(longest.value, (datetime.now(timezone.utc) - started).total_seconds())
+        with failed.get_lock():
+            failed.value -= 1
+    finally:
+        connection.close()
 
 
 def _changes(number: int, turn: int, writers: int) -> Iterator[str]:
