@@ -11,9 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from ingestion.connectors import ConnectorFactory
+from ingestion.connectors.databases.database import Snapshot
 from ingestion.connectors.databases.postgresql import PostgresqlConnector
 from ingestion.connectors.databases.relation import Relation
-from ingestion.connectors.databases.session import opened
+from ingestion.connectors.databases.session import opened, translated
 from ingestion.errors import ConfigError, IngestionError, TransientError
 from ingestion.testing import check_connector
 from ingestion_tests.dagster_server import free_port
@@ -246,6 +247,13 @@ def _terminate(server: PostgresServer, name: str) -> None:
         if server.execute(f"SELECT pg_terminate_backend(pid) {busy}"):
             return
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("path", ["scanner", "adbc"])
+def test_a_snapshot_whose_session_has_ended_is_asked_for_again(url: str, path: str) -> None:
+    server = source(url, path, table="t").server
+    with pytest.raises(TransientError, match=r"invalid snapshot identifier.*run again"), translated(server):
+        list(server.fast("SELECT 1 AS x", [], Snapshot("00000003-0000FFFF-1")))
 
 
 def test_too_many_connections_are_waited_for(url: str, postgres_server: PostgresServer) -> None:

@@ -76,6 +76,8 @@ def failure(error: BaseException, place: str) -> IngestionError | None:
     if told is None:
         return None
     state = told.state or _state_at_connect(told.text)
+    if "invalid snapshot identifier" in told.text:  # the session that exported it is gone
+        state = "57P"
     what = f"{place}: {told.text}{told.where}"
     for words, kind, advice in _BY_WORDS if not told.state else ():
         if any(word in told.text for word in words):
