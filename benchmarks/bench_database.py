@@ -8,8 +8,9 @@ connection; partitions the same over several, where the database shares a snapsh
 nobody takes, write the loader whose rows are in memory: what they take together, the pipeline does in less, as it
 reads while it writes. What was stored is checked.
 
-What the drivers are asked for: ADBC's for PostgreSQL as it is, connectorx in MySQL's binary protocol, 50,000 rows at
-a time, ADBC's for SQLite, 65,536 rows at a time; the Parquet writer packs by zstd.
+What the drivers are asked for: DuckDB's scanner of PostgreSQL, in one thread and 65,536 rows at a time, which takes
+half the processor time of ADBC's driver; connectorx in MySQL's binary protocol, 50,000 rows at a time; ADBC's for
+SQLite, 65,536 rows at a time. The Parquet writer packs by zstd and is as it comes otherwise.
 """
 
 import json

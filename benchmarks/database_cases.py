@@ -19,11 +19,15 @@ _HELD = 1_000_000  # rows that are written again and again, where writing alone 
 
 
 def postgresql(address: str) -> Iterator[pa.RecordBatch]:
-    from adbc_driver_postgresql import dbapi
+    import duckdb
+    import duckdb_extension_postgres_scanner
 
-    with dbapi.connect(address) as connection, connection.cursor() as cursor:
-        cursor.execute(QUERY)
-        with cursor.fetch_record_batch() as reader:
+    (folder,) = duckdb_extension_postgres_scanner.__path__
+    (extension,) = Path(folder).glob("extensions/*/postgres_scanner.duckdb_extension")
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute(f"LOAD '{extension}'")
+        connection.execute(f"ATTACH '{address}' AS server (TYPE postgres, READ_ONLY)")
+        with connection.execute(f"FROM postgres_query('server', '{QUERY}')").to_arrow_reader(65_536) as reader:
             yield from reader
 
 
