@@ -160,6 +160,8 @@ class Model:
             there = self.rows.get(found[key]) if key in found else None
             if there is not None and step.ranked and _rank(there) > _rank(row):
                 self.older += 1
+                if step.missing == "soft" and there.pop(DELETED_AT, None) is not None:  # the key is there again
+                    counts["updated"] += 1
             elif step.gone(row):
                 counts["deleted"] += there is not None
                 self.rows.pop(found.get(key, ()), None)
