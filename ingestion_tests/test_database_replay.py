@@ -74,7 +74,10 @@ def test_rows_are_found_by_their_keys(shop: Any, tmp_path: Path) -> None:
 
 
 def test_more_keys_than_one_statement_takes_are_found(shop: Any, tmp_path: Path) -> None:
-    shop.executemany("INSERT INTO orders VALUES (?, '', 1)", [(number,) for number in range(100, 2700)])
+    shop.execute(
+        "WITH RECURSIVE n (n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM n WHERE n < 2699) "
+        "INSERT INTO orders SELECT n, '', 1 FROM n"
+    )
     place = f"{tmp_path}/shop.db/orders[id]"
     found = source(tmp_path, "orders").reread({place: pa.array(range(100, 2700))}, None, None)
     assert [row for one in found for row in one.origin.positions.to_pylist()] == list(range(100, 2700))
