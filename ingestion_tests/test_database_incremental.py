@@ -81,6 +81,15 @@ def test_a_composite_key_orders_equal_times(source):
     assert second.ids == ["b", ""]  # a key below that of the last row is the price of safety_lag: 0
 
 
+def test_words_of_an_enum_are_ordered_as_they_are_compared(mysql_url):
+    source = Source("mysql", mysql_url)
+    source.table("id enum('b', 'a', 'c'), n int, primary key (id, n)")
+    source.insert(("b", 1), ("a", 1))
+    first = read(source, cursor_column="n")
+    source.insert(("c", 1))
+    assert (first.ids, read(source, first.cursor, cursor_column="n").ids) == (["a", "b"], ["c"])
+
+
 def test_without_a_key_the_newest_rows_wait_for_newer_ones(source):
     source.table("id int, n int")
     source.insert((0, 1), (1, 2), (2, 2))

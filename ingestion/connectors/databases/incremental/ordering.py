@@ -139,6 +139,8 @@ def ordered(relation: Relation, column: Column, kind: Kind | None) -> Ordered:
         near = literal_column(name)
     elif kind is not None and kind.name == "text":
         compared = column.plain  # types that become texts are compared as these, by which they are told again
+        if relation.dialect.name == "mysql" and column.declared.lower().startswith(("enum", "set")):
+            compared = "CONCAT({}, '')"  # they sort by number, and are compared with texts as texts
     return Ordered(column, kind, placed(compared), placed(shown), placed(column.sound), near)
 
 
