@@ -147,3 +147,17 @@ def test_what_cannot_be_stopped_keeps_nothing_else_from_it():
         stops.stop()
     stops.stop()
     assert stopped == [1]
+
+
+def test_a_stream_that_is_closed_stops_its_statement():
+    stops, stopped = Stops(), []
+
+    def rows():
+        with stops.by(lambda: stopped.append(1)):
+            yield 1
+
+    for _ in rows():
+        break  # no more is taken, and the stream is closed
+    assert stopped == [1]
+    assert list(rows()) == [1]
+    assert stopped == [1]

@@ -16,11 +16,18 @@ class Stops:
 
     @contextmanager
     def by(self, way: Callable[[], object]) -> Iterator[None]:
-        """Until the end of the block, *way* is called, from other threads, to have a statement fail."""
+        """Until the end of the block, *way* is called, from any thread, to have a statement fail.
+
+        A generator that is closed in the block calls it, too: a server that computes does not see that nobody listens.
+        """
         with self._lock:
             self._ways.append(way)
         try:
             yield
+        except GeneratorExit:
+            with suppress(Exception):  # as below
+                way()
+            raise
         finally:
             with self._lock:  # so that nothing is stopped that is gone
                 self._ways.remove(way)
