@@ -1,10 +1,13 @@
 """Incremental reading of databases: no row lost behind the cursor, none read twice."""
 
+import logging
+import re
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
 
+from ingestion.connectors import ConnectorFactory
 from ingestion.errors import ConfigError, DataError
 from ingestion_tests.incremental_sources import TYPES, Source, ago, read
 
@@ -177,6 +180,25 @@ def test_rows_without_a_cursor_fail_the_run_or_come_with_all_or_with_none(source
     assert read(source, included.cursor, on_null_cursor="include").ids == [1]
 
 
+def test_a_check_tells_the_window_and_counts_no_row_of_it(source, caplog):
+    with_times(source, 300, None, 100, 5)
+    given = {**source.options, "table": "t", "incremental": {"cursor_column": "at", "on_null_cursor": "exclude"}}
+    connector = ConnectorFactory.create(given)
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")
+
+    def counts():
+        statements = [" ".join(record.getMessage().lower().split()) for record in caplog.records]
+        caplog.clear()
+        assert [one for one in statements if one.startswith("select")]
+        return [one for one in statements if re.search(r"count\(.* from t\b", one)]
+
+    checked = connector.check(None, None)
+    assert checked.told.keys() == {"read by", "window"}
+    assert counts() == []
+    list(connector.read(None, None))
+    assert len(counts()) == 2
+
+
 def test_a_backfill_reads_its_range_and_leaves_the_cursor_alone(source):
     with_times(source, 500, 400, 300, 1)
     live = read(source, initial_value=ago(350))
@@ -292,3 +314,12 @@ def test_a_table_without_rows_leaves_the_cursor_as_it_was(source):
     assert read(source, safety_lag=0).cursor is None
     source.insert((5, ago(10), 0))
     assert read(source, first.cursor, safety_lag=0).ids == [5]
+
+
+def test_a_window_without_rows_is_read_again_with_the_next(source):
+    with_times(source, 300)
+    first = read(source, safety_lag="200s")
+    between = read(source, first.cursor)
+    assert (between.ids, between.cursor) == ([], first.cursor)
+    source.insert((7, ago(100), 0))  # a transaction that took longer than safety_lag
+    assert read(source, between.cursor).ids == [7]

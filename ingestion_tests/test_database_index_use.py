@@ -60,6 +60,7 @@ def plans_of(source, cursor, **incremental):
 
         event.listen(session.connection, "before_execute", heard)
         window = window_of(session, relation, described, options, cursor)
+        window.counted()
         event.remove(session.connection, "before_execute", heard)
         asked.append(
             compiled(relation.rows(described.columns, window.conditions, fast=False), session.connection.dialect)

@@ -20,7 +20,10 @@ __all__ = ["checked"]
 
 
 def checked(options: "DatabaseConnector", cursor: Cursor, known: pa.Schema | None) -> Checked:
-    """Server, columns, key, and the window that a run from *cursor* on would read; raises what the run would."""
+    """Server, columns, key, and the window that a run from *cursor* on would read; raises what the run would.
+
+    Rows are not counted, so that those without a cursor are found by the run alone.
+    """
     reading = Reading(options, cursor, known)
     with opened(reading.database) as session:
         relation = Relation(options, session.connection.dialect)

@@ -45,12 +45,13 @@ class Reading:
             source = self._source(session)
             with self._snapshot(session) as snapshot:  # where servers share none, sessions begin anew to see one state
                 window = window_of(session, source.relation, source.described, self.options, self.cursor)
+                counted = window.counted()
                 parts: Sequence[Sequence[ColumnElement[bool]]] = [window.conditions]
                 if self.fast:  # otherwise there is one connection
                     parts = parts_of(session, source.relation, source.described, self.options, window.conditions)
                 statements = [self._statement(source, part, window.order) for part in parts]
                 streams = [self._stream(session, one, source, n, snapshot) for n, one in enumerate(statements)]
-                told = {"read by": self.reader(session), **self.database.told, **window.told}
+                told = {"read by": self.reader(session), **self.database.told, **window.told, **counted}
                 yield from self._held_back(streams, source.nothing._replace(told=told), window.cursor)
 
     def places(self) -> Places:

@@ -1,6 +1,6 @@
 """Which rows a run reads: all, or those whose cursor lies between where the last run ended and where this one does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy.sql.elements import ColumnElement
@@ -23,6 +23,7 @@ class Window(NamedTuple):
     order: Sequence[ColumnElement[Any]] = ()
     cursor: Cursor = None  # to be committed with the rows; None = as before
     told: Mapping[str, Any] = {}  # for the run's report
+    counted: Callable[[], Mapping[str, Any]] = dict  # more for it, for which rows are counted; may raise DataError
 
 
 def window_of(
@@ -36,4 +37,5 @@ def window_of(
     reading = Incremental(session, relation, described, options)
     span = reading.backfill() if options.incremental.end_value is not None else reading.since(cursor)
     order = reading.ordering.columns if options.num_partitions == 1 else ()  # parts come side by side
-    return Window(reading.conditions(span), order, reading.state(span), reading.told(span))
+    conditions, cursor = reading.conditions(span), reading.state(span)
+    return Window(conditions, order, cursor, reading.told(span), lambda: reading.counted(span))

@@ -80,8 +80,12 @@ class Incremental:
         return kept(span.end, self.ordering, self.options.table) if span.moves and span.end is not None else None
 
     def told(self, span: Span) -> Mapping[str, Any]:
-        """What is read, and how many rows are not; raises DataError where such rows must not be."""
-        told: dict[str, Any] = {"window": self._named(span)}
+        """What is read."""
+        return {"window": self._named(span)}
+
+    def counted(self, span: Span) -> Mapping[str, Any]:
+        """How many rows are not read; raises DataError where such rows must not be."""
+        told: dict[str, Any] = {}
         if self.asked.on_null_cursor != "include" and (count := self._count(self._absent)):
             self._refuse(count)
             told["without a cursor"] = count
