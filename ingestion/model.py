@@ -7,12 +7,14 @@ from functools import cache
 from inspect import cleandoc, getsource
 from itertools import pairwise
 from textwrap import dedent
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import (
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
+    Field,
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     ValidationError,
@@ -27,10 +29,16 @@ from typing_extensions import Self
 
 from ingestion.secrets import has_placeholder, resolve
 
-__all__ = ["SPELLED_OUT", "Model", "nearest"]
+__all__ = ["SPELLED_OUT", "Model", "Names", "nearest"]
 
 SPELLED_OUT = "x-spelled-out"
 """Marks, in a JSON Schema, an option that takes no placeholder."""
+
+Names: TypeAlias = Annotated[
+    list[Annotated[str, Field(min_length=1)]],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value, json_schema_input_type=str | list[str]),
+]
+"""A list of names; one alone needs no list."""
 
 _MANY_KEYS = 30  # a longer list is no help
 _SHORTEST_START = 3  # letters that tell which longer name was meant
@@ -86,28 +94,14 @@ class Model(BaseModel):
 
     spelled_out: ClassVar[frozenset[str]] = frozenset()
     """Options that are needed before any run, and so before the environment of a run: they take no placeholder."""
+    listed: ClassVar[frozenset[str]] = frozenset()
+    """Options that are lists, of which a placeholder can be a member and not the whole."""
 
-    @field_validator("*", mode="wrap")
-    @classmethod
-    def _placeholders_wait(cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        """A field of any type may hold ``${NAME}``; it is validated once the value is known."""
-        if info.field_name in cls.spelled_out:
-            if has_placeholder(value):
-                text = "cannot be a placeholder, as it is read when the job is loaded; write the value itself"
-                raise PydanticCustomError("placeholder", text)
-            return validate(value)
-        if isinstance(value, str) and has_placeholder(value):
-            return value
-        try:
-            return validate(value)
-        except ValidationError as error:
-            waiting = isinstance(value, list | dict) and all(
-                line["type"] != "placeholder" and isinstance(line["input"], str) and has_placeholder(line["input"])
-                for line in error.errors()
-            )
-            if waiting:
-                return value
-            raise
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Placeholders wait in front of the field validators of every class, which wrap those of its bases."""
+        super().__init_subclass__(**options)
+        waits = field_validator("*", mode="wrap", check_fields=False)(classmethod(_placeholders_wait))
+        setattr(cls, f"_placeholders_wait_{len(cls.__mro__)}", waits)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -179,3 +173,34 @@ class Model(BaseModel):
         copy = self.model_copy(update=missing)
         copy.model_fields_set.difference_update(set(missing) - self.model_fields_set)
         return copy
+
+    def settled(self, option: str) -> Any:
+        """The value of *option*; None while that is a placeholder, of which nothing can be said yet."""
+        value = getattr(self, option)
+        return None if has_placeholder(value) else value
+
+
+def _placeholders_wait(
+    cls: type[Model], value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> Any:
+    """A field of any type may hold ``${NAME}``; it is validated once the value is known."""
+    if info.field_name in cls.spelled_out:
+        if has_placeholder(value):
+            text = "cannot be a placeholder, as it is read when the job is loaded; write the value itself"
+            raise PydanticCustomError("placeholder", text)
+        return validate(value)
+    if isinstance(value, str) and has_placeholder(value):
+        if info.field_name in cls.listed:
+            text = "should be a list; a placeholder can stand for one of its members"
+            raise PydanticCustomError("placeholder", text)
+        return value
+    try:
+        return validate(value)
+    except ValidationError as error:
+        waiting = isinstance(value, list | dict) and all(
+            line["type"] != "placeholder" and isinstance(line["input"], str) and has_placeholder(line["input"])
+            for line in error.errors()
+        )
+        if waiting:
+            return value
+        raise

@@ -7,6 +7,8 @@ from ingestion_tests.conftest import Project
 
 __all__ = ["stubs"]
 
+KNOWN = "csv, database, db, mariadb, mssql, mysql, oracle, postgres, postgresql, sqlite, sqlserver, stub"
+
 MISTAKES = {
     "an unknown key": (
         "enabled: true\nsource:\n  type: stub\n  source_path: data\n  file_patern: x\n",
@@ -54,11 +56,11 @@ MISTAKES = {
     "no source": ("enabled: true\n", "config/jobs/orders.yaml:1:1: source: is missing; add it"),
     "no type": (
         "source:\n  source_path: data\n",
-        "config/jobs/orders.yaml:1:1: source.type: is missing; known types: csv, stub",
+        f"config/jobs/orders.yaml:1:1: source.type: is missing; known types: {KNOWN}",
     ),
     "a misspelt type": (
         "source:\n  typ: stub\n",
-        "config/jobs/orders.yaml:1:1: source.type: is missing; known types: csv, stub; did you mean 'type' where it says 'typ'?",
+        f"config/jobs/orders.yaml:1:1: source.type: is missing; known types: {KNOWN}; did you mean 'type' where it says 'typ'?",
     ),
     "the start of a key": (
         f"cron: 0 5 * * *\n{SOURCE}",
@@ -66,7 +68,7 @@ MISTAKES = {
     ),
     "an unknown type": (
         "source:\n  type: stup\n",
-        "config/jobs/orders.yaml:2:3: source.type: unknown source type 'stup'; did you mean 'stub'? known types: csv, stub",
+        f"config/jobs/orders.yaml:2:3: source.type: unknown source type 'stup'; did you mean 'stub'? known types: {KNOWN}",
     ),
     "a type from the environment": (
         "source:\n  type: ${KIND}\n",
@@ -103,7 +105,7 @@ MISTAKES = {
         SOURCE + "monitoring:\n  notification_channels: ${CHANNELS}\n",
         (
             "config/jobs/orders.yaml:3:3: monitoring.notification_channels: should be a list; "
-            "a placeholder can stand for one of the channels in it, not '${CHANNELS}'"
+            "a placeholder can stand for one of its members, not '${CHANNELS}'"
         ),
     ),
     "an unknown loader": (

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from ingestion.model import Model, nearest
-from ingestion.secrets import has_placeholder
 
 __all__ = ["Channel", "EmailChannel", "Metadata", "Monitoring", "RetryPolicy", "SlackChannel"]
 
@@ -65,6 +64,8 @@ Channel = Annotated[SlackChannel | EmailChannel, BeforeValidator(_channel, json_
 class Monitoring(Model):
     """Alerts of a job."""
 
+    listed: ClassVar[frozenset[str]] = frozenset({"notification_channels"})
+
     alert_on_failure: bool = True
     """Tell the channels when a run has failed for good, after its last retry."""
     alert_on_zero_records: bool = False
@@ -76,14 +77,6 @@ class Monitoring(Model):
     """Where alerts go: slack, email, or objects with settings of their own."""
     notify_owners: bool = True
     """Send emails to metadata.contact_email too."""
-
-    @field_validator("notification_channels", mode="before")
-    @classmethod
-    def _is_a_list(cls, value: Any) -> Any:
-        if isinstance(value, str) and has_placeholder(value):
-            text = "should be a list; a placeholder can stand for one of the channels in it"
-            raise PydanticCustomError("placeholder", text)
-        return value
 
 
 class Metadata(Model):

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Discriminator, Field, Tag
 
+from ingestion.model import Names
 from ingestion.plugins import Batch, Model
-from ingestion.transformers.exploding import Names
 from ingestion.transformers.missing import Filling
 from ingestion.transformers.steps import BatchStep, Seen, Step, kept
 

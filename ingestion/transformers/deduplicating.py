@@ -13,8 +13,8 @@ from ingestion.keyed.disk import waiting_on_disk
 from ingestion.keyed.kinds import KeyKinds
 from ingestion.keyed.seen import SeenKeys
 from ingestion.keyed.waiting import WaitingBatches
+from ingestion.model import Names
 from ingestion.plugins import Batch, Model
-from ingestion.transformers.exploding import Names
 from ingestion.transformers.steps import Step, kept, require_column
 
 if TYPE_CHECKING:

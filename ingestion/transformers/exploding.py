@@ -1,21 +1,13 @@
 """The option that makes a row of each item of a list."""
 
 from collections.abc import Iterator
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field
-
+from ingestion.model import Names
 from ingestion.transformers.flattening import Flattening
 from ingestion.transformers.items import RowsOfItems
 from ingestion.transformers.steps import Step
 
-__all__ = ["Exploding", "Names"]
-
-Names = Annotated[
-    list[Annotated[str, Field(min_length=1)]],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value, json_schema_input_type=str | list[str]),
-]
-"""One name or a list of them."""
+__all__ = ["Exploding"]
 
 
 class Exploding(Flattening):

@@ -7,7 +7,6 @@ from urllib.parse import quote
 from pydantic import AliasChoices, Field, field_validator
 
 from ingestion.plugins import Connector
-from ingestion.secrets import has_placeholder
 
 __all__ = ["Addressed"]
 
@@ -38,7 +37,7 @@ with warnings.catch_warnings():  # pydantic has a deprecated method called schem
         @field_validator("connection_string")
         @classmethod
         def _quoted(cls, value: str | None) -> str | None:
-            return value if value is None or has_placeholder(value) else _with_quoted_user(value)
+            return value and _with_quoted_user(value)
 
 
 def _with_quoted_user(url: str) -> str:

@@ -12,8 +12,8 @@ from ingestion.connectors.databases.addresses import Addressed
 from ingestion.connectors.databases.database import Database
 from ingestion.connectors.databases.encryption import SslMode
 from ingestion.connectors.databases.options import DatabaseIncremental, SshTunnel, seconds
+from ingestion.model import Names
 from ingestion.plugins import Batch, Checked, Cursor, Loader, Restart
-from ingestion.secrets import has_placeholder
 
 __all__ = ["DatabaseConnector"]
 
@@ -34,9 +34,9 @@ class DatabaseConnector(Addressed):
     """A query to read the result of, in place of a table."""
     query_params: dict[str, Any] = {}
     """Values for the parameters of query, which are written :name there."""
-    columns: list[str] | None = Field(default=None, min_length=1)
+    columns: Names | None = Field(default=None, min_length=1)
     """The columns to read, in this order; by default all."""
-    exclude_columns: list[str] = []
+    exclude_columns: Names = []
     """Columns to leave out."""
     where_clause: str | None = None
     """A condition in the database's SQL; only rows that meet it are read."""
@@ -44,7 +44,7 @@ class DatabaseConnector(Addressed):
     """Values for the parameters of where_clause, which are written :name there."""
     incremental: DatabaseIncremental | None = None
     """Read only what is new since the last run; by default every run reads all."""
-    primary_key: list[str] | None = Field(default=None, min_length=1)
+    primary_key: Names | None = Field(default=None, min_length=1)
     """The columns that identify a row, by default as the database declares them; a query has none of its own."""
     fetch_size: int = Field(default=50_000, ge=1)
     """How many rows to fetch at once."""
@@ -63,15 +63,15 @@ class DatabaseConnector(Addressed):
     """How many seconds to wait for a connection."""
     read_only: bool = True
     """Let the server refuse whatever would change it, where it can."""
-    init_sql: list[str] = []
+    init_sql: Names = []
     """Statements to send at the start of every connection."""
     ssh_tunnel: SshTunnel | None = None
     """Reach the server through this host."""
 
-    @field_validator("init_sql", mode="before")
+    @field_validator("isolation_level")
     @classmethod
-    def _one_statement(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
+    def _upper_case(cls, value: str | None) -> str | None:
+        return value and " ".join(value.upper().split())
 
     @field_validator("statement_timeout")
     @classmethod
@@ -90,7 +90,8 @@ class DatabaseConnector(Addressed):
             raise ValueError("where_params belongs to where_clause, which is not given")
         if self.query is not None and self.schema is not None:
             raise ValueError("schema belongs to table; name the schema in the query")
-        if self.columns is not None and (both := sorted({*self.columns} & {*self.exclude_columns})):
+        columns, excluded = (self.settled(option) or () for option in ("columns", "exclude_columns"))
+        if both := sorted({*columns} & {*excluded}):
             raise ValueError(f"columns and exclude_columns both name {both[0]}")
         return self
 
@@ -99,7 +100,7 @@ class DatabaseConnector(Addressed):
         given = [name for name in _ADDRESS if getattr(self, name) is not None]
         if self.connection_string is not None and given:
             raise ValueError(f"connection_string has the whole address; leave out {given[0]}")
-        if self.connection_string is not None and not has_placeholder(self.connection_string):
+        if self.settled("connection_string") is not None:
             self.server.check_address()
         if self.connection_string is None and (missing := [n for n in self.server.needs if n not in given]):
             raise ValueError(f"{missing[0]} is missing")
@@ -109,20 +110,25 @@ class DatabaseConnector(Addressed):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        server = self.server
-        if self.num_partitions > 1 and not server.shares_snapshots:
+        server, ssl_mode = self.server, self.settled("ssl_mode")
+        if self.is_parted and not server.shares_snapshots:
             raise ValueError(f"num_partitions: {server.title} lets no two connections read one state; leave it out")
         if self.ssh_tunnel is not None and not server.port:
             raise ValueError(f"ssh_tunnel leads to a server, and {server.title} has none; leave it out")
-        if self.ssl_mode is not None and self.ssl_mode not in server.ssl_modes:
+        if ssl_mode is not None and ssl_mode not in server.ssl_modes:
             known = f"it has {', '.join(server.ssl_modes)}" if server.ssl_modes else "leave it out"
-            raise ValueError(f"{server.title} has no ssl_mode {self.ssl_mode}; {known}")
+            raise ValueError(f"{server.title} has no ssl_mode {ssl_mode}; {known}")
         return self
 
     @property
     @abstractmethod
     def server(self) -> Database:
         """What this kind of database does in its own way."""
+
+    @property
+    def is_parted(self) -> bool:
+        """Whether several connections are to read at once; False while nobody knows."""
+        return (self.settled("num_partitions") or 1) > 1
 
     def beside(self, loader: Loader) -> Self:
         """The same source; refuses options that lose or repeat rows in that target."""
@@ -137,7 +143,7 @@ class DatabaseConnector(Addressed):
                 "set loader.write_mode: merge, or on_null_cursor: exclude"
             )
         if loader.replaces_all or loader.deletes_missing:
-            what = "write_mode: overwrite" if loader.replaces_all else "delete_missing"
+            what = "delete_missing" if loader.deletes_missing else "write_mode: overwrite"
             raise ValueError(
                 f"source.incremental reads new rows alone, so loader.{what} would take away the others; "
                 f"leave incremental out, or set write_mode: merge without delete_missing"

@@ -2,32 +2,24 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from ingestion.errors import ConfigError
-from ingestion.model import Model
+from ingestion.model import Model, Names
 from ingestion.parsing import type_name
 from ingestion.plugins import Origin
 from ingestion.secrets import placeholders
 
-__all__ = ["ColumnJudge", "ColumnRule", "Judge", "Names", "OnFail", "Rule", "Site", "shown"]
+__all__ = ["ColumnJudge", "ColumnRule", "Judge", "OnFail", "Rule", "Site", "shown"]
 
 OnFail: TypeAlias = Literal["quarantine", "drop", "warn", "fail"]
 
 _SHOWN = 200  # characters of a value that people are shown
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Names: TypeAlias = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
-"""Column names; one alone needs no list."""
 
 
 class Site(NamedTuple):

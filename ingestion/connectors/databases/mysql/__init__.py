@@ -21,16 +21,16 @@ class MysqlConnector(DatabaseConnector):
 
     @model_validator(mode="after")
     def _sessions(self) -> Self:
-        level = self.isolation_level
+        level = self.settled("isolation_level")
         if level is not None and level not in _LEVELS:
             raise ValueError(f"isolation_level is one of {', '.join(_LEVELS)}")
         if taken := sorted({*_OURS} & {*self.connection_params}):
             raise ValueError(f"connection_params.{taken[0]} is ours to set; leave it out (see init_sql for settings)")
-        if self.num_partitions > 1 and self.query is not None:
+        if self.is_parted and self.query is not None:
             raise ValueError(
                 "num_partitions needs a table: connections see one state of it by a lock, and a query names none"
             )
-        if self.num_partitions > 1 and level not in (None, "REPEATABLE READ"):
+        if self.is_parted and level not in (None, "REPEATABLE READ"):
             raise ValueError(f"num_partitions needs one state of the table, which {level} does not show")
         return self
 

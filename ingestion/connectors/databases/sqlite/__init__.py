@@ -33,9 +33,9 @@ class SqliteConnector(DatabaseConnector):
         for name, reason in _WITHOUT_SENSE.items():
             if getattr(self, name) is not None:
                 raise ValueError(f"{name}: {reason}; leave it out")
-        if self.schema not in {None, "main"}:
+        if self.settled("schema") not in {None, "main"}:
             raise ValueError("schema: the tables of an SQLite file have none; leave it out, or query attached files")
-        if self.num_partitions > 1:
+        if self.is_parted:
             raise ValueError("num_partitions: an SQLite file is read by one connection; leave it out")
         return self
 
