@@ -1,18 +1,11 @@
 """What time it is for a server, asked before the transaction that reads: what is older than that, it can see."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import Connection
+__all__ = ["Clock", "earliest_wall_time", "in_utc", "zone_named"]
 
-__all__ = ["Clock", "clock_of", "earliest_wall_time"]
-
-_UTC = timezone.utc
-_FIXED = re.compile(r"(?:<[^<>]+>|[A-Za-z]+)?[+-]?\d[\d:]*")  # as PostgreSQL writes zones whose clocks never change
-_OFFSET = re.compile(r"([+-])(\d\d?):(\d\d)")
 _LONGEST_CHANGE = 25 * 60  # minutes within which clocks that are put back show a time again
 
 
@@ -24,12 +17,9 @@ class Clock(NamedTuple):
     rowversion: bytes | None = None  # the first that a transaction under way may still commit, where there are such
 
 
-def clock_of(connection: Connection) -> Clock:
-    """The server's clock, in a transaction of its own; raises the driver's errors."""
-    statement, clock = _ASKED[connection.dialect.name]
-    now, *told = connection.exec_driver_sql(statement).one()
-    connection.rollback()
-    return clock(datetime.fromisoformat(now).replace(tzinfo=_UTC), told)
+def in_utc(text: str) -> datetime:
+    """The moment that a server tells as a text in UTC, without offset."""
+    return datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
 
 
 def earliest_wall_time(moment: datetime, zone: tzinfo) -> datetime:
@@ -42,63 +32,9 @@ def earliest_wall_time(moment: datetime, zone: tzinfo) -> datetime:
     return min(one.astimezone(zone).replace(tzinfo=None) for one in (moment, *later))
 
 
-def _zone(name: str) -> tzinfo | None:
+def zone_named(name: str) -> tzinfo | None:
+    """The zone of that name; None where it is not known here."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
-
-
-def _postgresql(now: datetime, told: Sequence[Any]) -> Clock:
-    name, seconds = told
-    fixed = timezone(timedelta(seconds=int(seconds))) if _FIXED.fullmatch(name) else None
-    return Clock(now, fixed or _zone(name))
-
-
-def _mysql(now: datetime, told: Sequence[Any]) -> Clock:
-    name, winter, summer = told
-    if found := _OFFSET.fullmatch(name):
-        offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
-        return Clock(now, timezone(-offset if found[1] == "-" else offset))
-    if name == "SYSTEM":  # the server has an abbreviation for it, which many zones share
-        return Clock(now, timezone(timedelta(seconds=winter)) if winter == summer else None)
-    return Clock(now, _zone(name))
-
-
-def _sqlite(now: datetime, told: Sequence[Any]) -> Clock:
-    del told
-    return Clock(now, _UTC)  # as its functions write them
-
-
-def _oracle(now: datetime, told: Sequence[Any]) -> Clock:
-    del told
-    return Clock(now, None)
-
-
-def _mssql(now: datetime, told: Sequence[Any]) -> Clock:
-    return Clock(now, None, bytes(told[0]))
-
-
-_ASKED: Mapping[str, tuple[str, Callable[[datetime, Sequence[Any]], Clock]]] = {
-    "postgresql": (
-        (
-            "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), "
-            "current_setting('TimeZone'), extract(timezone FROM now())::int"
-        ),
-        _postgresql,
-    ),
-    "mysql": (
-        (
-            "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR), @@session.time_zone, "
-            "TIMESTAMPDIFF(SECOND, '2026-01-01', FROM_UNIXTIME(1767225600)), "
-            "TIMESTAMPDIFF(SECOND, '2026-07-01', FROM_UNIXTIME(1782864000))"
-        ),
-        _mysql,
-    ),
-    "sqlite": ("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')", _sqlite),
-    "oracle": (
-        "SELECT TO_CHAR(SYS_EXTRACT_UTC(SYSTIMESTAMP), 'YYYY-MM-DD HH24:MI:SS.FF6') FROM DUAL",
-        _oracle,
-    ),
-    "mssql": ("SELECT CONVERT(varchar(26), SYSUTCDATETIME(), 121), CAST(MIN_ACTIVE_ROWVERSION() AS binary(8))", _mssql),
-}

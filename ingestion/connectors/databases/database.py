@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 
+from ingestion.connectors.databases.clocks import Clock, in_utc
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.stopping import Stops
 from ingestion.errors import ConfigError, IngestionError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Database", "Snapshot"]
 
+_MICROSECONDS = len("2026-01-31 13:45:00.123456")
 _LOG = "source"  # of connections that are lost; the error that a run ends with tells of it
 
 
@@ -44,6 +46,7 @@ class Database(ABC):
     schemes: ClassVar[tuple[str, ...]] = ()  # other names that a connection_string may begin with
     port: ClassVar[int] = 0  # where its servers usually listen; 0 = there is no server
     ssl_modes: ClassVar[tuple[str, ...]] = ()  # that its drivers can hold to
+    _now: ClassVar[str] = "SELECT CAST(CURRENT_TIMESTAMP AT TIME ZONE 'UTC' AS VARCHAR(40))"  # it is, in UTC
     shares_snapshots = False  # whether `snapshot` can give one
 
     def __init__(self, options: "DatabaseConnector") -> None:
@@ -75,7 +78,9 @@ class Database(ABC):
         try:
             backend = make_url(str(self.options.connection_string)).get_backend_name()
         except (ArgumentError, ValueError):
-            raise ValueError("connection_string is not a URL such as postgresql://user:password@host/db") from None
+            raise ValueError(
+                f"connection_string is not a URL; write {self.backend}://, user and password, the host and the database"
+            ) from None
         if backend not in (self.backend, *self.schemes):
             raise ValueError(f"connection_string is of {backend}, not of {self.backend}; set type to match")
 
@@ -104,6 +109,10 @@ class Database(ABC):
         way = getattr(driver, "cancel", None) or getattr(driver, "interrupt", None)
         if way is not None:
             way()
+
+    def clock(self, connection: "Connection") -> Clock:
+        """What time it is by the server's clock, and the zone of times that it writes without one, where it tells."""
+        return Clock(in_utc(str(connection.exec_driver_sql(self._now).scalar_one())[:_MICROSECONDS]), None)
 
     @property
     def told(self) -> Mapping[str, Any]:

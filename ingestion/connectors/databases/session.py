@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, text
 
-from ingestion.connectors.databases.clocks import Clock, clock_of
+from ingestion.connectors.databases.clocks import Clock
 from ingestion.connectors.databases.database import Database
 from ingestion.connectors.databases.tunnel import tunnelled
 from ingestion.errors import ConfigError, IngestionError
@@ -43,7 +43,7 @@ def opened(database: Database) -> Iterator[Session]:
         connection = _connected(database)
         try:
             with translated(database):
-                clock = clock_of(connection) if database.options.incremental is not None else None
+                clock = _clock(database, connection)
                 database.begin(connection)
                 for statement in database.options.init_sql:
                     connection.execute(text(statement.replace(":", "\\:"))).close()
@@ -55,6 +55,15 @@ def opened(database: Database) -> Iterator[Session]:
 def _connected(database: Database) -> Connection:
     with translated(database):
         return database.engine().connect()
+
+
+def _clock(database: Database, connection: Connection) -> Clock | None:
+    """The server's clock, in a transaction of its own."""
+    if database.options.incremental is None:
+        return None
+    clock = database.clock(connection)
+    connection.rollback()
+    return clock
 
 
 def _close(connection: Connection) -> None:
@@ -77,7 +86,7 @@ def translated(database: Database) -> Iterator[None]:
     except ImportError as error:
         extra = f"run: pip install 'ingestion[{database.extra}]'" if database.extra else "install it"
         raise ConfigError(f"the driver of {database.title} is missing ({error.name}); {extra}") from error
-    except BaseException as error:
+    except Exception as error:  # what drivers raise has no base that is theirs alone
         ours = database.failure(error)
         if ours is None:
             raise

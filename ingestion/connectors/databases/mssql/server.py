@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.connectors.databases.clocks import Clock, in_utc
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.database import Database, Snapshot
 from ingestion.connectors.databases.options import seconds
@@ -39,6 +40,8 @@ _MOVING = "READ COMMITTED: rows that change meanwhile come as they were or as th
 _ALLOWED = (
     "SELECT snapshot_isolation_state, is_read_committed_snapshot_on FROM sys.databases WHERE database_id = DB_ID()"
 )
+
+_NOW = "SELECT CONVERT(varchar(26), SYSUTCDATETIME(), 121), CAST(MIN_ACTIVE_ROWVERSION() AS binary(8))"
 
 
 class Mssql(Database):
@@ -97,6 +100,11 @@ class Mssql(Database):
     def told(self) -> Mapping[str, Any]:
         """Whether rows could change while they were read."""
         return {"isolation": _MOVING} if self._moving else {}
+
+    def clock(self, connection: "Connection") -> Clock:
+        """With the first rowversion that may still come."""
+        now, rowversion = connection.exec_driver_sql(_NOW).one()
+        return Clock(in_utc(now), None, bytes(rowversion))
 
     def describe(self, session: "Session", relation: "Relation") -> Described:
         """The columns, primary key and other unique columns as the catalog has them."""

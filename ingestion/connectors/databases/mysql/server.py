@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ingestion.connectors.databases.clocks import Clock
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.database import Database, Snapshot
-from ingestion.connectors.databases.encryption import tls
+from ingestion.connectors.databases.encryption import SSL_MODES, tls
 from ingestion.errors import IngestionError
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ class Mysql(Database):
     title = "MySQL"
     extra = "mysql"
     backend = "mysql"
+    schemes = ("mariadb",)
     port = 3306
-    ssl_modes = ("disable", "require", "verify-ca", "verify-full")
+    ssl_modes = tuple(SSL_MODES)
     shares_snapshots = True
     fast_driver = "pymysql, binary protocol"
 
@@ -58,12 +60,6 @@ class Mysql(Database):
                 "mysql", options.username, options.password, options.host, options.port or self.port, options.database
             )
         return url.set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
-
-    def check_address(self) -> None:
-        """As for others; the URL may name MariaDB, too."""
-        given = str(self.options.connection_string)
-        if not given.startswith(("mariadb:", "mariadb+")):
-            super().check_address()
 
     @property
     def connect_arguments(self) -> Mapping[str, Any]:
@@ -101,6 +97,12 @@ class Mysql(Database):
         """As the server says it."""
         said = str(connection.exec_driver_sql("SELECT VERSION()").scalar())
         return said if "MariaDB" in said else f"MySQL {said}"
+
+    def clock(self, connection: "Connection") -> Clock:
+        """With the zone of the session, before it begins."""
+        from ingestion.connectors.databases.mysql.clock import clock
+
+        return clock(connection)
 
     def describe(self, session: "Session", relation: "Relation") -> Described:
         """The columns as the catalog declares them, or as the server tells them of a query."""

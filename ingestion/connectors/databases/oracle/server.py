@@ -45,6 +45,7 @@ class Oracle(Database):
     port = 1521
     ssl_modes = tuple(SSL_MODES)
     shares_snapshots = True
+    _now = "SELECT TO_CHAR(SYS_EXTRACT_UTC(SYSTIMESTAMP), 'YYYY-MM-DD HH24:MI:SS.FF6') FROM DUAL"
 
     def __init__(self, options: "DatabaseConnector") -> None:
         super().__init__(options)

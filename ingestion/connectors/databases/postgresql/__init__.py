@@ -1,4 +1,4 @@
-"""PostgreSQL: rows come in its binary COPY, by ADBC; all connections read one exported snapshot."""
+"""PostgreSQL: binary COPY, by the fastest driver that is installed; all connections read one exported snapshot."""
 
 from typing import Literal
 

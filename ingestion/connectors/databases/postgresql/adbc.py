@@ -1,7 +1,7 @@
 """Rows by ADBC's driver."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -48,7 +48,5 @@ def _connected(reading: Reading) -> "Iterator[Connection]":
     try:
         yield connection
     finally:
-        try:
+        with suppress(Error):  # broken already: the server has let go of it
             connection.close()
-        except Error as error:  # broken already: the server has let go of it
-            del error

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ingestion.connectors.databases.clocks import Clock
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.database import Database, Snapshot
 from ingestion.connectors.databases.encryption import SSL_MODES
@@ -92,6 +93,12 @@ class Postgresql(Database):
         # By the list of those there are: servers of other versions know other ones.
         known = f"(VALUES {values}) AS v (name, setting) JOIN pg_catalog.pg_settings s ON s.name = v.name"
         yield f"SELECT pg_catalog.set_config(s.name, v.setting, true) FROM {known}"  # noqa: S608 - all of it is ours
+
+    def clock(self, connection: "Connection") -> Clock:
+        """With the zone of the session, before it begins."""
+        from ingestion.connectors.databases.postgresql.clock import clock
+
+        return clock(connection)
 
     def describe(self, session: "Session", relation: "Relation") -> Described:
         """The columns, primary key and other unique columns as the catalog has them."""

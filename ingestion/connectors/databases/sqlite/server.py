@@ -1,6 +1,7 @@
 """SQLite as a database: one connection to the file, which shows one state of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ingestion import settings
+from ingestion.connectors.databases.clocks import Clock
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.database import Database, Snapshot
 from ingestion.errors import IngestionError
@@ -33,6 +35,7 @@ class Sqlite(Database):
     extra = "sqlite"
     needs = ("database",)
     backend = "sqlite"
+    _now = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"
     _connection: "AdbcConnection"
     _row = _ROW
 
@@ -91,6 +94,10 @@ class Sqlite(Database):
             driver.text_factory = _text
             connection.exec_driver_sql("BEGIN")  # Python's driver begins none for a SELECT
         connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+
+    def clock(self, connection: "Connection") -> Clock:
+        """In UTC, as SQLite's functions write times."""
+        return super().clock(connection)._replace(zone=timezone.utc)
 
     def describe(self, session: "Session", relation: "Relation") -> Described:
         """The columns as they are declared, or as their values are."""
