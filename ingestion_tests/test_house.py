@@ -5,22 +5,42 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 import tomli
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-all.lock"]
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 
 
 def pins(lock: str) -> dict[str, set[str]]:
     """Pinned versions by name; several where they differ by Python version."""
-    found: dict[str, set[str]] = {}
-    for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", (ROOT / lock).read_text(), re.MULTILINE):
-        found.setdefault(name, set()).add(version)
+    return {name: {version for version, _ in versions} for name, versions in marked_pins(lock).items()}
+
+
+@cache
+def marked_pins(lock: str) -> dict[str, set[tuple[str, str]]]:
+    """Pinned versions by name, each with the marker of the environments that get it."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for line in re.findall(r"^([\w.-]+==[^\\\n]+)", (ROOT / lock).read_text(), re.MULTILINE):
+        requirement = Requirement(line)
+        (pin,) = requirement.specifier
+        found.setdefault(requirement.name, set()).add((pin.version, str(requirement.marker or "")))
     return found
+
+
+def pinned(lock: str, wanted: Requirement, python: str) -> set[str]:
+    """The versions of what is *wanted* that this Python gets; those that the requirement leaves free are none."""
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+    if wanted.marker and not wanted.marker.evaluate(environment):
+        return set()
+    pins_of = marked_pins(lock).get(re.sub(r"[._]", "-", wanted.name.lower()), set())
+    return {version for version, marker in pins_of if not marker or Marker(marker).evaluate(environment)}
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -50,11 +70,10 @@ def test_every_dependency_is_in_its_lock():
         ],
     }
     for lock, lines in wanted.items():
-        locked = pins(lock)
         for requirement in map(Requirement, lines):
             if requirement.name == "ingestion":  # other extras of its own, which are listed above
                 continue
-            versions = locked.get(re.sub(r"[._]", "-", requirement.name.lower()))
+            versions = {version for python in PYTHONS for version in pinned(lock, requirement, python)}
             assert versions, f"{lock} lacks {requirement.name}: run make lock"
             assert all(requirement.specifier.contains(version, prereleases=True) for version in versions), requirement
 
