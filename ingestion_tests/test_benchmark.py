@@ -37,7 +37,7 @@ def test_one_percent_of_the_benchmark_stores_equal_rows_in_every_way(tmp_path):
 
 def test_the_peak_is_that_of_all_processes_together(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from measuring import measured
+    from measuring import apart, measured
 
     child = "import time; held = b'x' * (80 << 20); time.sleep(1)"
     parent = (
@@ -45,7 +45,7 @@ def test_the_peak_is_that_of_all_processes_together(tmp_path, monkeypatch):
         f"both = [subprocess.Popen([sys.executable, '-c', {child!r}]) for _ in range(2)]\n"
         "print([one.wait() for one in both])"
     )
-    run = measured("two children", [sys.executable, "-c", parent], {}, tmp_path)
+    run = apart(measured, "two children", [sys.executable, "-c", parent], {}, tmp_path)
     assert run.report == [0, 0]
     assert 160 < run.peak_mb < 400
 

@@ -321,4 +321,4 @@ def test_a_killed_run_is_put_down_as_failed_and_holds_nothing_up(orders, instanc
     assert report.status == "success", report.error
     lost = instance.get_run_by_id(run.run_id)
     assert lost.status is dg.DagsterRunStatus.FAILURE
-    assert list((orders.path / "metadata" / "dagster" / "running").iterdir()) == []
+    assert list((orders.path / "metadata" / "dagster" / "running").glob("*.lock")) == []
