@@ -59,7 +59,7 @@ def _literal(item: Any, kind: str) -> str:
     if isinstance(item, int | Decimal | float) and (digits := _digits(item)):
         return f"({digits})" if digits.startswith("-") else digits  # a minus after a minus would begin a comment
     if isinstance(item, bytes):
-        return _BYTES[kind].format(item.hex())
+        return _BYTES.get(kind, _STANDARD_BYTES).format(item.hex())
     if isinstance(item, datetime | date):
         return _MOMENTS.get(kind, _iso)(item)
     if isinstance(item, str):
@@ -85,9 +85,8 @@ def _untyped(item: Any) -> Any:
     """
     if isinstance(item, datetime):
         return item.isoformat("T", "microseconds" if item.microsecond % 1000 else "milliseconds")
-    return (
-        item.isoformat().replace("-", "") if isinstance(item, date) else item
-    )  # 2024-02-01 is January in some languages
+    # 2024-02-01 is the second of January in some languages.
+    return item.isoformat().replace("-", "") if isinstance(item, date) else item
 
 
 def _oracle(item: datetime | date) -> str:
@@ -113,10 +112,5 @@ _MOMENTS: Mapping[str, Callable[[datetime | date], str]] = {
     "mssql": lambda item: f"'{_untyped(item)}'",
     "oracle": _oracle,
 }
-_BYTES = {
-    "postgresql": "'\\x{}'::bytea",
-    "mysql": "X'{}'",
-    "sqlite": "X'{}'",
-    "mssql": "0x{}",
-    "oracle": "HEXTORAW('{}')",
-}
+_STANDARD_BYTES = "X'{}'"
+_BYTES = {"postgresql": "'\\x{}'::bytea", "mssql": "0x{}", "oracle": "HEXTORAW('{}')"}
