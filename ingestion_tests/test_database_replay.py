@@ -57,6 +57,27 @@ def test_a_row_with_a_key_of_two_columns_is_told_by_both(shop: Any, tmp_path: Pa
     assert row["reason"].endswith("; in row code=A 1, line=2")
 
 
+def test_a_row_whose_key_does_not_fit_has_no_place(shop: Any, tmp_path: Path) -> None:
+    shop.execute("CREATE TABLE odd (id INT PRIMARY KEY, price INTEGER)")
+    shop.execute("INSERT INTO odd VALUES (0, 'much'), ('abc', 5), ('12', 'more')")
+    connector = source(tmp_path, "odd")
+    assert [(row["position"], row["value"]) for row in rejected(connector)] == [
+        (0, "much"),
+        (None, "abc"),
+        (12, "more"),
+    ]
+    shop.execute("UPDATE odd SET price = 4 WHERE id = 0")
+    (batch,) = [one for one in connector.reread({f"{tmp_path}/shop.db/odd[id]": pa.array([0])}, None, None)
+                if one.records.num_rows]  # fmt: skip
+    assert batch.records.to_pylist() == [{"id": 0, "price": 4}]
+
+
+def test_a_part_of_a_key_that_does_not_fit_is_told_as_it_stands(shop: Any, tmp_path: Path) -> None:
+    shop.execute("INSERT INTO lines VALUES ('A 1', 'third', 'much')")
+    reasons = [row["reason"] for row in rejected(source(tmp_path, "lines"))]
+    assert reasons[1].endswith("; in row code=A 1, line=third")
+
+
 def test_a_key_that_the_job_names_tells_rows_apart(shop: Any, tmp_path: Path) -> None:
     shop.execute("CREATE VIEW recent AS SELECT * FROM orders")
     (row,) = rejected(source(tmp_path, "recent", primary_key=["id"]))

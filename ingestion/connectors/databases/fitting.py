@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from ingestion.connectors.databases.columns import Column
 from ingestion.connectors.databases.doubles import exact_decimals
+from ingestion.connectors.databases.places import Places
 from ingestion.connectors.databases.witnesses import Told, told_by
 from ingestion.parsing import cast_or_null, cast_text, expectation, in_calendar, keep, misfit_reasons
 from ingestion.plugins import Batch, Origin
@@ -30,20 +31,30 @@ class _Fitted(NamedTuple):
     texts: pa.Array  # of the misfits
 
 
+class _Misfits(NamedTuple):
+    """The rows that have some, each told by the first of them."""
+
+    rows: pa.Array
+    columns: pa.Array  # indices
+    texts: pa.Array
+
+
 class Fitting:
     """Makes batches of what was selected: the columns in their order, and perhaps WITNESS as the last."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], places: Places) -> None:
         self.columns = tuple(columns)
+        self.places = places
         self.schema = pa.schema([(column.name, column.dtype) for column in columns])
 
     @property
-    def nothing(self) -> pa.RecordBatch:
+    def nothing(self) -> Batch:
         """The columns without a row."""
-        return pa.RecordBatch.from_pylist([], schema=self.schema)
+        records = pa.RecordBatch.from_pylist([], schema=self.schema)
+        return Batch(records, self.places.origin(records, 0))
 
-    def batch(self, selected: pa.RecordBatch, origin: Origin) -> Batch:
-        """The rows of *selected* that fit, and the others as rejected."""
+    def batch(self, selected: pa.RecordBatch, before: int, part: int = 0) -> Batch:
+        """The rows of *selected* that fit, and the others as rejected; *before* others of *part* came before them."""
         told: Mapping[str, Told] = {}
         if selected.num_columns > len(self.columns):
             told = told_by(_texts(selected.column(len(self.columns))), self.schema.names)
@@ -52,38 +63,27 @@ class Fitting:
             for column, values in zip(self.columns, selected.columns, strict=False)
         ]
         records = pa.RecordBatch.from_arrays([column.typed for column in fitted], schema=self.schema)
+        origin = self.places.origin(records, before, part)
         if not any(len(column.misfits) for column in fitted):
             return Batch(records, origin)
-        return self._divided(records, fitted, origin)
+        misfits = _first_misfits(fitted)
+        taken = pc.is_in(pa.array(range(records.num_rows), pa.int64()), value_set=misfits.rows)
+        good = pc.indices_nonzero(pc.invert(taken))
+        return Batch(records.take(good), origin.take(good), self._rejected(fitted, misfits, origin))
 
-    def _divided(self, records: pa.RecordBatch, fitted: Sequence[_Fitted], origin: Origin) -> Batch:
-        """The rows without misfits, and the others rejected for the first of theirs."""
-        columns = [pa.repeat(pa.scalar(i, pa.int32()), len(item.misfits)) for i, item in enumerate(fitted)]
-        misfits = pa.table(
-            {
-                "row": pa.concat_arrays([item.misfits for item in fitted]),
-                "column": pa.concat_arrays(columns),
-                "text": pa.concat_arrays([item.texts for item in fitted]),
-            }
-        )
-        first = misfits.group_by("row", use_threads=False).aggregate([("column", "first"), ("text", "first")])
-        first = first.sort_by("row").combine_chunks()
-        bad, which = first["row"].combine_chunks(), first["column_first"].combine_chunks()
-        texts = pc.utf8_slice_codeunits(first["text_first"].combine_chunks(), 0, _SHOWN)
-        read = pa.RecordBatch.from_arrays([_payload(item, bad) for item in fitted], names=self.schema.names)
-        rejected = reject(
+    def _rejected(self, fitted: Sequence[_Fitted], misfits: _Misfits, origin: Origin) -> pa.RecordBatch:
+        """The rows of *misfits* as they were read."""
+        read = pa.RecordBatch.from_arrays([_payload(item, misfits.rows) for item in fitted], names=self.schema.names)
+        return reject(
             read,
-            pa.array(range(len(bad)), pa.int64()),
-            replace(origin.take(bad), read=None),
+            pa.array(range(read.num_rows), pa.int64()),
+            replace(origin.take(misfits.rows), read=None),
             stage="read",
             rule="type",
-            columns=pa.array(self.schema.names, pa.string()).take(which),
-            values=texts,
-            reasons=self._reasons(texts, which),
+            columns=pa.array(self.schema.names, pa.string()).take(misfits.columns),
+            values=misfits.texts,
+            reasons=self.places.told(self._reasons(misfits.texts, misfits.columns), read),
         )
-        taken = pc.is_in(pa.array(range(records.num_rows), pa.int64()), value_set=bad)
-        good = pc.indices_nonzero(pc.invert(taken))
-        return Batch(records.take(good), origin.take(good), rejected)
 
     def _reasons(self, texts: pa.Array, which: pa.Array) -> pa.Array:
         """Why each of *texts*, values of the columns with these indices, does not fit."""
@@ -96,6 +96,21 @@ class Fitting:
                 told = pc.binary_join_element_wise(told, column.advice, "; ")
             reasons = pc.if_else(pc.equal(which, index), told, reasons)
         return reasons
+
+
+def _first_misfits(fitted: Sequence[_Fitted]) -> _Misfits:
+    columns = [pa.repeat(pa.scalar(i, pa.int32()), len(item.misfits)) for i, item in enumerate(fitted)]
+    misfits = pa.table(
+        {
+            "row": pa.concat_arrays([item.misfits for item in fitted]),
+            "column": pa.concat_arrays(columns),
+            "text": pa.concat_arrays([item.texts for item in fitted]),
+        }
+    )
+    first = misfits.group_by("row", use_threads=False).aggregate([("column", "first"), ("text", "first")])
+    rows, which, texts = first.sort_by("row").combine_chunks().columns
+    texts = pc.utf8_slice_codeunits(texts.combine_chunks(), 0, _SHOWN)
+    return _Misfits(rows.combine_chunks(), which.combine_chunks(), texts)
 
 
 def _plain(values: pa.Array) -> pa.Array:
@@ -144,15 +159,12 @@ def _typed(values: pa.Array, dtype: pa.DataType) -> tuple[pa.Array, pa.BooleanAr
     """*values* as *dtype*, and which of them do not fit; None where all do."""
     if values.type in (*_TEXTS, *_BYTES) and dtype not in (*_TEXTS, *_BYTES) and not pa.types.is_nested(dtype):
         text = cast_or_null(values, pa.string())
-        typed, wrong = cast_text(text, dtype)
-        return typed, _known(pc.or_(wrong, _lost(values, text)))
+        typed, _ = cast_text(text, dtype)
+        # A blank is none to a database, whatever it is in a file of texts; what was no text at all is lost, too.
+        return typed, None if typed.null_count == values.null_count else _lost(values, typed)
     typed = values if values.type == dtype else _cast(values, dtype)
     inside = in_calendar(typed)
     return inside, None if inside.null_count == values.null_count else _lost(values, inside)
-
-
-def _known(wrong: pa.BooleanArray) -> pa.BooleanArray | None:
-    return wrong if pc.any(wrong).as_py() else None
 
 
 def _lost(values: pa.Array, typed: pa.Array) -> pa.BooleanArray:

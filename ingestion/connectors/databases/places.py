@@ -10,13 +10,12 @@ from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.database import Database
 from ingestion.connectors.databases.relation import Relation
 from ingestion.parsing import cast_or_null
-from ingestion.plugins import REJECTED, Batch, Origin
+from ingestion.plugins import Origin
 from ingestion.secrets import redact
 
 __all__ = ["Places"]
 
 _PARTS_APART = 1 << 40  # rows that no part of a reading has
-_REASON = REJECTED.get_field_index("reason")
 
 
 class Places:
@@ -35,27 +34,21 @@ class Places:
         name = f"{relation.name}[{self.key}]" if self.key is not None else relation.name
         self.source = redact(f"{database.place}/{name}")
 
-    def origin(self, selected: pa.RecordBatch, before: int, part: int = 0) -> Origin:
-        """That of rows which *before* others of the same *part* came before."""
+    def origin(self, records: pa.RecordBatch, before: int, part: int = 0) -> Origin:
+        """That of rows which *before* others of the same *part* came before; a row whose key does not fit has none."""
         if self.key is None:
             return Origin(self.source, part * _PARTS_APART + before + 1)
-        return Origin(self.source, positions=selected.column(self._columns[self.key]).cast(pa.int64()))
+        return Origin(self.source, positions=records.column(self._columns[self.key]).cast(pa.int64()))
 
-    def naming(self, batch: Batch, selected: pa.RecordBatch, origin: Origin) -> Batch:
-        """*batch*, made of the rows *selected*, with the key in the reasons of rejected rows that stand at no key."""
-        rejected = batch.rejected
-        if rejected is None or self.key is not None or not self._columns:
-            return batch
-        rows = pc.subtract(rejected["position"], origin.first)
-        texts = [self._told(selected.column(index).take(rows), name) for name, index in self._columns.items()]
-        reasons = pc.binary_join_element_wise(
-            rejected["reason"], pc.binary_join_element_wise(*texts, ", "), "; in row "
-        )
-        field = rejected.schema.field(_REASON)
-        return batch._replace(rejected=rejected.set_column(_REASON, field, reasons))
+    def told(self, reasons: pa.Array, read: pa.RecordBatch) -> pa.Array:
+        """*reasons* to reject the rows *read*, with their keys where no position says them."""
+        if self.key is not None or not self._columns:
+            return reasons
+        texts = [self._value(read.column(index), name) for name, index in self._columns.items()]
+        return pc.binary_join_element_wise(reasons, pc.binary_join_element_wise(*texts, ", "), "; in row ")
 
     @staticmethod
-    def _told(values: pa.Array, name: str) -> pa.Array:
+    def _value(values: pa.Array, name: str) -> pa.Array:
         plain = values.storage if isinstance(values, pa.ExtensionArray) else values
         texts = pc.fill_null(cast_or_null(plain, pa.string()), "null")
         return pc.binary_join_element_wise(name, texts, "=")

@@ -52,18 +52,18 @@ class Reading:
                 statements = [self._statement(source, part, window.order) for part in parts]
                 streams = [self._stream(session, one, source, n, snapshot) for n, one in enumerate(statements)]
                 told = {"read by": self.reader(session), **self.database.told, **window.told, **counted}
-                yield from self._held_back(streams, source.nothing._replace(told=told), window.cursor)
+                yield from self._held_back(streams, source.fitting.nothing._replace(told=told), window.cursor)
 
     def places(self) -> Places:
         """Where the rows stand."""
         with opened(self.database) as session:
-            return self._source(session).places
+            return self._source(session).fitting.places
 
     def at(self, keys: Sequence[pa.Array]) -> Iterator[Batch]:
         """The rows with these values of the key by which `Places` tells them, as they are now; no cursor is carried."""
         with opened(self.database) as session:
             source = self._source(session)
-            key = source.relation.column(str(source.places.key))
+            key = source.relation.column(str(source.fitting.places.key))
             with self._snapshot(session) as snapshot:
                 for part in keys:
                     conditions = [key.in_([value(item) for item in part.to_pylist()])]
@@ -74,7 +74,7 @@ class Reading:
         described = self.database.describe(session, relation)
         columns = chosen(described, self.options, self.known)
         places = Places(self.database, relation, described, columns)
-        return _Source(relation, described, places, Fitting(columns), self.fast)
+        return _Source(relation, described, Fitting(columns, places), self.fast)
 
     def _held_back(
         self, streams: Sequence[Generator[Batch, None, None]], held: Batch, cursor: Cursor
@@ -120,8 +120,7 @@ class Reading:
         before = 0
         for selected in self._selected(session, statement, source, snapshot):
             for piece in _cut(selected, self.options.max_batch_bytes):
-                origin = source.places.origin(piece, before, part)
-                yield source.places.naming(source.fitting.batch(piece, origin), piece, origin)
+                yield source.fitting.batch(piece, before, part)
                 before += piece.num_rows
 
     def _selected(
@@ -150,15 +149,8 @@ class Reading:
 class _Source(NamedTuple):
     relation: Relation
     described: Described
-    places: Places
     fitting: Fitting
     fast: bool
-
-    @property
-    def nothing(self) -> Batch:
-        """A batch that has the columns alone."""
-        nothing = self.fitting.nothing
-        return Batch(nothing, self.places.origin(nothing, 0))
 
 
 def _size(batch: Batch) -> int:

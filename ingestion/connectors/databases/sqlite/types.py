@@ -20,12 +20,15 @@ _AS_TEXT = f"CASE typeof({{}}) WHEN 'real' THEN {_REAL} ELSE CAST({{}} AS TEXT) 
 TEXT_OF = f"CASE typeof({{}}) WHEN 'blob' THEN 'X''' || hex({{}}) || '''' ELSE {_AS_TEXT} END"
 """Any value as text, bytes in a way that looks like no other value."""
 
+_EMPTY = ", and empty texts as null: nullif(column, '')"
 _MOMENTS = (
     "a query can select numbers and times with an offset as texts: strftime('%Y-%m-%d %H:%M:%f', column, 'unixepoch') "
-    "of seconds, without 'unixepoch' of texts and Julian days"
+    f"of seconds, without 'unixepoch' of texts and Julian days{_EMPTY}"
 )
-_DATES = "a query can select numbers as texts: date(column, 'unixepoch') of seconds, date(column) of Julian days"
-_CLOCKS = "a query can select others as texts: time(column, 'unixepoch') of seconds, time(column) of texts"
+_DATES = (
+    f"a query can select numbers as texts: date(column, 'unixepoch') of seconds, date(column) of Julian days{_EMPTY}"
+)
+_CLOCKS = f"a query can select others as texts: time(column, 'unixepoch') of seconds, time(column) of texts{_EMPTY}"
 
 
 class Kind(NamedTuple):
@@ -49,6 +52,7 @@ class Table(NamedTuple):
     utf8: bool = True  # the encoding of texts in that file
 
 
+_EXACT = 1 << 53  # the whole numbers up to which are doubles; of those beyond, the shortest text is not the number
 _INT64, _DOUBLE, _TEXT, _BINARY = pa.int64(), pa.float64(), pa.string(), pa.binary()
 _INTEGER, _FLOAT, _PLAIN = "CAST({} AS INTEGER)", "CAST({} AS REAL)", "CAST({} AS TEXT)"
 
@@ -126,7 +130,7 @@ TYPES: Sequence[Kind] = (
         None,
         _FLOAT,
         _DOUBLE,
-        f"{{}} <> {_FLOAT}",
+        f"{{}} <> {_FLOAT} OR typeof({{}}) = 'integer' AND {{}} NOT BETWEEN -{_EXACT} AND {_EXACT}",
         "38 digits at most, 18 of them behind the point where the type has none; SQLite keeps fractions as doubles, "
         "whose shortest text is the number",
     ),
@@ -170,7 +174,7 @@ def column_of(name: str, declared: str, kind: Kind, table: Table) -> Column:
         wire=kind.wire,
         text=TEXT_OF,
         note=kind.note if kind_of(declared) else AS_STORED,
-        differs="" if table.strict else differs,
+        differs="" if table.strict and kind_of(declared) is kind else differs,
         advice=kind.advice,
     )
 
