@@ -2,6 +2,8 @@
 
 import logging
 import re
+import threading
+import time
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -323,3 +325,19 @@ def test_a_window_without_rows_is_read_again_with_the_next(source):
     assert (between.ids, between.cursor) == ([], first.cursor)
     source.insert((7, ago(100), 0))  # a transaction that took longer than safety_lag
     assert read(source, between.cursor).ids == [7]
+
+
+@pytest.mark.parametrize("source", ["mysql"], indirect=True)
+def test_a_serializable_run_waits_for_rows_that_are_still_written_before_its_end(source):
+    source.table("id int primary key, v int")
+    source.insert((1, 1), (9, 9))
+    writer = source.connect()
+    writer.cursor().execute("INSERT INTO t VALUES (5, 5)")
+    done = threading.Timer(0.5, writer.commit)
+    done.start()
+    started = time.monotonic()
+    relation = {"table": "t", "isolation_level": "SERIALIZABLE"}
+    assert read(source, cursor_column="id", relation=relation).ids == [1, 5, 9]
+    assert time.monotonic() - started > 0.4
+    done.join()
+    writer.close()

@@ -177,8 +177,10 @@ def test_a_transaction_that_writes_is_not_waited_for_without_end(
     ("options", "told"),
     [
         ({"query": "SELECT 1", "num_partitions": 2}, "num_partitions needs a table"),
-        ({"table": "t", "num_partitions": 2, "isolation_level": "READ COMMITTED"}, "num_partitions needs one state"),
-        ({"table": "t", "isolation_level": "SNAPSHOT"}, "isolation_level is one of"),
+        ({"table": "t", "num_partitions": 2, "isolation_level": "SERIALIZABLE"}, "transactions see no common state"),
+        ({"table": "t", "isolation_level": "SNAPSHOT"}, "write REPEATABLE READ or SERIALIZABLE, or leave it out"),
+        ({"table": "t", "isolation_level": "READ COMMITTED"}, "READ COMMITTED shows rows as they change"),
+        ({"table": "t", "isolation_level": "READ UNCOMMITTED"}, "READ UNCOMMITTED shows rows as they change"),
         ({"table": "t", "connection_params": {"charset": "latin1"}}, "connection_params.charset is ours"),
     ],
 )

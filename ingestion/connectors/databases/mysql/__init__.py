@@ -10,7 +10,7 @@ from ingestion.connectors.databases.mysql.server import Mysql
 
 __all__ = ["MysqlConnector"]
 
-_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+_LEVELS = ("REPEATABLE READ", "SERIALIZABLE")
 _OURS = ("charset", "conv", "cursorclass", "use_unicode", "autocommit", "init_command", "sql_mode", "defer_connect")
 
 
@@ -23,15 +23,15 @@ class MysqlConnector(DatabaseConnector):
     def _sessions(self) -> Self:
         level = self.settled("isolation_level")
         if level is not None and level not in _LEVELS:
-            raise ValueError(f"isolation_level is one of {', '.join(_LEVELS)}")
+            raise ValueError(f"{level} shows rows as they change; write {' or '.join(_LEVELS)}, or leave it out")
         if taken := sorted({*_OURS} & {*self.connection_params}):
             raise ValueError(f"connection_params.{taken[0]} is ours to set; leave it out (see init_sql for settings)")
         if self.is_parted and self.query is not None:
             raise ValueError(
                 "num_partitions needs a table: connections see one state of it by a lock, and a query names none"
             )
-        if self.is_parted and level not in (None, "REPEATABLE READ"):
-            raise ValueError(f"num_partitions needs one state of the table, which {level} does not show")
+        if self.is_parted and level == "SERIALIZABLE":
+            raise ValueError("num_partitions: several SERIALIZABLE transactions see no common state; leave one out")
         return self
 
     @property
