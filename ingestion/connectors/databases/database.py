@@ -43,6 +43,7 @@ class Database(ABC):
     extra: ClassVar[str] = ""  # of this package, which installs the drivers
     needs: ClassVar[tuple[str, ...]] = ("host", "username", "database")  # options that make an address
     backend: ClassVar[str]  # SQLAlchemy's name of it
+    portable: ClassVar[str]  # the driver that SQLAlchemy takes
     schemes: ClassVar[tuple[str, ...]] = ()  # other names that a connection_string may begin with
     port: ClassVar[int] = 0  # where its servers usually listen; 0 = there is no server
     ssl_modes: ClassVar[tuple[str, ...]] = ()  # that its drivers can hold to
@@ -55,9 +56,15 @@ class Database(ABC):
         self.stops = Stops()  # of the statements whose rows are read now
 
     @property
-    @abstractmethod
     def url(self) -> "URL":
         """The address for SQLAlchemy's portable driver, password included."""
+        from sqlalchemy import URL
+        from sqlalchemy.engine import make_url
+
+        given, driver = self.options, f"{self.backend}+{self.portable}"
+        if given.connection_string is not None:
+            return make_url(given.connection_string).set(drivername=driver)
+        return URL.create(driver, given.username, given.password, given.host, given.port or self.port, given.database)
 
     @property
     def reached(self) -> "URL":

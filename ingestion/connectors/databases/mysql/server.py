@@ -37,6 +37,7 @@ class Mysql(Database):
     title = "MySQL"
     extra = "mysql"
     backend = "mysql"
+    portable = "pymysql"
     schemes = ("mariadb",)
     port = 3306
     ssl_modes = tuple(SSL_MODES)
@@ -50,16 +51,7 @@ class Mysql(Database):
     @property
     def url(self) -> "URL":
         """The address, for pymysql."""
-        from sqlalchemy.engine import URL, make_url
-
-        options = self.options
-        if options.connection_string is not None:
-            url = make_url(options.connection_string)
-        else:
-            url = URL.create(
-                "mysql", options.username, options.password, options.host, options.port or self.port, options.database
-            )
-        return url.set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
+        return super().url.update_query_dict({"charset": "utf8mb4"})
 
     @property
     def connect_arguments(self) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -42,6 +41,7 @@ class Oracle(Database):
     title = "Oracle"
     extra = "oracle"
     backend = "oracle"
+    portable = "oracledb"
     port = 1521
     ssl_modes = tuple(SSL_MODES)
     shares_snapshots = True
@@ -51,19 +51,13 @@ class Oracle(Database):
         super().__init__(options)
         self._connection: Any = None  # the driver's, once a session has begun
 
-    @cached_property
+    @property
     def url(self) -> "URL":
         """The server; the service is in the query, as a database of such URLs is a SID."""
-        from sqlalchemy import URL
-        from sqlalchemy.engine import make_url
-
-        given = self.options
-        if given.connection_string is not None:
-            return make_url(given.connection_string).set(drivername="oracle+oracledb")
-        query = {"service_name": str(given.database)}
-        return URL.create(
-            "oracle+oracledb", given.username, given.password, given.host, given.port or self.port, query=query
-        )
+        url = super().url
+        if self.options.connection_string is not None:
+            return url
+        return url.update_query_dict({"service_name": str(url.database)})._replace(database=None)
 
     @property
     def place(self) -> str:

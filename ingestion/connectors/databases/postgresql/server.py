@@ -1,7 +1,6 @@
 """What PostgreSQL does its own way."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ from ingestion.connectors.databases.options import seconds
 from ingestion.errors import IngestionError
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from ingestion.connectors.databases.postgresql.driver import Driver
     from ingestion.connectors.databases.relation import Relation
@@ -42,24 +41,12 @@ class Postgresql(Database):
     title = "PostgreSQL"
     extra = "postgres"
     backend = "postgresql"
+    portable = "psycopg"
     schemes = ("postgres",)
     port = 5432
     ssl_modes = tuple(SSL_MODES)
     shares_snapshots = True
     _narrow = False  # whether rows are known to be
-
-    @cached_property
-    def url(self) -> "URL":
-        """The server, for psycopg."""
-        from sqlalchemy import URL
-        from sqlalchemy.engine import make_url
-
-        given = self.options
-        if given.connection_string is not None:
-            return make_url(given.connection_string).set(drivername="postgresql+psycopg")
-        return URL.create(
-            "postgresql+psycopg", given.username, given.password, given.host, given.port or self.port, given.database
-        )
 
     @property
     def connect_arguments(self) -> Mapping[str, Any]:

@@ -35,6 +35,7 @@ class Sqlite(Database):
     extra = "sqlite"
     needs = ("database",)
     backend = "sqlite"
+    portable = "pysqlite"
     _now = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"
     _connection: "AdbcConnection"
     _row = _ROW
