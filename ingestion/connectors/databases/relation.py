@@ -78,9 +78,12 @@ class Relation:
         quote = self.dialect.identifier_preparer.quote
         return f"{quote(self.options.table or _QUERY)}.{self.quoted(name)}"
 
-    def everything(self) -> Select[Any]:
-        """All columns as they are, and no rows: for what a driver tells of them."""
-        return select(literal_column("*")).select_from(self.source).where(literal_column("1") == literal_column("0"))
+    def everything(self, names: Sequence[str] = ()) -> Select[Any]:
+        """All columns, or those of *names*, as they are, and no rows: for what a driver tells of them."""
+        columns: Sequence[ColumnElement[Any]] = [
+            literal_column(sql) for sql in [self.quoted(name) for name in names] or "*"
+        ]
+        return select(*columns).select_from(self.source).where(literal_column("1") == literal_column("0"))
 
     def rows(
         self,

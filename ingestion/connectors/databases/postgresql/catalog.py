@@ -50,6 +50,11 @@ WHERE i.indrelid = :found ::oid AND i.indisunique AND i.indimmediate AND i.indis
         WHERE h.inhparent = i.indrelid AND c.relkind <> 'p'
     )
 """
+_PRIVILEGES = """
+SELECT a.attname::text, pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+FROM pg_catalog.pg_attribute a
+WHERE a.attrelid = :found ::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
 _TABLES = """
 SELECT n.nspname::text, c.relname::text, n.nspname = ANY(pg_catalog.current_schemas(false))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -61,6 +66,7 @@ SELECT pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_si
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am m ON m.oid = c.relam
 WHERE c.oid = :found ::oid AND c.relkind IN ('r', 'm') AND m.amname = 'heap'
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid)
+    AND pg_catalog.has_column_privilege(c.oid, 'ctid', 'SELECT')
 """
 
 
@@ -77,13 +83,15 @@ class _Field(NamedTuple):
 def described(session: "Session", relation: "Relation") -> Described:
     """The columns of a table or query; raises ConfigError where there is no such table."""
     found = _oid(session, relation) if relation.options.table is not None else None
-    fields = _fields(session, relation)
+    readable, others = ((), ()) if found is None else _readable(session, relation, found)
+    fields = _fields(session, relation, readable)
     types = _types(session, fields)
     scale = _money_scale(session) if any(kind.name == "money" for kind in types.values()) else 0
     columns = [
         column_of(field.name, declared, types[field.type], field.modifier, scale)
         for field, declared in zip(fields, _declared(session, fields), strict=True)
     ]
+    columns += [column_of(name, "of no type that the user may see", Type(""), -1) for name in others]
     return Described(columns) if found is None else Described(columns, *_keys(session, found))
 
 
@@ -119,8 +127,23 @@ def _alternative(session: "Session", relation: "Relation") -> str:
     return nearest(str(options.table), here, "there are")
 
 
-def _fields(session: "Session", relation: "Relation") -> Sequence[_Field]:
-    statement = relation.everything()
+def _readable(session: "Session", relation: "Relation", table: int) -> tuple[Sequence[str], Sequence[str]]:
+    """The columns that the user may read, and the others, where it may read but some; raises ConfigError for these."""
+    privileges: dict[str, bool] = dict(session.rows(_bound(_PRIVILEGES, found=table)))
+    if all(privileges.values()) or not any(privileges.values()):  # what is missing is told by whoever selects
+        return (), ()
+    others = [name for name, may in privileges.items() if not may]
+    options = relation.options
+    if asked := [name for name in options.columns or privileges if name in {*others} - {*options.exclude_columns}]:
+        raise ConfigError(
+            f"{session.database.place}: the user may read some columns of {relation.name}, and {asked[0]} is none of "
+            f"them; grant it, or name in source.columns those that it may read"
+        )
+    return [name for name, may in privileges.items() if may], others
+
+
+def _fields(session: "Session", relation: "Relation", names: Sequence[str]) -> Sequence[_Field]:
+    statement = relation.everything(names)
     with translated(session.database), session.connection.execute(statement) as result:
         answer = result.cursor.pgresult
         return [
