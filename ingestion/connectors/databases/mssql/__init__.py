@@ -20,7 +20,9 @@ class MssqlConnector(DatabaseConnector):
     @classmethod
     def _known_level(cls, value: str | None) -> str | None:
         if value is not None and value.upper() not in LEVELS:
-            raise ValueError(f"{value} is none that SQL Server can hold to; write {', '.join(LEVELS)}, or leave it out")
+            raise ValueError(
+                f"{value} lets a run miss rows that move meanwhile; write {' or '.join(LEVELS)}, or leave it out"
+            )
         return value
 
     @property

@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ from ingestion.connectors.databases.clocks import Clock, in_utc
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.database import Database, Snapshot
 from ingestion.connectors.databases.options import seconds
-from ingestion.errors import IngestionError
+from ingestion.errors import ConfigError, IngestionError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENCRYPTION", "LEVELS", "Mssql"]
 
-LEVELS = ("SNAPSHOT", "SERIALIZABLE", "REPEATABLE READ", "READ COMMITTED")
+LEVELS = ("SNAPSHOT", "SERIALIZABLE", "READ COMMITTED")
 ENCRYPTION: Mapping[str, Mapping[str, str]] = {
     "disable": {"Encrypt": "no"},
     "require": {"Encrypt": "yes", "TrustServerCertificate": "yes"},
@@ -37,6 +36,7 @@ _ROWS = 8192  # at once; more take longer to come
 _ROWS_OF_LARGE = 500  # as the driver counts rows and never bytes
 _LARGE = re.compile(r".*\(max\)|n?text|image|xml|json|geometry|geography")
 _MOVING = "READ COMMITTED: rows that change meanwhile come as they were or as they become; allow snapshot isolation"
+_ROWVERSIONS = ("rowversion", "timestamp")
 _ALLOWED = (
     "SELECT snapshot_isolation_state, is_read_committed_snapshot_on FROM sys.databases WHERE database_id = DB_ID()"
 )
@@ -50,6 +50,7 @@ class Mssql(Database):
     title = "SQL Server"
     extra = "mssql"
     backend = "mssql"
+    portable = "mssqlpython"
     port = 1433
     ssl_modes = tuple(ENCRYPTION)
 
@@ -57,19 +58,6 @@ class Mssql(Database):
         super().__init__(options)
         self._connection: Any = None  # the driver's, once a session has begun
         self._moving = False  # whether rows may change while they are read
-
-    @cached_property
-    def url(self) -> "URL":
-        """The server, for Microsoft's driver."""
-        from sqlalchemy import URL
-        from sqlalchemy.engine import make_url
-
-        given = self.options
-        if given.connection_string is not None:
-            return make_url(given.connection_string).set(drivername="mssql+mssqlpython")
-        return URL.create(
-            "mssql+mssqlpython", given.username, given.password, given.host, given.port or self.port, given.database
-        )
 
     @property
     def reached(self) -> "URL":
@@ -110,7 +98,23 @@ class Mssql(Database):
         """The columns, primary key and other unique columns as the catalog has them."""
         from ingestion.connectors.databases.mssql.catalog import described
 
-        return described(session, relation)
+        found = described(session, relation)
+        self._must_hold_still(found)
+        return found
+
+    def _must_hold_still(self, found: Described) -> None:
+        """Raise ConfigError where a row could move past the one that is read, and never be new again."""
+        asked = self.options.incremental
+        if not self._moving or asked is None:
+            return
+        # A row that moves has a rowversion beyond the end of the run, which the next one reads.
+        if any(column.declared in _ROWVERSIONS for column in found.columns if column.name == asked.cursor_column):
+            return
+        raise ConfigError(
+            f"source.incremental: {self.place} shows rows as they move, so that new ones can be missed for good; run "
+            f"ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON there, take a rowversion as cursor_column, or set "
+            f"source.isolation_level: SERIALIZABLE, for which writers wait"
+        )
 
     def load_fast(self) -> None:
         """Import Microsoft's driver."""
