@@ -2,9 +2,11 @@
 
 import gc
 import logging
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -18,6 +20,7 @@ from ingestion.connectors.databases.mysql.server import Mysql
 from ingestion.errors import ConfigError, IngestionError, TransientError
 from ingestion.pipeline import run
 from ingestion.plugins import Batch, Connector
+from ingestion.secrets import MASK
 from ingestion_tests.conftest import Project
 from ingestion_tests.dagster_server import free_port
 from ingestion_tests.postgres_sources import PATHS
@@ -159,6 +162,18 @@ def test_wrong_sql_in_a_query_is_quoted(shop: Shop) -> None:
     assert "id = 1" in told
 
 
+def test_two_columns_of_one_name_in_a_query(shop: Shop) -> None:
+    told = shop.error(ConfigError, table=None, query="SELECT id, price, customer AS price FROM orders")
+    assert "price" in told
+    assert "apart with AS in source.query" in told
+
+
+def test_wrong_sql_in_init_sql_is_told_under_its_name(shop: Shop) -> None:
+    told = shop.error(ConfigError, init_sql=["SELECT 1", "FOO"])
+    assert told.startswith(f"source.init_sql: {shop.away()}: ")
+    assert "FOO" in told
+
+
 def test_wrong_sql_in_a_condition(shop: Shop) -> None:
     told = shop.error(ConfigError, where_clause="prise > 1")
     assert "prise" in told
@@ -224,6 +239,22 @@ def test_a_password_with_signs_of_urls_may_come_in_a_connection_string(
     with pytest.raises(ConfigError, match="did you mean 'orders'") as caught:
         run(load_job("orders"), "r3")
     assert "c4n4ry" not in "".join(map(str, chain(caught.value)))
+
+
+@pytest.mark.parametrize("written", ["password", "connection_string"])
+def test_a_password_in_clear_is_masked_where_the_server_repeats_it(shop: Shop, written: str) -> None:
+    password = f"in cle@r/{uuid.uuid4().hex[:8]}"  # that no placeholder has made known as a secret
+    name, is_now = {"postgresql": (f'"{password}"', "PASSWORD"), "mysql": (f"`{password}`", "IDENTIFIED BY")}[shop.kind]
+    shop.execute(f"ALTER USER {shop.user} {is_now} '{password}'")
+    address: dict[str, Any] = {**shop.address, "password": password}
+    if written == "connection_string":
+        address["password"] = quote(password, safe="")
+        address = {written: shop.kind + "://{username}:{password}@{host}:{port}/{database}".format(**address)}
+    source = ConnectorFactory.create({"type": shop.kind, **address, "query": f"SELECT {name} FROM orders"})
+    with pytest.raises(ConfigError, match="column") as caught:
+        read(source)
+    assert password not in str(caught.value)
+    assert MASK in str(caught.value)
 
 
 def test_nothing_that_runs_leave_behind_has_the_password(

@@ -92,6 +92,7 @@ _CASES = [
         "float", ("16777217", "3.14", "-1e-30"), (16777216.0, 3.140000104904175, -1.0000000031710769e-30), pa.float32()
     ),
     _Case("double", ("0.1", "1e308", "-5e-324"), (0.1, 1e308, -5e-324), pa.float64()),
+    _Case("double(16,2)", ("3.7778923941218268",), (3.7800000000000002,), pa.float64()),
     _Case("bit(1)", ("b'0'", "b'1'"), (False, True), pa.bool_()),
     _Case("bit(12)", ("b'0'", "b'101010101010'"), (0, 0b101010101010), _INT64),
     _Case("bit(64)", ("0xFFFFFFFFFFFFFFFF",), (Decimal(2**64 - 1),), _WIDE),
@@ -270,6 +271,8 @@ def test_names_with_any_character_are_read(
     assert [batch.records.to_pylist() for batch in batches if batch.records.num_rows] == [
         [{"id %s": 1, "select": 2, ":p": 3, 'a"b': 4}]
     ]
+    run("INSERT INTO `50% ``off`` å` VALUES (2, 3, 4, 5), (3, 4, 5, 6)")
+    assert sorted(_values(_read(mysql_url, connector, table="50% `off` å", num_partitions=3), "id %s")) == [1, 2, 3]
 
 
 @_PATHS

@@ -28,7 +28,7 @@ ENVIRONMENT = {  # as the environment gives values: texts
     "password": "s3cr3t",
     "database": "shop",
     "schema": "main",
-    "connection_params.x": "1",
+    "connection_params.cache": "private",
     "ssl_mode": "require",
     "table": "orders",
     "query": "SELECT 1 AS a",
@@ -212,3 +212,33 @@ def test_a_url_may_name_mariadb(scheme: str) -> None:
         ConnectorFactory.create({"type": "mysql", "connection_string": f"{scheme}://u:p@h/d", "table": "t"}),
     )
     assert made.server.url.drivername == "mysql+pymysql"
+
+
+PLACES = {"mysql": "mysql://127.0.0.1:1/d", "oracle": "oracle://127.0.0.1:1/d"}
+ELSEWHERE = {**ADDRESS, "host": "127.0.0.1", "port": 1, "table": "t"}
+
+
+def read(given: Mapping[str, Any]) -> str:
+    """What reading it fails with."""
+    with pytest.raises(ConfigError) as error:
+        list(ConnectorFactory.create(given).read(None, None))
+    return str(error.value)
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_parameters_that_a_driver_does_not_know_are_named(kind: str) -> None:
+    told = read({"type": kind, **ELSEWHERE, "connection_params": {"nonsense": 1}})
+    assert told == (
+        f"{PLACES[kind]}: source.connection_params has nonsense, which the driver does not know; "
+        "take it out or correct its name"
+    )
+    url = {"mysql": "mysql://u@127.0.0.1:1/d?nonsense=1", "oracle": "oracle://u@127.0.0.1:1/d?nonsense=1"}[kind]
+    assert "d: source.connection_string has nonsense, which" in read(
+        {"type": kind, "connection_string": url, "table": "t"}
+    )
+
+
+@pytest.mark.parametrize(("kind", "name"), [("mysql", "connect_timeout"), ("oracle", "retry_count")])
+def test_values_that_a_driver_does_not_take_are_told_with_their_parameter(kind: str, name: str) -> None:
+    told = read({"type": kind, **ELSEWHERE, "connection_params": {name: "abc"}})
+    assert told.startswith(f"{PLACES[kind]}: the driver does not take source.connection_params ({name}): ")

@@ -12,13 +12,21 @@ from ingestion.plugins import known_type
 if TYPE_CHECKING:
     from ingestion.connectors.databases.connector import DatabaseConnector
 
-__all__ = ["chosen"]
+__all__ = ["alike", "chosen"]
+
+
+def alike(name: str) -> ConfigError:
+    """The error of a query of which two columns have that name."""
+    return ConfigError(f"two columns of source.query are called {name}; name them apart with AS in source.query")
 
 
 def chosen(described: Described, options: "DatabaseConnector", known: pa.Schema | None) -> list[Column]:
     """The columns that *options* ask for, as text where *known* says so; raises ConfigError for names of none."""
-    there = {column.name: column for column in described.columns}
-    for option in ("columns", "exclude_columns"):
+    there: dict[str, Column] = {}
+    for column in described.columns:
+        if there.setdefault(column.name, column) is not column:
+            raise alike(column.name)
+    for option in ("columns", "exclude_columns", "primary_key"):
         for name in getattr(options, option) or ():
             if name not in there:
                 raise ConfigError(f"source.{option} names {name!r}; {nearest(name, there, 'the columns are')}")

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Executable, text
 
 from ingestion.connectors.databases.clocks import Clock
 from ingestion.connectors.databases.database import Database
+from ingestion.connectors.databases.parameters import taken
 from ingestion.connectors.databases.tunnel import tunnelled
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.secrets import MASK, redact
@@ -45,16 +46,24 @@ def opened(database: Database) -> Iterator[Session]:
             with translated(database):
                 clock = _clock(database, connection)
                 database.begin(connection)
-                for statement in database.options.init_sql:
-                    connection.execute(text(statement.replace(":", "\\:"))).close()
+                _prepare(database, connection)
             yield Session(database, connection, clock)
         finally:
             _close(connection)
 
 
 def _connected(database: Database) -> Connection:
-    with translated(database):
+    with translated(database), taken(database):
         return database.engine().connect()
+
+
+def _prepare(database: Database, connection: Connection) -> None:
+    try:
+        with translated(database):
+            for statement in database.options.init_sql:
+                connection.execute(text(statement.replace(":", "\\:"))).close()
+    except ConfigError as error:
+        raise ConfigError(f"source.init_sql: {error}") from None
 
 
 def _clock(database: Database, connection: Connection) -> Clock | None:

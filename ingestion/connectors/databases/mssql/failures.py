@@ -17,6 +17,7 @@ _BY_WORDS: Sequence[tuple[tuple[str, ...], type[IngestionError], str]] = [
     (("Login failed",), ConfigError, "check source.username and source.password"),
     (("Cannot open database",), ConfigError, "check source.database, and that the user may use it"),
     (("Invalid object name",), ConfigError, "check the tables in source.query"),
+    (("was specified multiple times",), ConfigError, "name them apart with AS in source.query"),
     (("permission was denied", "do not have permission"), ConfigError, "grant the user what it needs"),
     (("Unknown keyword", "connection string parsing"), ConfigError, "check source.connection_params"),
     (
@@ -59,7 +60,7 @@ def _by_class(error: "mssql_python.Error", told: str) -> IngestionError:
     import mssql_python
 
     if isinstance(error, mssql_python.ProgrammingError | mssql_python.NotSupportedError):
-        return ConfigError(f"{told}; correct source.query or source.where_clause")
+        return ConfigError(f"{told}; correct source.query, source.where_clause or source.init_sql")
     if isinstance(error, mssql_python.DataError):
         return DataError(f"{told}; look at the values")
     if any(word in error.driver_error for word in _AWAY):

@@ -14,6 +14,7 @@ _REMEDIES: Mapping[int, str] = {
     1045: "check source.username and source.password",
     1049: "check source.database",
     1054: "check source.columns, source.where_clause and source.query",
+    1060: "name them apart with AS in source.query",
     1064: "check source.query, source.where_clause and source.init_sql",
     1142: "grant the user SELECT on it",
     1143: "grant the user SELECT on that column, or leave it out",

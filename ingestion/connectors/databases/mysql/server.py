@@ -11,6 +11,7 @@ from ingestion.connectors.databases.clocks import Clock
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.database import Database, Snapshot
 from ingestion.connectors.databases.encryption import SSL_MODES, tls
+from ingestion.connectors.databases.parameters import given_by_url
 from ingestion.errors import IngestionError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Mysql"]
 
 _CERTIFICATES = {"ssl_ca": "authorities", "ssl_cert": "certificate", "ssl_key": "key"}
+_NUMBERS = ("connect_timeout", "read_timeout", "write_timeout", "max_allowed_packet")
 _ROOM = 4 << 20  # bytes of rows that are decoded at once, few enough for the processor's cache
 _PRIVATE = ("_execute_command", "_read_packet", "_force_close", "_sock")  # of pymysql's connections
 
@@ -56,7 +58,7 @@ class Mysql(Database):
     @property
     def connect_arguments(self) -> Mapping[str, Any]:
         """With the password as the bytes that servers expect, whatever characters it has."""
-        arguments: dict[str, Any] = dict(self.options.connection_params)
+        arguments = self._parameters
         password, mode = self.url.password, self.options.ssl_mode
         if password is not None:
             arguments["password"] = str(password).encode()
@@ -72,6 +74,14 @@ class Mysql(Database):
             **arguments,
         }
 
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        """Those that the job gives; numbers that a URL or the environment has as texts are numbers."""
+        by_url = given_by_url(self.options)
+        ours = {name: item for name, item in by_url.items() if name in (*_NUMBERS, *_CERTIFICATES)}
+        given = {**ours, **self.options.connection_params}
+        return {name: int(item) if name in _NUMBERS and isinstance(item, str) else item for name, item in given.items()}
+
     def begin(self, connection: "Connection") -> None:
         """A transaction that sees the state of this moment, until it ends."""
         from ingestion.connectors.databases.mysql.sessions import beginning, settings_of
@@ -83,7 +93,7 @@ class Mysql(Database):
 
     def _waits(self, driver: Any) -> None:
         """From now on statements take as long as they need, or as options say."""
-        driver._read_timeout = self.options.connection_params.get("read_timeout")  # noqa: SLF001 - set nowhere else
+        driver._read_timeout = self._parameters.get("read_timeout")  # noqa: SLF001 - set nowhere else
 
     def version(self, connection: "Connection") -> str:
         """As the server says it."""

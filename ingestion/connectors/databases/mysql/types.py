@@ -13,7 +13,7 @@ __all__ = ["OTHERS", "TYPES", "Kind", "column_of"]
 _DECLARED = re.compile(r"(\w+)\s*(?:\(([^)]*)\))?\s*(.*)", re.DOTALL)
 _INT32, _INT64, _TEXT = pa.int32(), pa.int64(), pa.string()
 _WHOLE = "({} + 0)"
-_EXACT = "({} + 0e0)"  # a float's own text has six digits
+_EXACT = "({} + 0e0)"  # the text of the value itself has six digits, or those declared
 
 
 class Kind(NamedTuple):
@@ -44,7 +44,7 @@ TYPES: Mapping[str, Kind] = {
     "bigint unsigned": Kind(pa.decimal128(20, 0)),
     "decimal": Kind(None, wire=_TEXT, plain="CAST({} AS CHAR)", note="38 digits; what needs more is rejected"),
     "float": Kind(pa.float32(), plain=_EXACT, text=f"CAST({_EXACT} AS CHAR)"),
-    "double": Kind(pa.float64()),
+    "double": Kind(pa.float64(), plain=_EXACT, text=f"CAST({_EXACT} AS CHAR)"),
     "bit(1)": Kind(pa.bool_(), **_BITS),
     "bit": Kind(_INT64, **_BITS, note="a whole number"),
     "bit(64)": Kind(pa.decimal128(20, 0), **_BITS, note="a whole number"),

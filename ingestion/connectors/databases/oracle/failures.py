@@ -43,7 +43,8 @@ _BY_WORDS: Sequence[tuple[tuple[str, ...], type[IngestionError], str]] = [
         ConfigError,
         "a value in the table does not suit an expression; correct source.query or where_clause",
     ),
-    (("DPY-2", "DPY-3", "ORA-"), ConfigError, "correct source.query or source.where_clause"),
+    (("ORA-00918",), ConfigError, "name columns apart with AS in source.query"),
+    (("DPY-2", "DPY-3", "ORA-"), ConfigError, "correct source.query, source.where_clause or source.init_sql"),
 ]
 _CONNECTION = re.compile(r" \(CONNECTION_ID=[^)]*\)")  # is another one in every attempt
 

@@ -27,9 +27,10 @@ _KINDS: Sequence[tuple[str, type[IngestionError], str]] = [
     ("58", TransientError, "the server's disk or memory fails; run again once it is mended"),
     ("XX", DataError, "the server's files may be damaged"),
     ("22", ConfigError, "a value in the table does not suit an expression; correct source.query or where_clause"),
-    ("21", ConfigError, "correct source.query or source.where_clause"),
-    ("42", ConfigError, "correct source.query or source.where_clause"),
-    ("0A", ConfigError, "correct source.query or source.where_clause"),
+    ("21", ConfigError, "correct source.query, source.where_clause or source.init_sql"),
+    ("42702", ConfigError, "name columns apart with AS in source.query, or say whose column is meant"),
+    ("42", ConfigError, "correct source.query, source.where_clause or source.init_sql"),
+    ("0A", ConfigError, "correct source.query, source.where_clause or source.init_sql"),
 ]
 # A refused connection has no code.
 _AT_CONNECT: Sequence[tuple[tuple[str, ...], str]] = [

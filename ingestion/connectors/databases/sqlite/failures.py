@@ -29,7 +29,7 @@ def failure(error: BaseException, path: str) -> IngestionError | None:
         return DataError(f"{path} cannot be read as an SQLite file ({text}); check it with PRAGMA integrity_check")
     if "disk I/O error" in text:
         return TransientError(f"{path} cannot be read ({text}); run again once its disk answers")
-    return ConfigError(f"{path}: {text}; check the source's table, query and conditions")
+    return ConfigError(f"{path}: {text}; check the source's table, query, conditions and init_sql")
 
 
 def _told(error: BaseException) -> str | None:
