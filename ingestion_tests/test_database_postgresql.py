@@ -35,6 +35,11 @@ def url(postgres_server: PostgresServer) -> str:
         ALTER DATABASE {name} SET DateStyle = 'German';
         ALTER DATABASE {name} SET statement_timeout = '1h';
         ALTER DATABASE {name} SET extra_float_digits = 0;
+        ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '1h';
+        ALTER DATABASE {name} SET lock_timeout = '1h';
+        ALTER DATABASE {name} SET IntervalStyle = 'postgres_verbose';
+        ALTER DATABASE {name} SET bytea_output = 'escape';
+        ALTER DATABASE {name} SET standard_conforming_strings = off;
         ALTER DATABASE {name} SET default_transaction_read_only = off;
         CREATE TABLE t (id int PRIMARY KEY, at timestamptz DEFAULT '2020-01-01 00:00+00', x float8 DEFAULT 0.1);
         INSERT INTO t SELECT generate_series(1, 1000);
@@ -57,7 +62,8 @@ def test_it_is_found_by_both_names(url: str, name: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_every_connection_reads_only_in_one_state_in_utc(url: str, path: str) -> None:
     names = ["transaction_read_only", "transaction_isolation", "TimeZone", "DateStyle", "statement_timeout"]
-    names += ["idle_in_transaction_session_timeout", "extra_float_digits", "application_name", "ingestion.mine"]
+    names += ["idle_in_transaction_session_timeout", "extra_float_digits", "lock_timeout", "IntervalStyle"]
+    names += ["bytea_output", "standard_conforming_strings", "application_name", "ingestion.mine"]
     query = ", ".join(f"""current_setting('{name}') AS "{name}" """ for name in names)
     mine = {"init_sql": ["SET ingestion.mine = 'a:b'; -- mine"], "statement_timeout": "90s"}
     (found,) = read(source(url, path, query=f"SELECT {query}", **mine)).to_pylist()
@@ -69,6 +75,10 @@ def test_every_connection_reads_only_in_one_state_in_utc(url: str, path: str) ->
         "90s",
         "0",
         "1",
+        "0",
+        "iso_8601",
+        "hex",
+        "on",
         "ingestion",
         "a:b",
     ]
