@@ -89,6 +89,17 @@ def test_parts_are_about_as_large_as_each_other(url: str, postgres_server: Postg
         assert max(counts) < 0.4 * sum(counts), counts
 
 
+def test_decimals_of_every_size_are_parted(url: str, postgres_server: PostgresServer) -> None:
+    values = [-(10**38) + 1, 0, 10**35, 10**38 - 1]
+    rows = ", ".join(f"({value}, {value})" for value in values)
+    postgres_server.execute(
+        f"CREATE TABLE large (k numeric(38, 0), v numeric(38, 0)); INSERT INTO large VALUES {rows}", url
+    )
+    found, sent = _sent(url, table="large", num_partitions=3, partition_column="k")
+    assert found == values
+    assert len(sent) == 3
+
+
 def test_pages_part_a_table_without_a_key(url: str) -> None:
     found, sent = _sent(url, table="pages", num_partitions=3)
     assert found == [number for number in range(1, 10_001) if number % 3]

@@ -111,9 +111,9 @@ CASES = [
     Case("pg_lsn", ["'0/16B3748'"], _TEXT, ["0/16B3748"]),
     Case(
         "integer[]",
-        ["'{}'", "'{1,NULL}'", "'[0:1]={3,4}'"],
+        ["'{}'", "'{1,NULL}'", "'[0:1]={3,4}'", "'[5:6]={5,6}'"],
         pa.list_(pa.int32()),
-        [[], [1, None], [3, 4]],
+        [[], [1, None], [3, 4], [5, 6]],
         {"'{{1,2},{3,4}}'": "{{1,2},{3,4}}"},
     ),
     Case("smallint[]", ["'{1}'"], pa.list_(pa.int32()), [[1]]),
@@ -123,7 +123,10 @@ CASES = [
     Case("boolean[]", ["'{t,f}'"], pa.list_(pa.bool_()), [[True, False]]),
     Case("text[]", ["ARRAY['a,b', NULL, '']"], pa.list_(_TEXT), [["a,b", None, ""]], {"'{{a}}'": "{{a}}"}),
     Case("varchar(3)[]", ["'{ab}'"], pa.list_(_TEXT), [["ab"]]),
-    Case("numeric(5,2)[]", ["'{1.5,NaN}'"], pa.list_(_TEXT), [["1.50", "NaN"]]),
+    Case("numeric(5,2)[]", ["'{1.5,NaN}'", "'[2:2]={1}'"], pa.list_(_TEXT), [["1.50", "NaN"], ["1.00"]]),
+    Case("word[]", ["'{x,yz}'", "'{}'"], pa.list_(_TEXT), [["x", "yz"], []], {"'{{a}}'": "{{a}}"}),
+    Case("whole[]", ["'{1,NULL}'"], pa.list_(pa.int64()), [[1, None]]),
+    Case("wholes", ["'{1,NULL}'"], pa.list_(pa.int64()), [[1, None]]),
     Case("timestamptz[]", ["'{2020-01-01 00:00+01}'"], pa.list_(_TEXT), [["2019-12-31 23:00:00+00"]]),
     Case("uuid[]", ["'{NULL}'"], pa.list_(_TEXT), [[None]]),
     Case("mood[]", ["'{sad}'"], pa.list_(_TEXT), [["sad"]]),
@@ -133,6 +136,9 @@ CREATE EXTENSION citext;
 CREATE EXTENSION hstore;
 CREATE TYPE mood AS ENUM ('sad', 'föhn');
 CREATE DOMAIN price AS numeric(10, 2);
+CREATE DOMAIN word AS text;
+CREATE DOMAIN whole AS bigint CHECK (VALUE > 0);
+CREATE DOMAIN wholes AS bigint[];
 CREATE TYPE pair AS (a int, b text);
 """
 

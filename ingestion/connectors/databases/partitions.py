@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["between", "parts_of"]
 
+_DIGITS = 80  # that decimals have while they are divided; those of tables have 38
 Conditions: TypeAlias = Sequence[ColumnElement[bool]]
 
 _REACH = {  # what lies beyond, such as infinity, is in the first or the last part
@@ -91,7 +92,8 @@ def _bounds(session: Session, relation: Relation, column: Column, conditions: Co
     if least is None:
         return []
     least, most = _exact(least, column.dtype), _exact(most, column.dtype)
-    return sorted({least + (most - least) * number // count for number in range(1, count)} - {least})
+    with localcontext(prec=_DIGITS):
+        return sorted({least + (most - least) * number // count for number in range(1, count)} - {least})
 
 
 def _exact(found: Any, dtype: pa.DataType) -> Any:

@@ -64,10 +64,7 @@ class Relation:
 
     def quoted(self, name: str) -> str:
         """The name of a column as SQL writes it."""
-        preparer = self.dialect.identifier_preparer
-        quoted = preparer.quote_identifier(name)
-        # Of a driver that writes parameters as %s; the statement that this becomes part of is written so as a whole.
-        return quoted.replace("%%", "%") if preparer._double_percents else quoted  # noqa: SLF001 - told nowhere else
+        return self._single(self.dialect.identifier_preparer.quote_identifier(name))
 
     def column(self, name: str) -> ColumnElement[Any]:
         """A column by its name, for conditions and orders; never what is selected under the same name."""
@@ -75,8 +72,13 @@ class Relation:
 
     def qualified(self, name: str) -> str:
         """The name of a column behind that of the table."""
-        quote = self.dialect.identifier_preparer.quote
-        return f"{quote(self.options.table or _QUERY)}.{self.quoted(name)}"
+        source = self.dialect.identifier_preparer.quote(self.options.table or _QUERY)
+        return f"{self._single(source)}.{self.quoted(name)}"
+
+    def _single(self, quoted: str) -> str:
+        """A name whose % are not doubled yet: the statement that it becomes part of has them doubled as a whole."""
+        doubled = self.dialect.identifier_preparer._double_percents  # noqa: SLF001 - told nowhere else
+        return quoted.replace("%%", "%") if doubled else quoted
 
     def everything(self, names: Sequence[str] = ()) -> Select[Any]:
         """All columns, or those of *names*, as they are, and no rows: for what a driver tells of them."""

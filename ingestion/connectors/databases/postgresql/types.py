@@ -88,6 +88,7 @@ COMPOSED: Mapping[str, Kind] = {
 OTHERS = _AS_TEXT._replace(note="as PostgreSQL writes it")
 """Ranges, geometry, text search, network types of extensions and whatever else there may be."""
 
+_LIST = "({})[:]::base[]"  # drivers know arrays that begin at 1, of types that are no domains
 _ONE_DIMENSION = "coalesce(array_ndims({}), 1) = 1"
 _LISTS = ("int2", "int4", "int8", "float4", "float8", "bool", "text", "varchar")  # of which both drivers make lists
 
@@ -109,9 +110,10 @@ def column_of(name: str, declared: str, found: Type, modifier: int, money_scale:
 def _list_of(name: str, declared: str, element: Type) -> Column:
     kind = TYPES.get(element.name) if element.kind == "b" else None
     if kind is not None and element.name in _LISTS:
-        dtype, selected, note = pa.list_(kind.dtype or _TEXT), "{}", "a list"
+        dtype, base, note = pa.list_(kind.dtype or _TEXT), element.name, "a list"
     else:
-        dtype, selected, note = pa.list_(_TEXT), "{}::text[]", "a list of texts"
+        dtype, base, note = pa.list_(_TEXT), "text", "a list of texts"
+    selected = _LIST.replace("base", base)
     note += "; arrays of several dimensions are rejected"
     return Column(name, declared, dtype, selected, selected, None, _ONE_DIMENSION, "{}::text", note)
 
