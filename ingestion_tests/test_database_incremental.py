@@ -242,7 +242,9 @@ def test_conditions_of_the_job_hold_for_what_is_counted_too(source):
         ({"cursor_column": "att"}, "cursor_column names 'att'; did you mean 'at'"),
         ({"cursor_column": "f"}, "f is of type .*, which does not tell what is new"),
         ({"tie_breaker": ["id", "nope"]}, "tie_breaker names 'nope'; the columns are: "),
-        ({"cursor_column": "id", "safety_lag": "5m"}, "safety_lag is time by the clock, and id is of type"),
+        ({"cursor_column": "id", "safety_lag": "5m"}, "safety_lag is for times, and id is of type"),
+        ({"cursor_column": "id", "safety_lag": "5m", "end_value": 5}, "safety_lag is for times, and id is of type"),
+        ({"cursor_column": "id", "source_timezone": "UTC"}, "source_timezone is for times, and id is of type"),
         ({"cursor_column": "id", "initial_value": "x"}, "initial_value: 'x' is not a number"),
         ({"cursor_column": "id", "initial_value": 1.5}, "initial_value: 1.5 is not a whole number"),
         ({"initial_value": "yesterday"}, "initial_value: 'yesterday' is not a time .* such as 2026-01-31"),
@@ -262,15 +264,22 @@ def test_options_that_do_not_fit_the_column_are_refused_in_words(source, increme
         read(source, **incremental)
 
 
-def test_a_lookback_needs_numbers_or_times(source):
+def test_a_primary_key_that_is_no_column_is_refused_with_the_nearest(source):
+    source.table("id int primary key, c varchar(20)")
+    with pytest.raises(ConfigError, match=r"source\.primary_key names 'idd'; did you mean 'id'"):
+        list(ConnectorFactory.create({**source.options, "table": "t", "primary_key": "idd"}).read(None, None))
+
+
+def test_a_lookback_needs_numbers_or_times_from_the_first_run_on(source):
     source.table("id int primary key, c varchar(20)")
     source.insert((1, "a"))
-    first = read(source, cursor_column="c")
-    with pytest.raises(ConfigError, match="lookback: it is for cursors of times, dates or numbers; c is of type"):
-        read(source, first.cursor, cursor_column="c", lookback=1)
-    numbers = read(source, cursor_column="id")
-    with pytest.raises(ConfigError, match="lookback: '5m' is not a number; id is"):
-        read(source, numbers.cursor, cursor_column="id", lookback="5m")
+    for end in ({}, {"end_value": "5"}):
+        with pytest.raises(ConfigError, match="lookback: it is for cursors of times, dates or numbers; c is of type"):
+            read(source, cursor_column="c", lookback=1, **end)
+        with pytest.raises(ConfigError, match="lookback: '5m' is not a number; id is"):
+            read(source, cursor_column="id", lookback="5m", **end)
+        with pytest.raises(ConfigError, match=r"lookback: 1\.5 is not a whole number; id is"):
+            read(source, cursor_column="id", lookback=1.5, **end)
 
 
 def test_nulls_in_a_tie_breaker_are_an_error_as_they_have_no_order(source):

@@ -114,8 +114,12 @@ def _truth(item: Any, zone: tzinfo | None) -> bool:
     return str(item) in {"True", "1"}
 
 
-def _less(value: Any, lookback: str | float, zone: tzinfo | None) -> Any:
-    return value - (_whole if isinstance(value, int) else _number)(lookback, zone)
+def _whole_less(value: int, lookback: str | float, zone: tzinfo | None) -> int:
+    return value - _whole(lookback, zone)
+
+
+def _less(value: Decimal, lookback: str | float, zone: tzinfo | None) -> Decimal:
+    return value - _number(lookback, zone)
 
 
 def _earlier(value: datetime, lookback: str | float, zone: tzinfo | None) -> datetime | None:
@@ -163,7 +167,7 @@ _TIME = Kind("timestamp with time zone", _time, datetime.isoformat, _earlier, is
 _WALL_TIME = Kind("timestamp", _wall_time, datetime.isoformat, _earlier, is_clock=True, at=_wall_second)
 _KINDS: Mapping[Callable[[pa.DataType], bool], Kind] = {
     t.is_date: Kind("date", _date, date.isoformat, _days_earlier, is_clock=True, at=_day),
-    t.is_integer: Kind("integer", _whole, str, _less),
+    t.is_integer: Kind("integer", _whole, str, _whole_less),
     t.is_decimal: Kind("decimal", _number, str, _less),
     t.is_string: Kind("text", _text, str, _never),
     t.is_binary: Kind("binary", _bytes, bytes.hex, _never),

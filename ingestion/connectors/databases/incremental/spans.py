@@ -53,6 +53,7 @@ class Incremental:
 
     def backfill(self) -> Span:
         """What initial_value and end_value name, wherever the job has come to."""
+        self._check()
         first, last = self._given("initial_value"), self._given("end_value")
         if first is not None and not first < last:
             raise ConfigError("source.incremental.end_value is not beyond initial_value, so that nothing lies between")
@@ -146,12 +147,15 @@ class Incremental:
         """*stored*, or as much before it as lookback says; never before the first."""
         if not self.asked.looks_back:
             return stored
+        value = self._back(stored.value)
+        return initial if value is None or (initial is not None and value < initial.value) else Position(value)
+
+    def _back(self, value: Any) -> Any:
         try:
-            value = self._kind.back(stored.value, self.asked.lookback, self.zone)
+            return self._kind.back(value, self.asked.lookback, self.zone)
         except ValueError as error:
             told = f"{self.column.name} is of type {self.column.declared}"
             raise ConfigError(f"source.incremental.lookback: {error}; {told}") from None
-        return initial if value is None or (initial is not None and value < initial.value) else Position(value)
 
     # what is known of the column
 
@@ -184,11 +188,16 @@ class Incremental:
         return self.zone
 
     def _check(self) -> None:
-        if self.asked.safety_lag is not None and self._lag and not self._kind.is_clock:
-            raise ConfigError(
-                f"source.incremental.safety_lag is time by the clock, and {self.column.name} is of type "
-                f"{self.column.declared}; leave it out, or take a column of times"
-            )
+        if self._kind.is_clock:
+            return
+        for option, given in (("safety_lag", self._lag), ("source_timezone", True)):
+            if getattr(self.asked, option) is not None and given:
+                raise ConfigError(
+                    f"source.incremental.{option} is for times, and {self.column.name} is of type "
+                    f"{self.column.declared}; leave it out, or take a column of times"
+                )
+        if self.asked.looks_back:
+            self._back(0)
 
     @property
     def _absent(self) -> ColumnElement[bool]:
