@@ -3,6 +3,11 @@
 import os
 import re
 import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +42,7 @@ _ELSEWHERE = re.compile(r"^(DROP DATABASE|CREATE DATABASE|USE|\\c) .*$", re.MULT
 def corpus() -> Path:
     given = os.environ.get("INGESTION_CORPUS")
     if not given:
-        pytest.skip("INGESTION_CORPUS names no corpus")
+        pytest.skip("set INGESTION_CORPUS to the folder whose db/ has the dumps of Chinook")
     return Path(given) / "db"
 
 
@@ -95,6 +100,34 @@ def _comparable(table: pa.Table) -> pa.Table:
     return table.sort_by([(name, "ascending") for name in table.column_names])
 
 
+def _by_its_own_driver(kind: str, source: dict[str, Any]) -> Any:
+    """A connection that none of our code has a part in."""
+    if kind == "postgresql":
+        return psycopg.connect(source["connection_string"])
+    if kind == "mysql":
+        return pymysql.connect(**_parts(source["connection_string"]))
+    return sqlite3.connect(source["database"])
+
+
+_PYTHON: dict[type[pa.DataType], Callable[[Any], Any]] = {
+    pa.Decimal128Type: lambda value: Decimal(repr(value)).quantize(Decimal("0.01")),
+    pa.TimestampType: datetime.fromisoformat,
+}
+"""What the values of SQLite, which knows no such types, stand for."""
+
+
+def _rows_of(kind: str, source: dict[str, Any], table: str, schema: pa.Schema) -> list[str]:
+    quote = "`" if kind == "mysql" else '"'
+    with closing(_by_its_own_driver(kind, source)) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(f"SELECT * FROM {quote}{table}{quote}")
+        rows = cursor.fetchall()
+        assert [_snake(column[0]) for column in cursor.description] == schema.names
+    if kind == "sqlite":
+        read = [_PYTHON.get(type(dtype), lambda value: value) for dtype in schema.types]
+        rows = [[one if one is None else of(one) for one, of in zip(row, read, strict=True)] for row in rows]
+    return sorted(repr(tuple(row)) for row in rows)
+
+
 def test_three_databases_give_identical_tables(project, sources):
     tables: dict[str, dict[str, pa.Table]] = {}
     for name in _ROWS:
@@ -103,12 +136,14 @@ def test_three_databases_give_identical_tables(project, sources):
             job = f"{kind}_{_snake(name)}"
             project.job(job, {"source": {**source, "table": table}})
             run(load_job(job), "first")
-            tables.setdefault(name, {})[kind] = _comparable(project.table(f"default.{job}"))
+            found = tables.setdefault(name, {})[kind] = _comparable(project.table(f"default.{job}"))
+            told = [repr(tuple(row.values())) for row in found.to_pylist()]
+            assert sorted(told) == _rows_of(kind, source, table, found.schema), (name, kind)
     assert {name: found["sqlite"].num_rows for name, found in tables.items()} == _ROWS
-    for name, found in tables.items():
+    for name, by_kind in tables.items():
         for kind in ("postgresql", "mysql"):
-            assert found[kind].schema == found["sqlite"].schema, (name, kind)
-            assert found[kind].to_pylist() == found["sqlite"].to_pylist(), (name, kind)
+            assert by_kind[kind].schema == by_kind["sqlite"].schema, (name, kind)
+            assert by_kind[kind].to_pylist() == by_kind["sqlite"].to_pylist(), (name, kind)
     invoices = tables["Invoice"]["sqlite"]["total"]
     assert invoices.type == pa.decimal128(10, 2)
     assert str(pc.sum(invoices).as_py()) == "2328.60"

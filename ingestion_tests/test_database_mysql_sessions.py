@@ -173,6 +173,17 @@ def test_a_transaction_that_writes_is_not_waited_for_without_end(
         _rows(mysql_url, table="t", num_partitions=2)
 
 
+def test_a_user_who_may_read_some_columns_reads_these(
+    run: Callable[[str], list[Any]], mysql_server: MariaServer, mysql_url: str
+) -> None:
+    run("CREATE TABLE t (id INT PRIMARY KEY, v INT, hidden INT)")
+    run("INSERT INTO t VALUES (1, 2, 3)")
+    partly = _user(mysql_server, mysql_url, "partly", "SELECT (id, v) ON t")
+    assert _rows(partly, table="t", columns=["v", "id"], incremental={"cursor_column": "id"}) == [{"v": 2, "id": 1}]
+    with pytest.raises(ConfigError, match="columns names 'hidden'"):
+        _rows(partly, table="t", columns=["hidden"])
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
