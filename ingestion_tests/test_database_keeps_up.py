@@ -62,23 +62,36 @@ def test_ten_runs_beside_writers_that_commit_out_of_order_miss_nothing(project, 
     assert max(held) > 0
 
 
+EVERY_MOMENT = ["reading", "before@0", "inside@0", "after@0"] * 3
+
+
 @pytest.mark.parametrize(
-    ("cursor_column", "moments"),
+    ("source", "cursor_column", "safety_lag", "moments"),
     [
-        ("at", ["reading", "inside@0"]),
-        pytest.param("at", ["reading", "before@0", "inside@0", "after@0"] * 3, marks=pytest.mark.soak),
-        pytest.param("id", ["reading", "before@0", "inside@0", "after@0"] * 3, marks=pytest.mark.soak),
+        ("postgresql", "at", 0, ["inside@0"]),
+        ("mysql", "at", 0.1, ["reading"]),
+        *(
+            pytest.param(kind, *cursor, EVERY_MOMENT, marks=pytest.mark.soak)
+            for kind in KINDS
+            for cursor in (("at", 0), ("at", 0.1), ("id", 0))
+        ),
     ],
+    indirect=["source"],
 )
-def test_after_a_kill_the_next_run_completes_the_table(project, postgres_url, cursor_column, moments):
-    source = Source("postgresql", postgres_url)
-    source.table("id int primary key, at timestamptz, v int")
-    job(project, source, cursor_column=cursor_column, safety_lag=0)
-    moment = ago(5000)  # of all rows, which the key alone tells apart
-    source.insert(*((number, moment, number) for number in range(100)))
+def test_after_a_kill_the_next_run_completes_the_table(project, source, cursor_column, safety_lag, moments):
+    source.table(f"id int primary key, at {TYPES[source.kind][0]}, v int")
+    job(project, source, cursor_column=cursor_column, **({"safety_lag": safety_lag} if cursor_column == "at" else {}))
+    of_all = ago(5000)  # which the key alone tells apart
+
+    def insert(turn):
+        moment = ago(0) if safety_lag else of_all
+        source.insert(*((number, moment, number) for number in range(turn * 100, turn * 100 + 100)))
+        time.sleep(1 + safety_lag if safety_lag else 0)  # windows end at whole seconds
+
+    insert(0)
     run(load_job("orders"), "first")
     for turn, when in enumerate(moments, 1):
-        source.insert(*((number, moment, number) for number in range(turn * 100, turn * 100 + 100)))
+        insert(turn)
         assert killed(when)
         run(load_job("orders"), f"r{turn}")
         assert loaded(project) == [(number, number) for number in range(turn * 100 + 100)], when
