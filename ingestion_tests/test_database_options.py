@@ -1,9 +1,13 @@
 """What options of databases may be: placeholders, single names, and nothing that would be left unheard."""
 
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pydantic import ValidationError
 
 from ingestion.config import load_job
 from ingestion.connectors import ConnectorFactory
@@ -242,3 +246,57 @@ def test_parameters_that_a_driver_does_not_know_are_named(kind: str) -> None:
 def test_values_that_a_driver_does_not_take_are_told_with_their_parameter(kind: str, name: str) -> None:
     told = read({"type": kind, **ELSEWHERE, "connection_params": {name: "abc"}})
     assert told.startswith(f"{PLACES[kind]}: the driver does not take source.connection_params ({name}): ")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """An SQLite file with two rows."""
+    found = str(tmp_path / "shop.db")
+    with closing(sqlite3.connect(found)) as connection:
+        connection.executescript(
+            "CREATE TABLE t (id int primary key, a int, b int); INSERT INTO t VALUES (1, 2, 3), (2, 3, 4)"
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("SELECT id, a AS id FROM t", "id"),
+        ("SELECT id, a, b AS A FROM t", "A"),
+        ("SELECT * FROM t JOIN t AS u ON u.id = t.a", "id"),
+    ],
+)
+def test_columns_of_one_name_that_sqlite_would_rename_are_refused(file: str, query: str, name: str) -> None:
+    told = read({"type": "sqlite", "database": file, "query": query})
+    assert told == f"two columns of source.query are called {name}; name them apart with AS in source.query"
+
+
+def test_a_column_may_have_a_name_such_as_sqlite_gives(file: str) -> None:
+    query = 'SELECT id, a AS "id:1" FROM t'
+    [*_, last] = ConnectorFactory.create({"type": "sqlite", "database": file, "query": query}).read(None, None)
+    assert last.records.to_pydict() == {"id": [1, 2], "id:1": [2, 3]}
+
+
+@pytest.mark.parametrize("way", ["connection_string", "connection_params"])
+@pytest.mark.parametrize(
+    ("parameter", "value", "told"),
+    [
+        ("immutabel", "1", "SQLite knows no parameter 'immutabel'; did you mean 'immutable'"),
+        ("mode", "rw", "mode=rw: read_only: true opens files by mode=ro; leave it out"),
+        ("mode", "memory", "mode=memory: read_only: true opens files by mode=ro; leave it out"),
+    ],
+)
+def test_parameters_that_sqlite_would_not_hear_are_refused(way: str, parameter: str, value: str, told: str) -> None:
+    given: dict[str, Any] = {"database": "shop.db", way: {parameter: value}}
+    if way == "connection_string":
+        given = {way: f"sqlite:///shop.db?{parameter}={value}"}
+    with pytest.raises(ValidationError, match=told):
+        ConnectorFactory.create({"type": "sqlite", **given, "table": "t"})
+
+
+def test_parameters_of_an_sqlite_url_are_those_by_which_the_file_is_opened(file: str) -> None:
+    url = f"sqlite:///{file}?mode=ro&immutable=1"
+    made = cast(DatabaseConnector, ConnectorFactory.create({"type": "sqlite", "connection_string": url, "table": "t"}))
+    assert made.server.url.query == {"mode": "ro", "immutable": "1", "uri": "true"}
+    assert [batch.records.num_rows for batch in made.read(None, None)][-1] == 2

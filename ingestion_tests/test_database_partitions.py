@@ -132,9 +132,11 @@ def test_no_rows_are_one_part(url: str) -> None:
     assert _sent(url, table="parted", num_partitions=4, partition_column="a")[0] == []
 
 
-def test_without_a_fast_driver_one_connection_reads_all(url: str) -> None:
-    found = read(source(url, "portable", table="pages", num_partitions=4))
-    assert found.num_rows == 6667
+def test_without_a_fast_driver_one_connection_reads_all_and_the_run_tells_so(url: str) -> None:
+    found = batches(source(url, "portable", table="pages", num_partitions=4))
+    assert sum(batch.records.num_rows for batch in found) == 6667
+    told = "SQLAlchemy with psycopg, by one connection: what serves num_partitions is not installed"
+    assert found[0].told["read by"] == told
 
 
 @pytest.mark.parametrize(
@@ -147,8 +149,12 @@ def test_without_a_fast_driver_one_connection_reads_all(url: str) -> None:
     ],
 )
 def test_what_cannot_be_parted_is_refused(url: str, options: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        read(source(url, num_partitions=2, **options))
+    for path in ("adbc", "portable"):
+        asked = source(url, path, num_partitions=2, **options)
+        with pytest.raises(ConfigError, match=told):
+            read(asked)
+        with pytest.raises(ConfigError, match=told):
+            asked.check(None, None)
 
 
 def test_a_database_whose_connections_share_no_state_is_refused() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ingestion.connectors.databases.choosing import chosen
+from ingestion.connectors.databases.partitions import must_part
 from ingestion.connectors.databases.places import Places
 from ingestion.connectors.databases.reading import Reading
 from ingestion.connectors.databases.relation import Relation
@@ -29,6 +30,7 @@ def checked(options: "DatabaseConnector", cursor: Cursor, known: pa.Schema | Non
         relation = Relation(options, session.connection.dialect)
         described = reading.database.describe(session, relation)
         columns = chosen(described, options, known)
+        must_part(session, relation, described, options)
         window = window_of(session, relation, described, options, cursor)
         with translated(reading.database):
             server = reading.database.version(session.connection)

@@ -21,7 +21,7 @@ from ingestion.model import nearest
 if TYPE_CHECKING:
     from ingestion.connectors.databases.connector import DatabaseConnector
 
-__all__ = ["between", "parts_of"]
+__all__ = ["between", "must_part", "parts_of"]
 
 _DIGITS = 80  # that decimals have while they are divided; those of tables have 38
 Conditions: TypeAlias = Sequence[ColumnElement[bool]]
@@ -50,6 +50,14 @@ def parts_of(
         bounds = _bounds(session, relation, column, conditions, count)
         own = between(expression, bounds, nulls=column.name not in described.key)
     return [[*conditions, one] for one in own or ()] or [conditions]
+
+
+def must_part(session: Session, relation: Relation, described: Described, options: "DatabaseConnector") -> None:
+    """Raise ConfigError where there are to be several parts, and nothing to part the rows by."""
+    if options.num_partitions > 1:
+        named = options.partition_column is not None
+        if named or session.database.ranges(session, relation, options.num_partitions) is None:
+            _column(described, options)
 
 
 def between(column: ColumnElement[Any], bounds: Sequence[Any], *, nulls: bool) -> list[ColumnElement[bool]]:

@@ -14,7 +14,7 @@ from ingestion.connectors.databases.columns import Described
 from ingestion.connectors.databases.database import Snapshot
 from ingestion.connectors.databases.fitting import Fitting
 from ingestion.connectors.databases.literals import value
-from ingestion.connectors.databases.partitions import parts_of
+from ingestion.connectors.databases.partitions import must_part, parts_of
 from ingestion.connectors.databases.places import Places
 from ingestion.connectors.databases.portable import portable
 from ingestion.connectors.databases.relation import Relation, Statement
@@ -47,8 +47,10 @@ class Reading:
                 window = window_of(session, source.relation, source.described, self.options, self.cursor)
                 counted = window.counted()
                 parts: Sequence[Sequence[ColumnElement[bool]]] = [window.conditions]
-                if self.fast:  # otherwise there is one connection
+                if self.fast:
                     parts = parts_of(session, source.relation, source.described, self.options, window.conditions)
+                else:
+                    must_part(session, source.relation, source.described, self.options)
                 statements = [self._statement(source, part, window.order) for part in parts]
                 streams = [self._stream(session, one, source, n, snapshot) for n, one in enumerate(statements)]
                 told = {"read by": self.reader(session), **self.database.told, **window.told, **counted}
@@ -112,7 +114,10 @@ class Reading:
 
     def reader(self, session: Session) -> str:
         """The driver that reads the rows, as people are told of it."""
-        return self.database.fast_driver if self.fast else f"SQLAlchemy with {session.connection.dialect.driver}"
+        if self.fast:
+            return self.database.fast_driver
+        alone = ", by one connection: what serves num_partitions is not installed" if self.options.is_parted else ""
+        return f"SQLAlchemy with {session.connection.dialect.driver}{alone}"
 
     def _stream(
         self, session: Session, statement: Statement, source: "_Source", part: int, snapshot: Snapshot | None

@@ -1,10 +1,12 @@
 """The columns of a table, view or query of an SQLite file."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Boolean, func, literal_column, select
 
+from ingestion.connectors.databases.choosing import alike
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.literals import compiled
 from ingestion.connectors.databases.session import translated
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["described", "widest"]
 
 _CLASSES = ("integer", "real", "text", "blob")
+_RENAMED = re.compile(r"(.*):\d+", re.DOTALL)  # the second column of a name
 _VIEW = "_ingestion_query"
 _COMPUTED = ("", "NUM", "BLOB")  # what newer versions say of expressions, where older ones say nothing
 _SAMPLE = 1_000  # rows
@@ -56,6 +59,9 @@ def _of_query(session: "Session", relation: "Relation") -> Sequence[Any]:
         session.connection.exec_driver_sql(f"CREATE TEMP VIEW {_VIEW} AS {query}").close()
         rows = session.connection.exec_driver_sql(f"PRAGMA temp.table_xinfo({_VIEW})").fetchall()
         session.connection.exec_driver_sql(f"DROP VIEW temp.{_VIEW}").close()
+    for _, name, *_ in rows:
+        if (renamed := _RENAMED.fullmatch(name)) and name not in query:
+            raise alike(renamed[1])
     return rows
 
 

@@ -12,6 +12,7 @@ from ingestion import settings
 from ingestion.connectors.databases.clocks import Clock
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.database import Database, Snapshot
+from ingestion.connectors.databases.parameters import given_by_url
 from ingestion.errors import IngestionError
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Sqlite(Database):
         """The file, opened in a mode that cannot write it."""
         from sqlalchemy import URL
 
-        given = {name: str(value) for name, value in self.options.connection_params.items()}
+        by_url, options = given_by_url(self.options), self.options.connection_params
+        given = {name: str(value) for name, value in {**by_url, **options}.items()}
         query = {"mode": "ro" if self.options.read_only else "rw", **given, "uri": "true"}
         return URL.create("sqlite", database=Path(self.path).absolute().as_uri(), query=query)
 
