@@ -338,7 +338,7 @@ def test_batches_are_no_larger_than_asked_for(url: str, path: str) -> None:
     assert max(batch.records.nbytes for batch in found) < 1.2 * (1 << 20)
     found = batches(source(url, path, query=query, fetch_size=999))
     assert sum(batch.records.num_rows for batch in found) == 20_000
-    assert max(batch.records.num_rows for batch in found) == 999
+    assert 500 < max(batch.records.num_rows for batch in found) <= 999
 
 
 @pytest.mark.parametrize(

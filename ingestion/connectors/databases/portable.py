@@ -4,36 +4,47 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, CursorResult, Row
 
 from ingestion.connectors.databases.columns import Column
 from ingestion.connectors.databases.relation import Statement
+from ingestion.connectors.databases.sizes import gathered
 
 __all__ = ["portable"]
 
-_FIRST = 1_000  # rows, which tell how wide the others may be
-_OVERHEAD = 4  # times the bytes of a batch that its rows take as Python's objects
+_FIRST = 10  # rows, which tell how wide the others may be
+_AT_ONCE = 250  # rows at most, as those that come next may be far wider
+_ROOM = 8 << 20  # bytes of values, which the driver and Python hold several times
 
 
 def portable(
     connection: Connection, statement: Statement, columns: Sequence[Column], fetch_size: int, most: int
 ) -> Iterator[pa.RecordBatch]:
-    """What *statement* answers, *fetch_size* rows at a time; fewer where they would take far more than *most* bytes.
+    """What *statement* answers, *fetch_size* rows at a time; fewer where they would take more than *most* bytes.
 
     Columns beyond *columns* are texts.
     """
-    streaming = connection.execution_options(stream_results=True, max_row_buffer=min(fetch_size, _FIRST))
-    with streaming.execute(statement) as result:
-        names = list(result.keys())
-        types = [_wire(column) for column in columns] + [pa.string()] * (len(names) - len(columns))
-        size = min(fetch_size, _FIRST)
-        while rows := result.fetchmany(size):
-            values = zip(*rows, strict=True)
-            arrays = [_array(list(items), dtype) for items, dtype in zip(values, types, strict=True)]
-            batch = pa.RecordBatch.from_arrays(arrays, names=names)
-            yield batch
-            fitting = most * len(rows) // (_OVERHEAD * max(batch.nbytes, 1))
-            size = max(1, min(fetch_size, fitting, 2 * size))
+    with connection.execution_options(stream_results=True).execute(statement) as result:
+        yield from gathered(_fetched(result, columns, fetch_size), fetch_size, most)
+
+
+def _fetched(result: CursorResult[Any], columns: Sequence[Column], most: int) -> Iterator[pa.RecordBatch]:
+    """The rows, as many at a time as a few megabytes hold, *most* of them at most."""
+    names = list(result.keys())
+    types = [_wire(column) for column in columns] + [pa.string()] * (len(names) - len(columns))
+    size = min(most, _FIRST)
+    while (batch := _batch(result.fetchmany(size), names, types)) is not None:
+        yield batch
+        fitting = _ROOM * batch.num_rows // max(batch.nbytes, 1)
+        size = max(1, min(most, _AT_ONCE, fitting, 2 * size))
+
+
+def _batch(rows: Sequence[Row[Any]], names: Sequence[str], types: Sequence[pa.DataType]) -> pa.RecordBatch | None:
+    if not rows:
+        return None
+    values = zip(*rows, strict=True)
+    arrays = [_array(list(items), dtype) for items, dtype in zip(values, types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
 
 def _wire(column: Column) -> pa.DataType:
