@@ -281,6 +281,18 @@ def test_batches_of_wide_rows_hold_few_of_them(tmp_path, connector):
     assert max(found.sizes) <= 10
 
 
+@PATHS
+@pytest.mark.parametrize("count", [64, 1_999])
+def test_tables_of_many_columns_tell_all_of_their_misfits(tmp_path, connector, count):
+    names = [f"c{number}" for number in range(count)]
+    path = made(tmp_path / "x.db", f"CREATE TABLE t ({', '.join(f'{name} INTEGER' for name in names)})",
+                f"INSERT INTO t VALUES ({', '.join(map(str, range(count)))})",
+                f"INSERT INTO t ({names[-1]}) VALUES ('}}{{,\"é')", f"INSERT INTO t ({names[0]}) VALUES ('x')")  # fmt: skip
+    found = read(path, connector, table="t")
+    assert found.rows == [{name: number for number, name in enumerate(names)}]
+    assert [(row["column"], row["value"]) for row in found.rejected] == [(names[-1], '}{,"é'), (names[0], "x")]
+
+
 def test_rows_come_in_the_order_that_is_asked_for(tmp_path):
     path = made(tmp_path / "x.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)",
                 "INSERT INTO t VALUES (1, 3), (2, 1), (3, 2)")  # fmt: skip

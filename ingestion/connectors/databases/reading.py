@@ -19,6 +19,7 @@ from ingestion.connectors.databases.places import Places
 from ingestion.connectors.databases.portable import portable
 from ingestion.connectors.databases.relation import Relation, Statement
 from ingestion.connectors.databases.session import Session, opened, translated
+from ingestion.connectors.databases.sizes import cut
 from ingestion.connectors.databases.windows import window_of
 from ingestion.plugins import Batch, Cursor
 
@@ -124,7 +125,7 @@ class Reading:
     ) -> Generator[Batch, None, None]:
         before = 0
         for selected in self._selected(session, statement, source, snapshot):
-            for piece in _cut(selected, self.options.max_batch_bytes):
+            for piece in cut(selected, self.options.max_batch_bytes):
                 yield source.fitting.batch(piece, before, part)
                 before += piece.num_rows
 
@@ -160,11 +161,3 @@ class _Source(NamedTuple):
 
 def _size(batch: Batch) -> int:
     return int(batch.records.nbytes)
-
-
-def _cut(records: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
-    """*records* in parts of about *most* bytes."""
-    parts = -(-records.nbytes // most) or 1
-    rows = -(-records.num_rows // parts) or 1
-    for start in range(0, records.num_rows, rows):
-        yield records.slice(start, rows)

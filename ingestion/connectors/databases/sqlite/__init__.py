@@ -58,9 +58,7 @@ class SqliteConnector(DatabaseConnector):
             ours = "ro" if read_only else "rw"
             told = str(read_only).lower()
             if mode != ours:
-                raise ValueError(
-                    f"mode={mode}: read_only: {told} opens files by mode={ours}; leave it out"
-                )
+                raise ValueError(f"mode={mode}: read_only: {told} opens files by mode={ours}; leave it out")
         return self
 
     @property

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, func, literal_column, select
+from sqlalchemy import Boolean, literal_column
 
 from ingestion.connectors.databases.choosing import alike
 from ingestion.connectors.databases.columns import Column, Described
@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     from ingestion.connectors.databases.relation import Relation
     from ingestion.connectors.databases.session import Session
 
-__all__ = ["described", "widest"]
+__all__ = ["described"]
 
 _CLASSES = ("integer", "real", "text", "blob")
 _RENAMED = re.compile(r"(.*):\d+", re.DOTALL)  # the second column of a name
 _VIEW = "_ingestion_query"
 _COMPUTED = ("", "NUM", "BLOB")  # what newer versions say of expressions, where older ones say nothing
-_SAMPLE = 1_000  # rows
 _HIDDEN = 1  # columns of virtual tables that hold arguments; 2 and 3 are computed ones
 
 
@@ -43,13 +42,6 @@ def described(session: "Session", relation: "Relation") -> Described:
     columns = _columns(session, relation, [row for row in rows if row[6] != _HIDDEN], table)
     key = [row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]]
     return Described(columns, key, _unique(session, name))
-
-
-def widest(session: "Session", relation: "Relation", columns: Sequence[Column]) -> int:
-    """About how many bytes the texts and the like of one row take, in the widest of the first rows."""
-    lengths = " + ".join(f"coalesce(length({relation.quoted(column.name)}), 0)" for column in columns)
-    first = relation.value(literal_column(lengths).label("bytes")).limit(_SAMPLE).subquery()
-    return int(session.one(select(func.max(first.c.bytes))) or 0)
 
 
 def _of_query(session: "Session", relation: "Relation") -> Sequence[Any]:

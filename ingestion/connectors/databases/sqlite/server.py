@@ -1,8 +1,8 @@
 """SQLite as a database: one connection to the file, which shows one state of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timezone
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ingestion.connectors.databases.clocks import Clock
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.database import Database, Snapshot
 from ingestion.connectors.databases.parameters import given_by_url
+from ingestion.connectors.databases.sizes import gathered
 from ingestion.errors import IngestionError
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Sqlite"]
 
 _LEADS = {pa.int64(): "0", pa.float64(): "0.0", pa.string(): "''", pa.binary(): "X''"}
-_TOLD = 400  # characters of a value that does not fit
-_ROW = 16 << 10  # bytes that a row of a query may take
+_FIXED = (pa.int64(), pa.float64())
+_SEEN, _UNSEEN = 1_024, 200  # rows of texts and bytes that come at a time; of tables some of whose rows were seen
+_GATHERED = 16 << 20  # bytes
 
 
 class Sqlite(Database):
@@ -39,7 +41,7 @@ class Sqlite(Database):
     portable = "pysqlite"
     _now = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"
     _connection: "AdbcConnection"
-    _row = _ROW
+    _widths: Callable[[], Mapping[str, int] | None] | None = None
 
     @property
     def path(self) -> str:
@@ -104,27 +106,19 @@ class Sqlite(Database):
 
     def describe(self, session: "Session", relation: "Relation") -> Described:
         """The columns as they are declared, or as their values are."""
-        from ingestion.connectors.databases.sqlite.catalog import described, widest
+        from ingestion.connectors.databases.sqlite.catalog import described
+        from ingestion.connectors.databases.sqlite.widths import widths
 
         found = described(session, relation)
-        if self.options.table is not None:
-            self._row = widest(session, relation, found.columns)
+        if self.options.table is not None and self._is_fast:
+            self._widths = partial(widths, session, relation, found.columns)
         return found
 
     def witness(self, columns: Sequence[Column]) -> str | None:
         """The values that the expression of their column changes."""
-        from sqlalchemy.dialects import sqlite
+        from ingestion.connectors.databases.sqlite.misfits import witness
 
-        if not columns:
-            return None
-        quote = sqlite.dialect().identifier_preparer.quote_identifier
-        conditions, pairs = [], []
-        for column in columns:
-            differs, text = (sql.replace("{}", quote(column.name)) for sql in (column.differs, column.text))
-            conditions.append(differs)
-            cut = f"substr({text}, 1, {_TOLD}) || CASE WHEN length({text}) > {_TOLD} THEN '...' ELSE '' END"
-            pairs.append(f"'{column.name.replace(chr(39), chr(39) * 2)}', CASE WHEN {differs} THEN {cut} END")
-        return f"CASE WHEN {' OR '.join(conditions)} THEN json_object({', '.join(pairs)}) END"
+        return witness(columns)
 
     def load_fast(self) -> None:
         """Import ADBC's driver."""
@@ -140,7 +134,7 @@ class Sqlite(Database):
         del snapshot
         leads = [_LEADS[column.wire or pa.string()] for column in columns]
         leads += ["''"] if any(column.witnessed for column in columns) else []
-        rows = max(1, min(self.options.fetch_size, self.options.max_batch_bytes // max(self._row, 1)))
+        rows = self._together(columns)
         with self._connection.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
             # Expressions of our own beside a statement that SQLAlchemy wrote; a LIMIT keeps its order.
@@ -148,10 +142,19 @@ class Sqlite(Database):
             with self.stops.by(cursor.adbc_cancel):
                 cursor.execute(led)
                 with cursor.fetch_record_batch() as reader:
-                    first = True
-                    for batch in reader:
-                        yield _unread(batch.slice(1) if first else batch)
-                        first = False
+                    sizes = self.options.fetch_size, min(self.options.max_batch_bytes, _GATHERED)
+                    for batch in gathered(_without_lead(reader), *sizes):
+                        yield _unread(batch)
+
+    def _together(self, columns: Sequence[Column]) -> int:
+        """How many rows ADBC may put in a batch, as it cannot be told how many bytes: others may be longer by far."""
+        if all(column.wire in _FIXED for column in columns):
+            return self.options.fetch_size
+        seen = self._widths() if self._widths is not None else None
+        if seen is None:
+            return min(self.options.fetch_size, _UNSEEN)
+        fitting = self.options.max_batch_bytes // max(1, sum(seen.get(column.name, 0) for column in columns))
+        return max(1, min(self.options.fetch_size, _SEEN, fitting))
 
     def failure(self, error: BaseException) -> IngestionError | None:
         """By what SQLite says."""
@@ -166,6 +169,11 @@ def _text(raw: bytes) -> str | bytes:
         return raw.decode()
     except UnicodeDecodeError:
         return raw
+
+
+def _without_lead(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for number, batch in enumerate(batches):
+        yield batch if number else batch.slice(1)
 
 
 def _unread(batch: pa.RecordBatch) -> pa.RecordBatch:
