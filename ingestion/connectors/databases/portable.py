@@ -13,7 +13,7 @@ from ingestion.connectors.databases.sizes import gathered
 __all__ = ["portable"]
 
 _FIRST = 10  # rows, which tell how wide the others may be
-_AT_ONCE = 250  # rows at most, as those that come next may be far wider
+_AT_ONCE = 100  # rows at most, as those that come next may be far wider
 _ROOM = 8 << 20  # bytes of values, which the driver and Python hold several times
 
 
