@@ -20,6 +20,7 @@ from ingestion.connectors.databases.mssql import Mssql, MssqlConnector
 from ingestion.connectors.databases.mssql.failures import failure
 from ingestion.connectors.databases.mssql.server import ENCRYPTION
 from ingestion.connectors.databases.mssql.types import TYPES, column_of
+from ingestion.connectors.databases.options import DatabaseIncremental
 from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
 from ingestion.plugins import Batch
 from ingestion_tests.dagster_server import free_port
@@ -504,6 +505,14 @@ def test_a_real_server_says_key_and_query(mssql_table):
     assert read(query).sort_by("a").to_pylist() == [{"a": 1, "name": "x"}, {"a": 2, "name": "y"}]
     alone = query.model_copy(update={"query": f"WITH x AS (SELECT a FROM {name}) SELECT a FROM x ORDER BY a DESC"})
     assert read(alone)["a"].to_pylist() == [2, 1]
+
+
+def test_a_real_server_is_read_by_rowversions(mssql_table):
+    connector = mssql_table("id int PRIMARY KEY, changed rowversion", ["2, DEFAULT", "1, DEFAULT"])
+    growing = connector.model_copy(update={"incremental": DatabaseIncremental(cursor_column="changed")})
+    found = list(growing.read(None, None))
+    assert [key for batch in found for key in batch.records["id"].to_pylist()] == [2, 1]
+    assert sum(batch.records.num_rows for batch in growing.read(found[-1].cursor, None)) == 0
 
 
 def test_a_real_server_refuses_in_our_words(mssql_table):
