@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ingestion.config import load_job
 from ingestion.connectors import ConnectorFactory
 from ingestion.connectors.databases.connector import DatabaseConnector
+from ingestion.connectors.databases.database import Database
 from ingestion.connectors.databases.options import DatabaseIncremental, SshTunnel
 from ingestion.errors import ConfigError
 from ingestion_tests.conftest import Project
@@ -300,3 +301,14 @@ def test_parameters_of_an_sqlite_url_are_those_by_which_the_file_is_opened(file:
     made = cast(DatabaseConnector, ConnectorFactory.create({"type": "sqlite", "connection_string": url, "table": "t"}))
     assert made.server.url.query == {"mode": "ro", "immutable": "1", "uri": "true"}
     assert [batch.records.num_rows for batch in made.read(None, None)][-1] == 2
+
+
+def test_parameters_of_a_mysql_url_hold_as_connection_params_do() -> None:
+    def server(query: str) -> Database:
+        given = {"type": "mysql", "connection_string": f"mysql://u:p@h/d?{query}", "table": "t"}
+        return cast(DatabaseConnector, ConnectorFactory.create(given)).server
+
+    arguments = server("charset=latin1&connect_timeout=3&read_timeout=7").connect_arguments
+    assert (arguments["connect_timeout"], arguments["read_timeout"]) == (3, 7)
+    with pytest.raises(ValidationError, match=r"connection_string\.autocommit is ours to set; leave it out"):
+        server("charset=utf8mb4&autocommit=true")
