@@ -350,6 +350,12 @@ def test_batches_are_no_larger_than_asked_for(url: str, path: str) -> None:
             "SELECT n AS id, string_agg(md5(m::text), '') AS x FROM generate_series(1, 400000) m, mod(m, 200) n GROUP BY n",
             "adbc",
         ),
+        # Rows are short in the mean, or as they are compressed.
+        (
+            "SELECT n AS id, repeat('x', CASE WHEN n > 99000 THEN 400000 END) AS x FROM generate_series(1, 99300) n",
+            "adbc",
+        ),
+        ("SELECT n AS id, repeat('x', 100000) AS x FROM generate_series(1, 100) n", "adbc"),
     ],
 )
 def test_rows_that_may_be_long_are_read_by_the_driver_that_counts_bytes(
@@ -358,3 +364,23 @@ def test_rows_that_may_be_long_are_read_by_the_driver_that_counts_bytes(
     postgres_server.execute(f"DROP TABLE IF EXISTS made; CREATE TABLE made AS {made}", url)
     (told,) = {item.told["read by"] for item in batches(PostgresqlConnector(table="made", **address(url))) if item.told}
     assert driver in told
+
+
+def test_rows_of_children_count_as_long_as_they_are(url: str, postgres_server: PostgresServer) -> None:
+    postgres_server.execute(
+        """
+        CREATE TABLE parent (id int, x text);
+        CREATE TABLE child () INHERITS (parent);
+        CREATE TABLE ranged (id int, x text) PARTITION BY RANGE (id);
+        CREATE TABLE ranged_all PARTITION OF ranged DEFAULT;
+        INSERT INTO parent SELECT n, 'short' FROM generate_series(1, 1000) n;
+        INSERT INTO ranged SELECT * FROM parent;
+        ALTER TABLE child ALTER x SET STORAGE EXTERNAL;
+        INSERT INTO child SELECT n, repeat('x', 1000000) FROM generate_series(1, 2) n;
+        """,
+        url,
+    )
+    for table, driver in {"parent": "adbc", "ranged": "DuckDB"}.items():
+        found = batches(PostgresqlConnector(table=table, **address(url)))
+        assert sum(batch.records.num_rows for batch in found) == (1002 if table == "parent" else 1000)
+        assert [driver in batch.told["read by"] for batch in found if batch.told] == [True]

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from ingestion.connectors.databases.relation import Relation
     from ingestion.connectors.databases.session import Session
 
-__all__ = ["described", "pages", "place"]
+__all__ = ["UNSEEN", "described", "pages", "place"]
+
+UNSEEN = "of no type that the user may see"
+"""What columns are declared as that the user may not read."""
 
 _TYPES = """
 WITH RECURSIVE kinds AS (
@@ -91,7 +94,7 @@ def described(session: "Session", relation: "Relation") -> Described:
         column_of(field.name, declared, types[field.type], field.modifier, scale)
         for field, declared in zip(fields, _declared(session, fields), strict=True)
     ]
-    columns += [column_of(name, "of no type that the user may see", Type(""), -1) for name in others]
+    columns += [column_of(name, UNSEEN, Type(""), -1) for name in others]
     return Described(columns) if found is None else Described(columns, *_keys(session, found))
 
 

@@ -19,6 +19,7 @@ class Reading(NamedTuple):
     names: Sequence[str]  # of what it selects
     batch_rows: int
     batch_bytes: int
+    row_bytes: float  # at most, as types declare them
     stops: Stops
 
     @property

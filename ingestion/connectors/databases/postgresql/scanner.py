@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ingestion.connectors.databases.postgresql.driver import Driver, Reading
+from ingestion.connectors.databases.sizes import gathered
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 __all__ = ["driver"]
 
+_VECTOR = 2048  # rows that DuckDB holds anyway
 _SETTINGS = {
     "threads": 1,
     "autoinstall_known_extensions": False,
@@ -59,8 +61,13 @@ def _stream(reading: Reading, extension: Path) -> Iterator[pa.RecordBatch]:
             begin = ";\n".join(["ROLLBACK", "BEGIN", *reading.beginning])
             connection.execute(f"CALL postgres_execute('server', {_text(begin)})")
             backends += connection.execute(_answer("SELECT pg_catalog.pg_backend_pid() AS backend")).fetchone() or ()
-            with connection.execute(_answer(_numbered(reading))).to_arrow_reader(reading.batch_rows) as batches:
-                yield from _told(batches)
+            with connection.execute(_answer(_numbered(reading))).to_arrow_reader(_at_once(reading)) as batches:
+                yield from gathered(_told(batches), reading.batch_rows, reading.batch_bytes)
+
+
+def _at_once(reading: Reading) -> int:
+    """How many rows cannot be more than a batch, as far as it is known; DuckDB counts no bytes."""
+    return min(reading.batch_rows, max(_VECTOR, int(reading.batch_bytes / reading.row_bytes)))
 
 
 def _told(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

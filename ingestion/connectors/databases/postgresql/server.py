@@ -1,5 +1,6 @@
 """What PostgreSQL does its own way."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ class Postgresql(Database):
     ssl_modes = tuple(SSL_MODES)
     shares_snapshots = True
     _narrow = False  # whether rows are known to be
+    _row_bytes = math.inf
 
     @property
     def connect_arguments(self) -> Mapping[str, Any]:
@@ -90,10 +92,10 @@ class Postgresql(Database):
     def describe(self, session: "Session", relation: "Relation") -> Described:
         """The columns, primary key and other unique columns as the catalog has them."""
         from ingestion.connectors.databases.postgresql.catalog import described
-        from ingestion.connectors.databases.postgresql.widths import narrow
+        from ingestion.connectors.databases.postgresql.widths import widths
 
         found = described(session, relation)
-        self._narrow = narrow(session, relation, found.columns)
+        self._narrow, self._row_bytes = widths(session, relation, found.columns)
         return found
 
     def witness(self, columns: Sequence[Column]) -> str | None:
@@ -137,7 +139,7 @@ class Postgresql(Database):
         names = [column.name for column in columns]
         names += [WITNESS] if any(column.fits for column in columns) else []
         rows, size = self.options.fetch_size, self.options.max_batch_bytes
-        reading = Reading(parameters, beginning, statement, names, rows, size, self.stops)
+        reading = Reading(parameters, beginning, statement, names, rows, size, self._row_bytes, self.stops)
         yield from map(with_texts, self.driver.stream(reading))
 
     def ranges(self, session: "Session", relation: "Relation", count: int) -> "Sequence[ColumnElement[bool]] | None":
