@@ -185,7 +185,9 @@ class RestCatalogServer:
 
 
 @contextmanager
-def running_postgres(certificate: tuple[bytes, bytes] | None = None) -> Iterator[PostgresServer]:
+def running_postgres(
+    certificate: tuple[bytes, bytes] | None = None, *, asks_for_password: bool = True
+) -> Iterator[PostgresServer]:
     """A new cluster; not durable, which only a power cut would show. With *certificate* and its key it takes TLS."""
     programs = _postgres_programs()
     with _public_folder() as path:
@@ -194,7 +196,8 @@ def running_postgres(certificate: tuple[bytes, bytes] | None = None) -> Iterator
         password.write_text(PostgresServer.password)
         password.chmod(0o644)
         data = path / "data"
-        setup = ["-D", data, "-U", PostgresServer.user, f"--pwfile={password}", "--auth=scram-sha-256"]
+        authentication = "scram-sha-256" if asks_for_password else "trust"
+        setup = ["-D", data, "-U", PostgresServer.user, f"--pwfile={password}", f"--auth={authentication}"]
         subprocess.run(
             [programs / "initdb", *setup, "-E", "UTF8", "--locale=C", "--no-sync"],
             check=True,
@@ -202,16 +205,38 @@ def running_postgres(certificate: tuple[bytes, bytes] | None = None) -> Iterator
             cwd=path,
             **owner,
         )
-        server = PostgresServer(free_port(), path / "log")
-        options = {"port": server.port, "listen_addresses": server.host, "unix_socket_directories": "", "fsync": "off"}
+        options = {}
         if certificate is not None:
             shown, key = _certificate(path, certificate, owner)
-            options |= {"ssl": "on", "ssl_cert_file": shown, "ssl_key_file": key}
-        arguments = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
-        command = [programs / "postgres", "-D", data, *arguments]
-        # Its quickest way out, which writes nothing back.
-        with _running(command, server.log, lambda: _accepts(server), stop=signal.SIGQUIT, cwd=path, **owner):
+            options = {"ssl": "on", "ssl_cert_file": shown, "ssl_key_file": key}
+        with _postgres_on(data, **options) as server:
             yield server
+
+
+@contextmanager
+def running_standby(primary: PostgresServer) -> Iterator[PostgresServer]:
+    """A server that follows *primary*."""
+    with _public_folder() as path:
+        owner, data = _owner(path), path / "data"
+        setup = ["-d", primary.url("replication"), "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync"]
+        subprocess.run(
+            [_postgres_programs() / "pg_basebackup", *setup], check=True, capture_output=True, cwd=path, **owner
+        )
+        with _postgres_on(data) as server:
+            yield server
+
+
+@contextmanager
+def _postgres_on(data: Path, **other: Any) -> Iterator[PostgresServer]:
+    """A server with what is in *data*."""
+    path = data.parent
+    server = PostgresServer(free_port(), path / "log")
+    options = {"port": server.port, "listen_addresses": server.host, "unix_socket_directories": "", "fsync": "off"}
+    arguments = [text for name, value in (options | other).items() for text in ("-c", f"{name}={value}")]
+    command = [_postgres_programs() / "postgres", "-D", data, *arguments]
+    # Its quickest way out, which writes nothing back.
+    with _running(command, server.log, lambda: _accepts(server), stop=signal.SIGQUIT, cwd=path, **_owner(path)):
+        yield server
 
 
 def _certificate(path: Path, certificate: tuple[bytes, bytes], owner: Mapping[str, Any]) -> tuple[Path, Path]:

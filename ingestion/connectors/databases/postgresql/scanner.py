@@ -51,11 +51,10 @@ def _stream(reading: Reading, extension: Path) -> Iterator[pa.RecordBatch]:
 
     with duckdb.connect(config=_SETTINGS) as connection:  # type: ignore[arg-type]  # its stubs know texts alone
         connection.execute(f"LOAD {_text(str(extension))}")
-        attached = "TYPE postgres"
-        if reading.password is not None:  # in an address it would be told in errors
-            connection.execute(f"CREATE SECRET password (TYPE postgres, PASSWORD {_text(reading.password)})")
-            attached += ", SECRET password"
-        connection.execute(f"ATTACH {_text(reading.address('password'))} AS server ({attached})")
+        # In an address it would be told in errors. Without a secret DuckDB looks for one on the disk, and fails.
+        password = "" if reading.password is None else f", PASSWORD {_text(reading.password)}"
+        connection.execute(f"CREATE SECRET password (TYPE postgres{password})")
+        connection.execute(f"ATTACH {_text(reading.address('password'))} AS server (TYPE postgres, SECRET password)")
         backends: list[int] = []
         with reading.stops.by(lambda: reading.stop(*backends)), _transaction(connection):
             begin = ";\n".join(["ROLLBACK", "BEGIN", *reading.beginning])
