@@ -9,7 +9,6 @@ from ingestion.connectors import ConnectorFactory
 from ingestion.connectors.databases.clocks import Clock
 from ingestion.connectors.databases.columns import Column, Described
 from ingestion.connectors.databases.incremental import Incremental
-from ingestion.connectors.databases.incremental.states import kept, position_of
 from ingestion.connectors.databases.literals import compiled
 from ingestion.connectors.databases.relation import Relation
 from ingestion.connectors.databases.session import Session
@@ -63,12 +62,12 @@ def test_ends_by_the_clock_are_sent_as_the_server_reads_times(kind, column, want
 def test_a_key_is_compared_column_by_column_and_the_cursor_first(kind, quoted):
     made = reading(kind, cursor_column="NAME", tie_breaker=["ID", "V"])
     state = {"column": "NAME", "kind": "text", "value": "é'", "key": {"ID": "7", "V": "00ff"}}
-    position = position_of(state, made.ordering, "T", None)
+    position = made.states.position(state)
     name, key, version = (quoted.format(column) for column in ("NAME", "ID", "V"))
     text, binary = ("'é'''", "HEXTORAW('00ff')") if kind == "oracle" else ("N'é'''", "0x00ff")
     after = f"{name} >= {text} AND ({name} > {text} OR {key} > 7 OR {key} = 7 AND {version} > {binary})"
     assert compiled_after(made, position) == after
-    assert position_of(kept(position, made.ordering, "T"), made.ordering, "T", None) == position
+    assert made.states.position(made.states.kept(position)) == position
 
 
 def compiled_after(made, position):
@@ -82,7 +81,7 @@ def test_rowversions_end_before_the_first_that_is_not_committed():
     state = {"column": "V", "kind": "binary", "value": "00000000000007a0", "key": None, "table": "T"}
     span = made.since(state)
     assert sent(made, span) == "[T].[V] >= 0x00000000000007a0 AND [T].[V] < 0x00000000000007d1"
-    assert made.state(span) == {**state, "value": "00000000000007d1"}
+    assert made.state(span) == {**made.states.kept(span.start), "value": "00000000000007d1"}
 
 
 @pytest.mark.parametrize("kind", ["oracle", "mssql"])

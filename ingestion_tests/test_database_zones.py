@@ -157,14 +157,13 @@ def test_ends_that_a_job_gives_are_in_the_zone_of_the_column(sqlite, postgres):
     assert read(postgres, end_value="2026-01-01 11:00", source_timezone="Europe/Stockholm").ids == [1]
 
 
-def test_times_beyond_any_calendar_are_held_back_or_an_error(postgres):
+def test_times_beyond_any_calendar_are_rows_without_a_cursor(postgres):
     postgres.table("id int primary key, at timestamptz")
     postgres.insert((1, "2026-01-01 10:30:00+01"), (2, "infinity"))
-    found = read(postgres)
-    assert (found.ids, found.told["held back by safety_lag"]) == ([1], 1)
-    with pytest.raises(DataError, match=r"'infinity' is not a time .*where_clause can leave such rows out"):
-        read(postgres, safety_lag=0)
-    assert read(postgres, safety_lag=0, relation={"where_clause": "isfinite(at)"}).ids == [1]
+    for lag in (0, "60s"):
+        with pytest.raises(DataError, match="1 row of t without at"):
+            read(postgres, safety_lag=lag)
+        assert read(postgres, safety_lag=lag, relation={"where_clause": "isfinite(at)"}).ids == [1]
 
 
 # SQLite, where times are texts
@@ -185,14 +184,15 @@ PRECISION = {
     "offset": "milliseconds",
     "seconds": "seconds",
     "west": "seconds",
-    "minutes": "minutes",
 }
 
 
 def kept(moment, written):
-    """What of *moment* is written."""
+    """What of *moment* is written; where that is a minute or a day, the end of it."""
     if written == "day":
-        return datetime(moment.year, moment.month, moment.day)
+        return moment.replace(hour=23, minute=59, second=59, microsecond=999_999)
+    if written == "minutes":
+        return moment.replace(second=59, microsecond=999_999)
     return datetime.fromisoformat(moment.isoformat(" ", PRECISION.get(written, "microseconds")))
 
 

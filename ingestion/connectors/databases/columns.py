@@ -1,11 +1,19 @@
 """The columns of a table or query: what the database calls them, and what they become."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
-__all__ = ["Column", "Described", "decimal_of"]
+__all__ = ["Column", "Described", "Order", "decimal_of"]
+
+Order = Literal["", "none", "words", "whole numbers", "whole minutes"]
+"""How values follow each other, where their type in tables does not say it.
+
+"none": in no order that this package could ask for, which the order of their texts is not. "words": as somebody has
+listed them, so that a new one may come before others. "whole numbers": as these, whatever they become. "whole
+minutes": as times of which the server keeps no seconds.
+"""
 
 _MOST_DIGITS = 38
 _FREE_SCALE = 18  # of decimals whose type says neither how many digits they have nor where the point is
@@ -25,6 +33,9 @@ class Column(NamedTuple):
     note: str = ""  # a sentence on why it becomes what it does, where there is a choice
     differs: str = ""  # a condition, true where what is selected is not the value, which is then told as a text
     advice: str = ""  # how to read values that do not fit, for those who have some
+    order: Order = ""  # of its values, where *dtype* does not say it
+    compared: str = ""  # what has that order; empty = the column itself, or what is selected where that is a text
+    unplaced: str = ""  # a condition, true where a value has no place in that order
 
     @property
     def witnessed(self) -> bool:

@@ -99,10 +99,10 @@ def _oracle(item: datetime | date) -> str:
 
 
 def _text(item: str, kind: str) -> str:
-    if "\0" in item:
-        raise ConfigError("a text with a NUL character cannot stand in a statement; leave that character out")
     if kind == "mysql":  # whether a backslash escapes is a setting of the session; digits need no escape
         return f"_utf8mb4 X'{item.encode().hex()}'" if item else "''"
+    if "\0" in item:
+        raise ConfigError("a text with a NUL character cannot stand in a statement; leave that character out")
     # Beside national characters a column of others would be converted, index or not.
     prefix = "N" if kind == "mssql" and not item.isascii() else ""
     return prefix + "'" + item.replace("'", "''") + "'"

@@ -13,7 +13,7 @@ from ingestion.plugins import Cursor
 if TYPE_CHECKING:
     from ingestion.connectors.databases.connector import DatabaseConnector
 
-__all__ = ["Window", "window_of"]
+__all__ = ["Window", "beyond", "window_of"]
 
 
 class Window(NamedTuple):
@@ -37,5 +37,14 @@ def window_of(
     reading = Incremental(session, relation, described, options)
     span = reading.backfill() if options.incremental.end_value is not None else reading.since(cursor)
     order = reading.ordering.columns if options.num_partitions == 1 else ()  # parts come side by side
-    conditions, cursor = reading.conditions(span), reading.state(span)
-    return Window(conditions, order, cursor, reading.told(span), lambda: reading.counted(span))
+    conditions, after = reading.conditions(span), reading.state(span)
+    return Window(conditions, order, after, reading.told(span, cursor), lambda: reading.counted(span))
+
+
+def beyond(
+    session: Session, relation: Relation, described: Described, options: "DatabaseConnector", cursor: Cursor
+) -> ColumnElement[bool]:
+    """The condition of rows that are new since *cursor*; raises ConfigError as `window_of` does."""
+    from ingestion.connectors.databases.incremental import Incremental
+
+    return Incremental(session, relation, described, options).beyond(cursor)

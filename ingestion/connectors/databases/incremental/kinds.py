@@ -4,19 +4,21 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.types as t
 
 from ingestion.connectors.databases.clocks import earliest_wall_time
+from ingestion.connectors.databases.columns import Column, Order
 from ingestion.connectors.databases.options import seconds
 from ingestion.parsing import cast_text
 
 __all__ = ["Kind", "kind_of"]
 
 _UTC = timezone.utc
+_DIGITS = 100  # more than the numbers of any database have that fit a decimal of a table
 _OFFSET = re.compile(r":.*[-+]|[Zz]$")
 
 
@@ -29,13 +31,16 @@ class Kind(NamedTuple):
     back: Callable[[Any, str | float, tzinfo | None], Any]  # the value that much earlier; None = before all; ValueError
     is_clock: bool = False  # whether values are times, which only grow with the server's clock
     at: Callable[[datetime, tzinfo | None], Any] | None = None  # the value that no later row is below, for a clock
+    is_new: bool = True  # whether a row that is new can have a value beyond those of all others
 
 
-def kind_of(dtype: pa.DataType) -> Kind | None:
-    """The kind of columns of *dtype*; None where they cannot tell which rows are new."""
-    if t.is_timestamp(dtype):
-        return _TIME if dtype.tz else _WALL_TIME
-    return next((kind for is_one, kind in _KINDS.items() if is_one(dtype)), None)
+def kind_of(column: Column) -> Kind | None:
+    """The kind of *column*; None where its values have no order."""
+    if column.order:
+        return _ORDERS[column.order]
+    if t.is_timestamp(column.dtype):
+        return _TIME if column.dtype.tz else _WALL_TIME
+    return next((kind for is_one, kind in _KINDS.items() if is_one(column.dtype)), None)
 
 
 def _whole(item: Any, zone: tzinfo | None) -> int:
@@ -119,7 +124,7 @@ def _whole_less(value: int, lookback: str | float, zone: tzinfo | None) -> int:
 
 
 def _less(value: Decimal, lookback: str | float, zone: tzinfo | None) -> Decimal:
-    return value - _number(lookback, zone)
+    return Context(prec=_DIGITS).subtract(value, _number(lookback, zone))
 
 
 def _earlier(value: datetime, lookback: str | float, zone: tzinfo | None) -> datetime | None:
@@ -159,18 +164,29 @@ def _wall_second(moment: datetime, zone: tzinfo | None) -> datetime:
     return earliest_wall_time(moment, zone or _UTC).replace(microsecond=0)
 
 
+def _wall_minute(moment: datetime, zone: tzinfo | None) -> datetime:
+    return _wall_second(moment, zone).replace(second=0)
+
+
 def _day(moment: datetime, zone: tzinfo | None) -> date:
     return earliest_wall_time(moment, zone or _UTC).date()
 
 
 _TIME = Kind("timestamp with time zone", _time, datetime.isoformat, _earlier, is_clock=True, at=_second)
 _WALL_TIME = Kind("timestamp", _wall_time, datetime.isoformat, _earlier, is_clock=True, at=_wall_second)
+_WHOLE = Kind("integer", _whole, str, _whole_less)
 _KINDS: Mapping[Callable[[pa.DataType], bool], Kind] = {
     t.is_date: Kind("date", _date, date.isoformat, _days_earlier, is_clock=True, at=_day),
-    t.is_integer: Kind("integer", _whole, str, _whole_less),
+    t.is_integer: _WHOLE,
     t.is_decimal: Kind("decimal", _number, str, _less),
     t.is_string: Kind("text", _text, str, _never),
     t.is_binary: Kind("binary", _bytes, bytes.hex, _never),
     t.is_fixed_size_binary: Kind("binary", _bytes, bytes.hex, _never),
-    t.is_boolean: Kind("boolean", _truth, str, _never),
+    t.is_boolean: Kind("boolean", _truth, str, _never, is_new=False),
+}
+_ORDERS: Mapping[Order, Kind | None] = {
+    "none": None,
+    "words": Kind("words", _text, str, _never, is_new=False),
+    "whole numbers": _WHOLE,
+    "whole minutes": _WALL_TIME._replace(at=_wall_minute),
 }

@@ -5,7 +5,8 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, literal_column, or_
+import pyarrow.types as pt
+from sqlalchemy import and_, literal_column, not_, or_
 from sqlalchemy.sql.elements import ColumnElement
 
 from ingestion.connectors.databases.columns import Column
@@ -16,15 +17,7 @@ from ingestion.errors import ConfigError, DataError
 
 __all__ = ["Ordered", "Ordering", "Position", "ordered"]
 
-_DAY = "GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
-_BARE = "replace(replace(replace(replace({}, 'T', ' '), 'Z', ''), '+00:00', ''), '+0000', '')"
-_IN_FULL = f"substr({_BARE} || substr('0000-00-00 00:00:00.000000', length({_BARE}) + 1), 1, 26)"
-# Texts of one length, which sort as the times do: with a blank or T, any digits of a second, and an offset or none.
-_SQLITE_TIME = (
-    f"CASE WHEN typeof({{}}) = 'text' AND {{}} {_DAY}*' AND julianday({{}}) IS NOT NULL THEN CASE "
-    f"WHEN substr({_BARE}, 11) GLOB '*[-+]*' THEN strftime('%Y-%m-%d %H:%M:%f', {{}}) || '000' ELSE {_IN_FULL} END END"
-)
-_SQLITE_DATE = f"CASE WHEN typeof({{}}) = 'text' AND {{}} {_DAY}*' THEN substr({{}}, 1, 10) END"
+_BEYOND_INTEGERS = 1 << 63  # of SQLite
 
 
 class Position(NamedTuple):
@@ -43,6 +36,17 @@ class Ordered(NamedTuple):
     shown: ColumnElement[Any]  # what tells its value to `Kind.read`
     fits: ColumnElement[bool]  # whether `shown` can be selected
     near: ColumnElement[Any] | None = None  # what an index has where `sql` is more than the column: texts of times
+    unplaced: ColumnElement[bool] | None = None  # whether a value that is not null has no place in the order
+
+    @property
+    def absent(self) -> ColumnElement[bool]:
+        """Whether a row has no place in the order."""
+        return self.sql.is_(None) if self.unplaced is None else or_(self.sql.is_(None), self.unplaced)
+
+    @property
+    def inside(self) -> list[ColumnElement[bool]]:
+        """Conditions that leave out values without a place where a comparison would find them."""
+        return [] if self.unplaced is None else [not_(self.unplaced)]
 
     @property
     def known(self) -> Kind:
@@ -85,10 +89,16 @@ class Ordering(NamedTuple):
     """The order of rows, and the conditions for those on either side of a position."""
 
     cursor: Ordered
-    key: Sequence[Ordered]
+    parts: Sequence[Ordered]  # of the key
     backend: str
     unique: bool  # whether no two rows have the same cursor
     with_gaps: bool  # whether a column of the key may be null
+    promised: str = ""  # the option that says what tells rows apart; empty = the database does
+
+    @property
+    def key(self) -> Sequence[Ordered]:
+        """What tells rows of equal cursor apart; nothing where there are none."""
+        return () if self.unique else self.parts
 
     @property
     def columns(self) -> list[ColumnElement[Any]]:
@@ -100,24 +110,31 @@ class Ordering(NamedTuple):
         sql, bound = self.cursor.sql, self.cursor.bound(position.value, self.backend)
         near = self.cursor.days(position.value, -1)
         if position.key is None:
-            return and_(*near, sql >= bound)
+            return and_(*near, sql >= bound, *self.cursor.inside)
         if not position.key:
-            return and_(*near, sql > bound)
+            return and_(*near, sql > bound, *self.cursor.inside)
         # The first comparison alone is what an index of the cursor answers.
-        return and_(*near, sql >= bound, or_(sql > bound, self._keys(position.key, beyond=True)))
+        beyond = or_(sql > bound, self._keys(position.key, beyond=True))
+        return and_(*near, sql >= bound, beyond, *self.cursor.inside)
 
     def until(self, position: Position) -> ColumnElement[bool]:
         """The condition that rows up to *position* meet, of which each row meets this or `after`."""
         sql, bound = self.cursor.sql, self.cursor.bound(position.value, self.backend)
         near = self.cursor.days(position.value, 2)
         if position.key is None:
-            return and_(*near, sql < bound)
+            return and_(*near, sql < bound, *self.cursor.inside)
         if not position.key:
-            return and_(*near, sql <= bound)
-        return and_(*near, sql <= bound, or_(sql < bound, self._keys(position.key, beyond=False)))
+            return and_(*near, sql <= bound, *self.cursor.inside)
+        before = or_(sql < bound, self._keys(position.key, beyond=False))
+        return and_(*near, sql <= bound, before, *self.cursor.inside)
+
+    def at(self, position: Position) -> ColumnElement[bool]:
+        """The condition that the last row before *position* meets, and no other where rows are told apart."""
+        told = zip([self.cursor, *self.parts], [position.value, *(position.key or ())], strict=False)
+        return and_(*(item.sql == item.bound(part, self.backend) for item, part in told))
 
     def _keys(self, key: tuple[Any, ...], *, beyond: bool) -> ColumnElement[bool]:
-        pairs = [(item.sql, item.bound(part, self.backend)) for item, part in zip(self.key, key, strict=True)]
+        pairs = [(item.sql, item.bound(part, self.backend)) for item, part in zip(self.parts, key, strict=True)]
         sql, bound = pairs.pop()
         found: ColumnElement[bool] = sql > bound if beyond else sql <= bound
         for sql, bound in reversed(pairs):
@@ -130,18 +147,20 @@ def ordered(relation: Relation, column: Column, kind: Kind | None) -> Ordered:
     name = relation.qualified(column.name)
 
     def placed(sql: str) -> ColumnElement[Any]:
-        return literal_column(sql.replace("{}", name))
+        return literal_column(f"({sql.replace('{}', name)})" if " " in sql else sql.replace("{}", name))
 
-    compared, shown = "{}", column.plain
-    near: ColumnElement[Any] | None = None
-    if kind is not None and kind.is_clock and relation.dialect.name == "sqlite":
-        compared = shown = _SQLITE_DATE if kind.name == "date" else _SQLITE_TIME
-        near = literal_column(name)
-    elif kind is not None and kind.name == "text":
-        compared = column.plain  # types that become texts are compared as these, by which they are told again
-        if relation.dialect.name == "mysql" and column.declared.lower().startswith(("enum", "set")):
-            compared = "CONCAT({}, '')"  # they sort by number, and are compared with texts as texts
-    return Ordered(column, kind, placed(compared), placed(shown), placed(column.sound), near)
+    # Types that become texts are compared as these, by which they are told again.
+    compared = column.compared or (column.plain if kind is not None and pt.is_string(column.dtype) else "{}")
+    by_text = kind is not None and kind.is_clock and bool(column.compared)
+    return Ordered(
+        column,
+        kind,
+        placed(compared),
+        placed(column.compared or column.plain),
+        placed("1 = 1" if column.compared else column.sound),
+        literal_column(name) if by_text else None,
+        placed(column.unplaced) if column.unplaced else None,
+    )
 
 
 def _in_sqlite(item: Any) -> Any:
@@ -150,5 +169,5 @@ def _in_sqlite(item: Any) -> Any:
     if isinstance(item, date):
         return item.isoformat()
     if isinstance(item, Decimal):
-        return int(item) if item == item.to_integral_value() else float(item)
+        return int(item) if item == item.to_integral_value() and abs(item) < _BEYOND_INTEGERS else float(item)
     return item

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, literal_column, or_
+from sqlalchemy import and_, literal_column, not_, or_
 from sqlalchemy.sql.elements import ColumnElement
 
 from ingestion.connectors.databases.clocks import Clock
 from ingestion.connectors.databases.columns import Described
 from ingestion.connectors.databases.incremental.kinds import Kind
-from ingestion.connectors.databases.incremental.newest import newest
+from ingestion.connectors.databases.incremental.newest import newest, refuse_gaps, refuse_twins
 from ingestion.connectors.databases.incremental.ordering import Position
-from ingestion.connectors.databases.incremental.states import kept, position_of
+from ingestion.connectors.databases.incremental.states import States
 from ingestion.connectors.databases.incremental.tie_breakers import ordering_of
 from ingestion.connectors.databases.options import seconds
 from ingestion.connectors.databases.relation import Relation
@@ -50,6 +50,7 @@ class Incremental:
         self.asked = options.incremental
         self.ordering = ordering_of(relation, described, options)
         self.column = self.ordering.cursor.column
+        self.states = States(self.ordering, options, self.zone)
 
     def backfill(self) -> Span:
         """What initial_value and end_value name, wherever the job has come to."""
@@ -57,16 +58,25 @@ class Incremental:
         first, last = self._given("initial_value"), self._given("end_value")
         if first is not None and not first < last:
             raise ConfigError("source.incremental.end_value is not beyond initial_value, so that nothing lies between")
-        return Span(first and Position(first), Position(last), moves=False)
+        return Span(None if first is None else Position(first), Position(last), moves=False)
 
     def since(self, cursor: Cursor) -> Span:
         """What is new since *cursor*."""
         self._check()
-        stored = position_of(cursor, self.ordering, self.options.table, self.zone)
+        stored = self.states.position(cursor)
+        if stored is not None and stored.key is not None:
+            refuse_twins(self.session, self.relation, self.ordering, stored)
+            if self._by_clock:
+                refuse_gaps(self.session, self.relation, self.ordering, stored)
         first = self._given("initial_value")
         initial = None if first is None else Position(first)
         end = self._end(stored or initial)
         return Span(initial if stored is None else self._earlier(stored, initial), end)
+
+    def beyond(self, cursor: Cursor) -> ColumnElement[bool]:
+        """What rows meet that are new since *cursor*."""
+        position = self.states.position(cursor)
+        return literal_column("1") == literal_column("1") if position is None else self.ordering.after(position)
 
     def conditions(self, span: Span) -> list[ColumnElement[bool]]:
         """What rows of *span* meet, and those without a cursor where they are wanted."""
@@ -78,11 +88,14 @@ class Incremental:
 
     def state(self, span: Span) -> Cursor:
         """The cursor of the run after this one; None = as before."""
-        return kept(span.end, self.ordering, self.options.table) if span.moves and span.end is not None else None
+        return self.states.kept(span.end) if span.moves and span.end is not None else None
 
-    def told(self, span: Span) -> Mapping[str, Any]:
-        """What is read."""
-        return {"window": self._named(span)}
+    def told(self, span: Span, cursor: Cursor) -> Mapping[str, Any]:
+        """What is read, from where *cursor* is."""
+        told = {"window": self._named(span)}
+        if span.moves and self._kind.name == "text":
+            told["safety_lag"] = f"none: {self.column.name} is of texts, and the newest ends the run"
+        return told if not span.moves else {**told, **self.states.told(cursor)}
 
     def counted(self, span: Span) -> Mapping[str, Any]:
         """How many rows are not read; raises DataError where such rows must not be."""
@@ -90,8 +103,8 @@ class Incremental:
         if self.asked.on_null_cursor != "include" and (count := self._count(self._absent)):
             self._refuse(count)
             told["without a cursor"] = count
-        if span.moves and span.end is not None:
-            count = self._count(self.ordering.after(span.end))
+        if span.moves:
+            count = self._count(not_(self._absent) if span.end is None else self.ordering.after(span.end))
             if self._by_clock:
                 told["held back by safety_lag"] = count
             elif count:
@@ -139,7 +152,7 @@ class Incremental:
         if item is None:
             return None
         try:
-            return self._kind.read(item, self.zone)
+            return self._kind.read(item, self.zone or self._clock.zone)
         except ValueError as error:
             raise ConfigError(f"source.incremental.{option}: {error}") from None
 
@@ -201,7 +214,7 @@ class Incremental:
 
     @property
     def _absent(self) -> ColumnElement[bool]:
-        return self.ordering.cursor.sql.is_(None)
+        return self.ordering.cursor.absent
 
     def _count(self, condition: ColumnElement[bool]) -> int:
         return int(self.session.one(self.relation.count([condition])))

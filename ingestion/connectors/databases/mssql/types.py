@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from ingestion.connectors.databases.columns import Column, decimal_of
+from ingestion.connectors.databases.columns import Column, Order, decimal_of
 
 __all__ = ["OTHERS", "TYPES", "Kind", "column_of"]
 
@@ -71,6 +71,10 @@ TYPES: Mapping[str, Kind] = {
 OTHERS = Kind(_TEXT, _WRITTEN, _WRITTEN, "as the type writes its values")
 """What columns of types that somebody made for .NET become."""
 
+_ORDERS: Mapping[str, Order] = {
+    "smalldatetime": "whole minutes",
+    **dict.fromkeys(("char", "varchar", "nchar", "nvarchar", "uniqueidentifier"), ""),
+}
 _SYNONYMS = {"timestamp": "rowversion", "sysname": "nvarchar"}
 _WITH_DIGITS = ("decimal", "numeric")
 _WITH_LENGTH = ("char", "varchar", "nchar", "nvarchar", "binary", "varbinary")
@@ -90,4 +94,5 @@ def column_of(name: str, kind: str, length: int | None, precision: int | None, s
         declared = f"{kind}({scale})"
     dtype = found.dtype or decimal_of(precision, scale)
     note = "" if found.note == _CUT and (scale or 0) <= 6 else found.note
-    return Column(name, declared, dtype, found.selected, found.selected, None, "", found.text, note)
+    order = _ORDERS.get(known, "none" if dtype == _TEXT else "")
+    return Column(name, declared, dtype, found.selected, found.selected, text=found.text, note=note, order=order)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from ingestion.connectors.databases.columns import Column, decimal_of
+from ingestion.connectors.databases.columns import Column, Order, decimal_of
 
 __all__ = ["TYPES", "UNREADABLE", "Kind", "column_of", "witness"]
 
@@ -19,6 +19,7 @@ class Kind(NamedTuple):
     fits: str = ""
     text: str = "TO_CHAR({})"
     note: str = ""
+    unplaced: str = ""
 
 
 _TEXT = pa.string()
@@ -30,6 +31,7 @@ _DAY = "TO_CHAR({}, 'FMSYYYY-FMMM-DD HH24:MI:SS')"
 _TIME = "TO_CHAR({}, 'FMSYYYY-FMMM-DD HH24:MI:SS.FF')"
 _ZONED = "TO_CHAR({}, 'FMSYYYY-FMMM-DD HH24:MI:SS.FFTZH:TZM')"
 _FIRST = "{} >= TIMESTAMP '0001-01-01 00:00:00'"
+_BEFORE_ALL = "{} < TIMESTAMP '0001-01-01 00:00:00'"
 _UTC = "CAST(SYS_EXTRACT_UTC({}) AS TIMESTAMP(6))"
 _IN_UTC = "the same moment in UTC, rounded to microseconds"
 _HEX = "RAWTOHEX({})"
@@ -40,6 +42,7 @@ _UNIVERSAL = Kind(
     "SYS_EXTRACT_UTC({}) >= TIMESTAMP '0001-01-01 00:00:00'",
     _ZONED,
     _IN_UTC,
+    "{} < TIMESTAMP '0001-01-01 00:00:00 +00:00'",
 )
 
 TYPES: Mapping[str, Kind] = {
@@ -47,8 +50,15 @@ TYPES: Mapping[str, Kind] = {
     "DB_TYPE_BINARY_FLOAT": Kind("BINARY_FLOAT", pa.float32(), text=_DOUBLE),
     "DB_TYPE_BINARY_DOUBLE": Kind("BINARY_DOUBLE", pa.float64(), text=_DOUBLE),
     "DB_TYPE_BOOLEAN": Kind("BOOLEAN", pa.bool_(), text="CASE WHEN {} THEN 'true' WHEN NOT {} THEN 'false' END"),
-    "DB_TYPE_DATE": Kind("DATE", _MOMENT, fits="{} >= DATE '0001-01-01'", text=_DAY, note="it has a time of day"),
-    "DB_TYPE_TIMESTAMP": Kind("TIMESTAMP", _MOMENT, fits=_FIRST, text=_TIME),
+    "DB_TYPE_DATE": Kind(
+        "DATE",
+        _MOMENT,
+        fits="{} >= DATE '0001-01-01'",
+        text=_DAY,
+        note="it has a time of day",
+        unplaced="{} < DATE '0001-01-01'",
+    ),
+    "DB_TYPE_TIMESTAMP": Kind("TIMESTAMP", _MOMENT, fits=_FIRST, text=_TIME, unplaced=_BEFORE_ALL),
     "DB_TYPE_TIMESTAMP_TZ": _UNIVERSAL,
     "DB_TYPE_TIMESTAMP_LTZ": _UNIVERSAL._replace(declared="TIMESTAMP WITH LOCAL TIME ZONE"),
     "DB_TYPE_INTERVAL_YM": Kind("INTERVAL YEAR TO MONTH", _TEXT, "TO_CHAR({})", note="text such as +01-06"),
@@ -89,6 +99,7 @@ UNREADABLE: Mapping[str, str] = {
 }
 """Why columns of other types cannot be read."""
 
+_CHARACTERS = ("DB_TYPE_CHAR", "DB_TYPE_VARCHAR", "DB_TYPE_NCHAR", "DB_TYPE_NVARCHAR")
 _MOMENTS = ("DB_TYPE_TIMESTAMP", "DB_TYPE_TIMESTAMP_TZ", "DB_TYPE_TIMESTAMP_LTZ")
 _UNSAID = -127  # as scale: none is declared
 
@@ -105,7 +116,19 @@ def column_of(name: str, kind: str, precision: int | None, scale: int | None, si
             selected, note = "CAST({} AS TIMESTAMP(6))", "rounded to microseconds"
     elif size and found.dtype == _TEXT and selected == "{}":
         declared = f"{declared}({size})"
-    return Column(name, declared, found.dtype, selected, selected, None, found.fits, found.text, note)
+    order: Order = "none" if found.dtype == _TEXT and kind not in _CHARACTERS else ""
+    return Column(
+        name,
+        declared,
+        found.dtype,
+        selected,
+        selected,
+        fits=found.fits,
+        text=found.text,
+        note=note,
+        order=order,
+        unplaced=found.unplaced,
+    )
 
 
 def _number(name: str, kind: Kind, precision: int, scale: int) -> Column:

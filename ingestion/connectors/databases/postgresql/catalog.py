@@ -37,7 +37,8 @@ FROM unnest(:oids ::oid[], :modifiers ::int[], :tables ::oid[], :numbers ::int[]
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = f."table" AND a.attnum = f.number AND f."table" <> 0
 ORDER BY f.place
 """
-# An index says nothing of the rows of tables that inherit from this one.
+# An index says nothing of the rows of tables that inherit from this one, nor of texts that the column takes for equal
+# by another collation.
 _UNIQUE = """
 SELECT i.indisprimary, (
     SELECT array_agg(a.attname::text ORDER BY k.place)
@@ -48,6 +49,11 @@ SELECT i.indisprimary, (
 FROM pg_catalog.pg_index i
 WHERE i.indrelid = :found ::oid AND i.indisunique AND i.indimmediate AND i.indisvalid
     AND i.indpred IS NULL AND i.indexprs IS NULL
+    AND NOT EXISTS (
+        SELECT FROM unnest(i.indkey::int2[], i.indcollation::oid[]) AS k (number, compared)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
+        WHERE k.compared <> a.attcollation
+    )
     AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_class c ON c.oid = h.inhparent
         WHERE h.inhparent = i.indrelid AND c.relkind <> 'p'

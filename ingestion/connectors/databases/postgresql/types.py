@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from ingestion.connectors.databases.columns import Column, decimal_of
+from ingestion.connectors.databases.columns import Column, Order, decimal_of
 
 __all__ = ["COMPOSED", "OTHERS", "TYPES", "Kind", "Type", "column_of"]
 
@@ -23,6 +23,9 @@ class Kind(NamedTuple):
     fits: str = ""
     text: str = "{}::text"
     note: str = ""
+    order: Order = ""
+    compared: str = ""
+    unplaced: str = ""
 
 
 class Type(NamedTuple):
@@ -34,8 +37,10 @@ class Type(NamedTuple):
 
 
 _AS_TEXT = Kind(_TEXT, "{}::text", "{}::text")
-_JSON = Kind(_TEXT, "{}::text", "{}::text", note="JSON text")
+_WRITTEN = _AS_TEXT._replace(order="none")  # whose texts follow each other in another order than the values
+_JSON = _WRITTEN._replace(note="JSON text")
 _CLOCK = "years 1 to 9999; infinity and dates before Christ are rejected"
+_BEYOND = "{} < '0001-01-01' OR {} >"
 
 TYPES: Mapping[str, Kind] = {
     "int2": Kind(_INT32),
@@ -51,7 +56,9 @@ TYPES: Mapping[str, Kind] = {
         wire=_TEXT,
         note="38 digits at most, 18 of them behind the point where the type has none; NaN and infinity are rejected",
     ),
-    "money": Kind(None, "{}::numeric::text", "{}::numeric::text", _TEXT, text="{}::numeric::text"),
+    "money": Kind(
+        None, "{}::numeric::text", "{}::numeric::text", _TEXT, text="{}::numeric::text", compared="{}::numeric"
+    ),
     "bool": Kind(pa.bool_()),
     "text": Kind(_TEXT, text="{}"),
     "varchar": Kind(_TEXT, text="{}"),
@@ -60,32 +67,44 @@ TYPES: Mapping[str, Kind] = {
     "char": _AS_TEXT,
     "citext": _AS_TEXT,
     "bytea": Kind(pa.binary()),
-    "date": Kind(pa.date32(), plain="{}::text", wire=_TEXT, note=_CLOCK),
-    "timestamp": Kind(pa.timestamp("us"), plain="{}::text", wire=_TEXT, note=_CLOCK),
-    "timestamptz": Kind(pa.timestamp("us", "UTC"), plain="{}::text", wire=_TEXT, note=_CLOCK),
+    "date": Kind(pa.date32(), plain="{}::text", wire=_TEXT, note=_CLOCK, unplaced=f"{_BEYOND} '9999-12-31'"),
+    "timestamp": Kind(
+        pa.timestamp("us"),
+        plain="{}::text",
+        wire=_TEXT,
+        note=_CLOCK,
+        unplaced=f"{_BEYOND} '9999-12-31 23:59:59.999999'",
+    ),
+    "timestamptz": Kind(
+        pa.timestamp("us", "UTC"),
+        plain="{}::text",
+        wire=_TEXT,
+        note=_CLOCK,
+        unplaced="{} < '0001-01-01 00:00+00' OR {} > '9999-12-31 23:59:59.999999+00'",
+    ),
     "time": Kind(pa.time64("us"), plain="{}::text", wire=_TEXT, note="24:00:00 is rejected"),
-    "timetz": _AS_TEXT,
-    "interval": _AS_TEXT._replace(note="in ISO 8601, such as P1Y2M3DT4H5M6S"),
+    "timetz": _WRITTEN,
+    "interval": _WRITTEN._replace(note="in ISO 8601, such as P1Y2M3DT4H5M6S"),
     "uuid": _AS_TEXT,
     "json": _JSON,
     "jsonb": _JSON,
-    "hstore": Kind(_TEXT, "{}::json::text", "{}::json::text", note="JSON text"),
-    "inet": Kind(_TEXT, _OUTPUT, _OUTPUT),
-    "cidr": _AS_TEXT,
+    "hstore": Kind(_TEXT, "{}::json::text", "{}::json::text", note="JSON text", order="none"),
+    "inet": Kind(_TEXT, _OUTPUT, _OUTPUT, order="none"),
+    "cidr": _WRITTEN,
     "macaddr": _AS_TEXT,
     "bit": _AS_TEXT._replace(note="digits 0 and 1"),
     "varbit": _AS_TEXT._replace(note="digits 0 and 1"),
-    "xml": _AS_TEXT,
+    "xml": _WRITTEN,
 }
 """By pg_type.typname."""
 
 COMPOSED: Mapping[str, Kind] = {
-    "c": Kind(_TEXT, "to_json({})::text", "to_json({})::text", note="JSON text"),
-    "e": _AS_TEXT,
+    "c": Kind(_TEXT, "to_json({})::text", "to_json({})::text", note="JSON text", order="none"),
+    "e": _AS_TEXT._replace(order="words"),
 }
 """By pg_type.typtype: composite types and enums."""
 
-OTHERS = _AS_TEXT._replace(note="as PostgreSQL writes it")
+OTHERS = _WRITTEN._replace(note="as PostgreSQL writes it")
 """Ranges, geometry, text search, network types of extensions and whatever else there may be."""
 
 _LIST = "({})[:]::base[]"  # drivers know arrays that begin at 1, of types that are no domains
@@ -104,7 +123,20 @@ def column_of(name: str, declared: str, found: Type, modifier: int, money_scale:
     dtype = kind.dtype
     if dtype is None:
         dtype = pa.decimal128(19, money_scale) if found.name == "money" else decimal_of(*_digits(modifier))
-    return Column(name, declared, dtype, kind.fast, kind.plain, kind.wire, kind.fits, kind.text, kind.note)
+    return Column(
+        name,
+        declared,
+        dtype,
+        kind.fast,
+        kind.plain,
+        kind.wire,
+        kind.fits,
+        kind.text,
+        kind.note,
+        order=kind.order,
+        compared=kind.compared,
+        unplaced=kind.unplaced,
+    )
 
 
 def _list_of(name: str, declared: str, element: Type) -> Column:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from sqlalchemy import Boolean, literal_column
 
 from ingestion.connectors.databases.choosing import alike
@@ -41,7 +42,8 @@ def described(session: "Session", relation: "Relation") -> Described:
     table = Table(is_table, is_table and bool(listed[0][5]), utf8)
     columns = _columns(session, relation, [row for row in rows if row[6] != _HIDDEN], table)
     key = [row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]]
-    return Described(columns, key, _unique(session, name))
+    texts = {column.name for column in columns if column.dtype == pa.string()}
+    return Described(columns, key, _unique(session, name, texts))
 
 
 def _of_query(session: "Session", relation: "Relation") -> Sequence[Any]:
@@ -75,13 +77,14 @@ def _stored(session: "Session", relation: "Relation", names: Sequence[str]) -> d
     return {name: stored_as([one for one in _CLASSES if next(answers)]) for name in names}
 
 
-def _unique(session: "Session", name: str) -> frozenset[tuple[str, ...]]:
+def _unique(session: "Session", name: str, texts: set[str]) -> frozenset[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for index in session.rows(f"PRAGMA main.index_list({name})"):
         if index[2] and not index[4]:  # unique, and of all rows
             quoted = session.connection.dialect.identifier_preparer.quote_identifier(index[1])
             found.append(tuple(row[2] for row in session.rows(f"PRAGMA main.index_info({quoted})")))
-    return frozenset(names for names in found if None not in names)  # None: an expression
+    # None is an expression. Of texts a column may take for equal what an index tells apart, by another collation.
+    return frozenset(names for names in found if None not in names and texts.isdisjoint(names))
 
 
 def _missing(session: "Session", relation: "Relation") -> str:

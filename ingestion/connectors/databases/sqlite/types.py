@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from ingestion.connectors.databases.columns import Column, decimal_of
+from ingestion.connectors.databases.sqlite.orders import DATE, NOT_A_NUMBER, NOT_A_TEXT, TIME
 
 __all__ = ["AS_STORED", "TEXT_OF", "TYPES", "Kind", "Table", "column_of", "kind_of", "stored_as"]
 
@@ -42,6 +43,8 @@ class Kind(NamedTuple):
     differs: str = ""
     note: str = ""
     advice: str = ""
+    compared: str = ""
+    unplaced: str = ""
 
 
 class Table(NamedTuple):
@@ -60,7 +63,14 @@ _BOOLEANS = Kind(
     "BOOL", "BOOLEAN", pa.bool_(), _INTEGER, _INT64, f"{{}} <> {_INTEGER}", "1, 0, or the texts true and false"
 )
 _INTEGERS = Kind(
-    "(?<!PO)INT(?!ERVAL)", "INTEGER", _INT64, _INTEGER, _INT64, f"{{}} <> {_INTEGER}", "also doubles without a fraction"
+    "(?<!PO)INT(?!ERVAL)",
+    "INTEGER",
+    _INT64,
+    _INTEGER,
+    _INT64,
+    f"{{}} <> {_INTEGER}",
+    "also doubles without a fraction",
+    unplaced=NOT_A_NUMBER,
 )
 _TEXTS = Kind("CHAR|CLOB|TEXT", "VARCHAR(40)", _TEXT, _AS_TEXT, _TEXT, note="also bytes that are UTF-8")
 _DOUBLES = Kind(
@@ -92,6 +102,7 @@ TYPES: Sequence[Kind] = (
         _TEXT,
         note="texts in ISO 8601 with an offset; others are rejected",
         advice=_MOMENTS,
+        compared=TIME,
     ),
     Kind(
         "DATETIME|TIMESTAMP",
@@ -101,6 +112,7 @@ TYPES: Sequence[Kind] = (
         _TEXT,
         note="texts in ISO 8601 without an offset; others are rejected",
         advice=_MOMENTS,
+        compared=TIME,
     ),
     Kind(
         r"^DATE$",
@@ -110,6 +122,7 @@ TYPES: Sequence[Kind] = (
         _TEXT,
         note="texts such as 2026-01-31; others are rejected",
         advice=_DATES,
+        compared=DATE,
     ),
     Kind(
         r"^TIME\b(?! +WITH +)",
@@ -133,8 +146,18 @@ TYPES: Sequence[Kind] = (
         f"{{}} <> {_FLOAT} OR typeof({{}}) = 'integer' AND {{}} NOT BETWEEN -{_EXACT} AND {_EXACT}",
         "38 digits at most, 18 of them behind the point where the type has none; SQLite keeps fractions as doubles, "
         "whose shortest text is the number",
+        compared="{}",  # which keeps all digits of whole numbers
+        unplaced=NOT_A_NUMBER,
     ),
-    Kind(r"JSON|UUID|GUID|UNIQUEIDENTIFIER|STRING|XML|\bENUM", "JSON", _TEXT, _AS_TEXT, _TEXT, note=_TEXTS.note),
+    Kind(
+        r"JSON|UUID|GUID|UNIQUEIDENTIFIER|STRING|XML|\bENUM",
+        "JSON",
+        _TEXT,
+        _AS_TEXT,
+        _TEXT,
+        note=_TEXTS.note,
+        unplaced=NOT_A_TEXT,
+    ),
 )
 """The first whose pattern is found is meant."""
 
@@ -176,6 +199,8 @@ def column_of(name: str, declared: str, kind: Kind, table: Table) -> Column:
         note=kind.note if kind_of(declared) else AS_STORED,
         differs="" if table.strict and kind_of(declared) is kind else differs,
         advice=kind.advice,
+        compared=kind.compared,
+        unplaced=kind.unplaced,
     )
 
 
