@@ -125,6 +125,15 @@ class Connector(Plugin):
         del places, cursor, known
         raise ConfigError(f"{self.type} sources cannot be read again at a place")
 
+    @property
+    def reads_changes(self) -> bool:
+        """Whether `read` gives a row once more that has changed since it was read; `overtaken` then tells which."""
+        return False
+
+    def overtaken(self, places: Mapping[str, pa.Array], cursor: Cursor) -> Mapping[str, pa.Array]:  # noqa: ARG002 - as above
+        """Those of *places* whose rows `read` gives from *cursor* on; asked only where `reads_changes`."""
+        return {}
+
     def watch(self, cursor: Cursor) -> Watched:  # noqa: ARG002 - named for those who implement it
         """What `read` would find; called only where `watchable`."""
         raise TypeError(f"{self.type} sources cannot be watched")

@@ -1,7 +1,7 @@
 """Which quarantined rows a replay brings anew, and from where; which stay, and why."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -36,10 +36,10 @@ _LATER = "one of an earlier load stood at the same place and goes first; replay 
 class Unreplayable(StartOver):
     """Rows that turned out while they were read not to be what was quarantined; without them the replay may go on."""
 
-    def __init__(self, rows: pl.DataFrame, reason: str, *, spoilt: bool = False) -> None:
+    def __init__(self, rows: pl.DataFrame, reason: str, wrong: Literal["source", "payload", "both"] = "source") -> None:
         super().__init__(reason)
         self.found = rows.select(pl.col("load_id").cast(CODE), "number", pl.lit(reason, CODE).alias("reason"))
-        self.spoilt = spoilt  # it is the payload that cannot be read; otherwise the source
+        self.wrong = wrong  # which of them is not to be read
 
 
 class Doubts:
@@ -51,9 +51,9 @@ class Doubts:
 
     def note(self, error: Unreplayable) -> None:
         """Remember what *error* found."""
-        if error.spoilt:
+        if error.wrong != "source":
             self.spoilt = pl.concat([self.spoilt, error.found]).unique(KEY)
-        else:
+        if error.wrong != "payload":
             self.lost = pl.concat([self.lost, error.found]).unique(KEY)
 
 

@@ -13,6 +13,7 @@ from ingestion.quarantine import from_payload
 from ingestion.replay.fitting import common_types, fitted
 from ingestion.replay.listing import CODE, PLACE, keyed
 from ingestion.replay.order import Turn, Waiting
+from ingestion.replay.overtaken import overtaken
 from ingestion.replay.plan import TWINS, Plan, Unreplayable
 
 __all__ = ["rows_as_read"]
@@ -70,6 +71,8 @@ def _read_again(
     ):
         if len(rows):
             raise Unreplayable(rows, reason)
+    for rows, reason in overtaken(job, again):  # last: rows that were not beyond a position then are not by now
+        raise Unreplayable(rows, reason, "both")
 
 
 def _places(batch: Batch) -> pl.DataFrame:
@@ -128,7 +131,7 @@ def _as_read(rows: pl.DataFrame) -> Batch:
     try:
         records = from_payload(pa.array(rows["payload"].to_arrow(), pa.string()), schema)
     except DataError as error:
-        raise Unreplayable(rows, _SPOILT, spoilt=True) from error
+        raise Unreplayable(rows, _SPOILT, "payload") from error
     positions = pa.array(rows["position"].to_arrow(), pa.int64())
     written = rows["source_modified_at"][0]
     return Batch(records, Origin(rows["source"][0], 1, positions, written, read=AsRead(records)))

@@ -172,6 +172,17 @@ class DatabaseConnector(Addressed):
         del cursor
         yield from reread(self, places, known)
 
+    @property
+    def reads_changes(self) -> bool:
+        """Whether rows are found by a cursor, which is a newer one where they have changed."""
+        return self.incremental is not None
+
+    def overtaken(self, places: Mapping[str, pa.Array], cursor: Cursor) -> Mapping[str, pa.Array]:
+        """Those of *places* whose rows lie beyond *cursor* now."""
+        from ingestion.connectors.databases.rereading import overtaken
+
+        return overtaken(self, places, cursor)
+
     def check(self, cursor: Cursor, known: pa.Schema | None) -> Checked:
         """Server, columns with their types, key, and the window of the next run; rows are not counted."""
         from ingestion.connectors.databases.checking import checked

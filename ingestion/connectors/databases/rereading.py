@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from ingestion.connectors.databases.literals import value
 from ingestion.connectors.databases.places import Places
 from ingestion.connectors.databases.reading import Reading
+from ingestion.connectors.databases.relation import Relation
+from ingestion.connectors.databases.session import opened
+from ingestion.connectors.databases.windows import beyond
 from ingestion.errors import ConfigError
-from ingestion.plugins import Batch
+from ingestion.plugins import Batch, Cursor
 
 if TYPE_CHECKING:
     from ingestion.connectors.databases.connector import DatabaseConnector
 
-__all__ = ["reread", "unreadable"]
+__all__ = ["overtaken", "reread", "unreadable"]
 
 _TOGETHER = 1000  # keys in one statement; Oracle takes no more
 
@@ -37,5 +41,27 @@ def reread(options: "DatabaseConnector", places: Mapping[str, pa.Array], known: 
     for reason in unreadable(options, list(places)).values():
         raise ConfigError(reason)
     for positions in places.values():
-        keys = [positions.slice(start, _TOGETHER) for start in range(0, len(positions), _TOGETHER)]
-        yield from Reading(options, None, known).at(keys)
+        yield from Reading(options, None, known).at(_divided(positions))
+
+
+def overtaken(options: "DatabaseConnector", places: Mapping[str, pa.Array], cursor: Cursor) -> dict[str, pa.Array]:
+    """The keys of *places* whose rows lie beyond *cursor* now: runs that went on from there have read them, or will."""
+    found = Reading(options, None, None).places()
+    if cursor is None or found.key is None or found.source not in places:
+        return {}
+    with opened(options.server) as session:
+        relation = Relation(options, session.connection.dialect)
+        condition = beyond(session, relation, session.database.describe(session, relation), options, cursor)
+        key = relation.column(found.key)
+        keys = [
+            int(row[0])
+            for part in _divided(places[found.source])
+            for row in session.rows(
+                relation.value(key, [key.in_([value(item) for item in part.to_pylist()]), condition])
+            )
+        ]
+    return {found.source: pa.array(keys, pa.int64())}
+
+
+def _divided(positions: pa.Array) -> list[pa.Array]:
+    return [positions.slice(start, _TOGETHER) for start in range(0, len(positions), _TOGETHER)]
