@@ -157,3 +157,16 @@ def test_a_masked_key_is_not_told(shop: Any, project: Project) -> None:
     report = run(load_job("lines"), "r1")
     assert "line=2" not in report.examples["price: type"]
     assert "line=2" not in project.table("default.lines__quarantine")["reason"][0].as_py()
+
+
+def test_a_mended_row_is_found_again_whatever_was_a_secret_when_it_was_read(
+    shop: Any, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = {"type": "sqlite", "database": "${SHOP_FILE}", "table": "orders"}
+    for variable, folder in (("SHOP_FILE", "shop.db"), ("OTHER", str(project.path))):
+        monkeypatch.setenv(variable, str(project.path / folder))
+    project.job("orders", {"source": orders})
+    assert run(load_job("orders"), "r1").rows_quarantined == 1
+    shop.execute("UPDATE orders SET price = 1 WHERE id = 7")
+    project.job("orders", {"source": {**orders, "database": "${OTHER}/shop.db"}})
+    assert replay(load_job("orders"), "r2").rows_loaded == 1
