@@ -312,3 +312,25 @@ def test_parameters_of_a_mysql_url_hold_as_connection_params_do() -> None:
     assert (arguments["connect_timeout"], arguments["read_timeout"]) == (3, 7)
     with pytest.raises(ValidationError, match=r"connection_string\.autocommit is ours to set; leave it out"):
         server("charset=utf8mb4&autocommit=true")
+
+
+@pytest.mark.parametrize(
+    ("clause", "params", "told"),
+    [
+        ("id > :least", {}, r"source\.where_params lacks a value for :least"),
+        ("id > :least", {"lest": 1}, r"has 'lest', which stands nowhere as :lest; did you mean ':least'"),
+        ("id > 1", {"lest": 1}, r"has 'lest', which stands nowhere as :lest$"),
+        ("id > 0 AND name <> ':x' -- :x", {}, None),
+        ('id > 0 /* :x */ AND name <> "name:x"', {}, None),
+    ],
+)
+def test_a_parameter_without_a_value_is_named(tmp_path, clause, params, told):
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database:
+        database.executescript("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO t VALUES (1, 'a');")
+    given = {"type": "sqlite", "database": str(tmp_path / "a.db"), "table": "t"}
+    connector = ConnectorFactory.create({**given, "where_clause": clause, "where_params": params})
+    if told is None:
+        assert sum(batch.records.num_rows for batch in connector.read(None, None)) == 1
+        return
+    with pytest.raises(ConfigError, match=told):
+        list(connector.read(None, None))

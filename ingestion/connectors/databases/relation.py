@@ -1,5 +1,6 @@
 """What is read from: a table or a query, and the statements that read it."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement, TextClause
 from ingestion.connectors.databases.columns import Column
 from ingestion.connectors.databases.literals import value
 from ingestion.errors import ConfigError
+from ingestion.model import nearest
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
@@ -23,6 +25,8 @@ WITNESS = "_ingestion_misfits"
 """The column that tells which values could not be selected."""
 
 _QUERY = "query"
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+_PARAMETER = re.compile(r"(?<![:\w]):[A-Za-z_]\w*(?!:)")
 
 
 class Relation:
@@ -145,11 +149,20 @@ class Relation:
 def _bound(sql: str, values: dict[str, Any], option: str) -> TextClause:
     """*sql* with its parameters; text of a job that gives none is SQL as it stands, colons included."""
     if not values:
+        _refuse_parameter(sql, option)
         return text(sql.replace(":", "\\:"))
     clause = text(sql)
     known = set(clause._bindparams)  # noqa: SLF001 - SQLAlchemy tells the names nowhere else
     if unknown := sorted(set(values) - known):
-        raise ConfigError(f"source.{option} has {unknown[0]!r}, which stands nowhere as :{unknown[0]}")
+        near = f"; {nearest(f':{unknown[0]}', [f':{name}' for name in sorted(known)], 'there are')}" if known else ""
+        raise ConfigError(f"source.{option} has {unknown[0]!r}, which stands nowhere as :{unknown[0]}{near}")
     if missing := sorted(known - set(values)):
         raise ConfigError(f"source.{option} lacks a value for :{missing[0]}")
     return clause.bindparams(*(value(item, name) for name, item in values.items()))
+
+
+def _refuse_parameter(sql: str, option: str) -> None:
+    if "\\" in sql:  # with which some servers escape quotes, and others do not
+        return
+    if found := _PARAMETER.search(_QUOTED.sub("''", sql)):
+        raise ConfigError(f"source.{option} lacks a value for {found[0]}")
