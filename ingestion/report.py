@@ -11,7 +11,7 @@ import pyarrow as pa
 from ingestion.errors import RuleBroken
 from ingestion.plugins import Cursor
 
-__all__ = ["RunReport", "describe_cursor", "told_in_words"]
+__all__ = ["NEXT_TRY", "RunReport", "describe_cursor", "told_in_words"]
 
 _COUNTERS = ("removed", "rejected", "emptied", "noted", "refused")
 _CAUSES_SHOWN = 5
@@ -19,6 +19,9 @@ _DOUBTFUL = ": numeric_columns"  # behind the name of a column in `RunReport.not
 _LEFT_OUT = ": schema_contract"  # behind the name of a column in `RunReport.emptied`
 
 Status = Literal["success", "partial", "failed"]
+
+NEXT_TRY = "next try"
+"""What `RunReport.told` says of a try that failed, while another one is waited for."""
 
 
 @dataclass

@@ -2,15 +2,19 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
 
+import dagster as dg
 import pytest
 
-from ingestion.cli.progress import progress
-from ingestion.config import parse_job
+from ingestion.cli.progress import Watch, progress
+from ingestion.config import load_job, parse_job
+from ingestion.orchestration.failures import failures_told
 from ingestion.pipeline import Stream
+from ingestion_tests.conftest import Project
 
 PROGRAM = """
 import time
@@ -57,3 +61,15 @@ def test_a_terminal_shows_one_line_that_changes_and_goes() -> None:
     assert out == b"done\n"
     assert b"orders: 1,234,567 rows" in shown
     assert b"\x1b[2K" in shown  # erased when the run has ended
+
+
+def test_a_run_that_waits_for_its_next_try_says_why(project: Project) -> None:
+    address = {"host": "127.0.0.1", "port": 9, "username": "u", "password": "p", "database": "d"}
+    source = {"type": "postgresql", **address, "table": "t"}
+    project.job("orders", {"source": source, "retry_policy": {"max_retries": 1, "delay_seconds": 0.01}})
+    stream = Stream(load_job("orders"), "run")
+    watch = Watch()
+    watch.started(stream)
+    with pytest.raises(dg.RetryRequested), failures_told(stream.job, 0, lambda: stream.report):
+        stream.load()
+    assert re.match(r"orders: retry 1 of 1 in 0\.01 s, as .*refused", watch.line())

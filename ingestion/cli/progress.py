@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ingestion.pipeline import Stream
+from ingestion.report import NEXT_TRY
 
 __all__ = ["Watch", "progress"]
 
@@ -25,8 +26,11 @@ class Watch:
         if self._stream is None:
             return "starting"
         report = self._stream.report
+        if NEXT_TRY in report.told:
+            return f"{report.job}: {report.told[NEXT_TRY]}"
+        size = f", {report.bytes_read / 1e6:,.0f} MB" if report.bytes_read else ""  # of files; databases tell none
         extra = f", {report.rows_quarantined:,} quarantined" if report.rows_quarantined else ""
-        return f"{report.job}: {report.rows_read:,} rows, {report.bytes_read / 1e6:,.0f} MB read{extra}"
+        return f"{report.job}: {report.rows_read:,} rows{size} read{extra}"
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from ingestion import errors
 from ingestion.config import JobConfig
 from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
 from ingestion.orchestration.names import ERROR_CLASS, REPORT
-from ingestion.report import RunReport
-from ingestion.secrets import redact_error
+from ingestion.report import NEXT_TRY, RunReport
+from ingestion.secrets import redact, redact_error
 
 __all__ = ["failures_told", "is_lasting", "reason_of", "told_at_once"]
 
@@ -29,7 +29,11 @@ def failures_told(
     except TransientError as error:
         policy = job.retry_policy
         if earlier < policy.max_retries:
-            raise dg.RetryRequested(policy.max_retries, seconds_to_wait=_delay(job, earlier)) from error
+            delay = _delay(job, earlier)
+            if (found := report()) is not None:
+                tries = f"retry {earlier + 1} of {policy.max_retries} in {delay:g} s"
+                found.told[NEXT_TRY] = redact(f"{tries}, as {error}")
+            raise dg.RetryRequested(policy.max_retries, seconds_to_wait=delay) from error
         raise _failure(error, report()) from error
     except IngestionError as error:
         raise _failure(error, report()) from error
