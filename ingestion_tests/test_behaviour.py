@@ -31,8 +31,8 @@ EVERYWHERE = [
     "delta-s3",
     "postgres",
 ]
-PAIRED = ["iceberg-sqlite-local", "iceberg-postgres-local", "iceberg-rest-s3", "delta-s3", "postgres"]
-"""Every loader, catalog and warehouse in one of them; Glue is slow here, and has tests of its own."""
+PAIRED = ["iceberg-sqlite-local", "iceberg-rest-s3", "delta-s3", "postgres"]
+"""Every loader, and every kind of warehouse; each catalog has tests of its own."""
 
 
 def somewhere(names=PAIRED, without=()):

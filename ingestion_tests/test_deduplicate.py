@@ -262,13 +262,13 @@ def test_no_file_is_left_when_the_run_ends_early(config, monkeypatch):
     monkeypatch.setattr(seen, "LIMIT", 4096)
     monkeypatch.setattr(winners, "LIMIT", 4096)
     stream = BaseTransformer.model_validate(config).apply(endless())
-    for _ in range(20):
+    for _ in range(8):
         next(stream)
     assert temporary_files()
     stream.close()
     assert not temporary_files()
     with pytest.raises(DataError, match="the source is broken"):
-        list(BaseTransformer.model_validate(config).apply(endless(until=20)))
+        list(BaseTransformer.model_validate(config).apply(endless(until=8)))
     assert not temporary_files()
 
 

@@ -156,7 +156,7 @@ def _run(project: Any, seed: int) -> None:
         world.check()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0])
 def test_loads_that_others_get_in_the_way_of_are_as_if_they_came_one_after_the_other(project, seed):
     _run(project, seed)
 

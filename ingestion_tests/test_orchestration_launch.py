@@ -199,7 +199,7 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "a child dies"])
+@pytest.mark.parametrize("how", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.soak), "a child dies"])
 def test_the_service_starts_and_stops_as_one(project, how):
     """Started as a shell script's background job is: with SIGINT ignored; once of three on IPv6."""
     hosts = ("::1", "::") if how == "SIGTERM" else ("127.0.0.1", "127.0.0.1")

@@ -479,9 +479,12 @@ MOMENTS = [
     *(f"kill_{when}@{at}" for when in ("before", "inside", "after") for at in (0, 1)),  # 0 compaction, 1 expiry
     "deleting@99",
 ]
+LEAST = ["kill_inside@0", "kill_after@0", "kill_after@1", "deleting@99"]
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment", [pytest.param(one, marks=() if one in LEAST else pytest.mark.soak) for one in MOMENTS]
+)
 def test_after_a_kill_the_table_reads_and_the_next_upkeep_finishes_the_work(project, loader, moment):
     load(loader, 0, 6)
     done = subprocess.run(
