@@ -110,7 +110,7 @@ def test_a_check_says_what_the_next_run_would_read(
     status, out, _ = told(capsys, "orders")
     assert status == 0
     assert "window: id from 2 up to 3" in out
-    assert 'position: {"column": "id"' in out
+    assert "position: id 2; after the next run id 3\n" in out
     assert load_job("orders").resolved().loader.state("orders").cursor == before
     assert run(load_job("orders"), "r2").rows_loaded == 1
 

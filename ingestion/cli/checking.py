@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ingestion.cli.commands import DONE, FAILED, WRONG_CALL, say, show, show_json
@@ -80,4 +80,9 @@ def _of_columns(source: Checked) -> Iterator[tuple[str, ...]]:
 
 
 def _or_start(cursor: Cursor) -> str:
-    return "at the start" if cursor is None else json.dumps(describe_cursor(cursor), ensure_ascii=False, default=str)
+    if cursor is None:
+        return "at the start"
+    if isinstance(cursor, Mapping) and {"column", "value"} <= set(cursor):  # a database's
+        key = cursor.get("key") or {}
+        return f"{cursor['column']} {cursor['value']}" + (f" ({', '.join(map(str, key.values()))})" if key else "")
+    return json.dumps(describe_cursor(cursor), ensure_ascii=False, default=str)

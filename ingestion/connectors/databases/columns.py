@@ -33,6 +33,7 @@ class Column(NamedTuple):
     note: str = ""  # a sentence on why it becomes what it does, where there is a choice
     differs: str = ""  # a condition, true where what is selected is not the value, which is then told as a text
     advice: str = ""  # how to read values that do not fit, for those who have some
+    advised: str = ""  # a regular expression found in the values that it is for
     order: Order = ""  # of its values, where *dtype* does not say it
     compared: str = ""  # what has that order; empty = the column itself, or what is selected where that is a text
     unplaced: str = ""  # a condition, true where a value has no place in that order

@@ -93,7 +93,8 @@ class Fitting:
             expected = f"{expectation(column.dtype)}, which {column.declared or 'that column'} becomes"
             told = misfit_reasons(texts, expected)
             if column.advice:
-                told = pc.binary_join_element_wise(told, column.advice, "; ")
+                advised = pc.binary_join_element_wise(told, column.advice, "; ")
+                told = pc.if_else(pc.match_substring_regex(texts, column.advised), advised, told)
             reasons = pc.if_else(pc.equal(which, index), told, reasons)
         return reasons
 

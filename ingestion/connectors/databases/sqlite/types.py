@@ -26,6 +26,7 @@ _MOMENTS = (
     "a query can select numbers and times with an offset as texts: strftime('%Y-%m-%d %H:%M:%f', column, 'unixepoch') "
     f"of seconds, without 'unixepoch' of texts and Julian days{_EMPTY}"
 )
+_ADVISED = r"^$|^[-+]?[0-9.]+$|\d:\d.*(Z|[-+]\d\d:?\d\d)$"  # empty, numbers, and times with an offset
 _DATES = (
     f"a query can select numbers as texts: date(column, 'unixepoch') of seconds, date(column) of Julian days{_EMPTY}"
 )
@@ -199,6 +200,7 @@ def column_of(name: str, declared: str, kind: Kind, table: Table) -> Column:
         note=kind.note if kind_of(declared) else AS_STORED,
         differs="" if table.strict and kind_of(declared) is kind else differs,
         advice=kind.advice,
+        advised=_ADVISED if kind.advice else "",
         compared=kind.compared,
         unplaced=kind.unplaced,
     )
