@@ -10,6 +10,7 @@ from ingestion.connectors.databases.clocks import Clock
 from ingestion.connectors.databases.database import Database
 from ingestion.connectors.databases.parameters import taken
 from ingestion.connectors.databases.tunnel import tunnelled
+from ingestion.connectors.databases.wording import of_the_job
 from ingestion.errors import ConfigError, IngestionError
 from ingestion.secrets import MASK, redact
 
@@ -99,7 +100,8 @@ def translated(database: Database) -> Iterator[None]:
         ours = database.failure(error)
         if ours is None:
             raise
-        raise type(ours)(_without_secrets(str(ours), database)) from None  # the driver's own text quotes the address
+        told = of_the_job(_without_secrets(str(ours), database), database.options)
+        raise type(ours)(told) from None  # the driver's own text quotes the address
 
 
 def _without_secrets(told: str, database: Database) -> str:

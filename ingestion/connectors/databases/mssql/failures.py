@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ingestion.connectors.databases.wording import STATEMENTS
 from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _BY_WORDS: Sequence[tuple[tuple[str, ...], type[IngestionError], str]] = [
     (
         ("Conversion failed", "Error converting", "overflow", "Divide by zero", "out-of-range", "would be truncated"),
         ConfigError,
-        "a value in the table does not suit an expression; correct source.query or where_clause",
+        f"a value in the table does not suit an expression; correct {STATEMENTS}",
     ),
 ]
 _AWAY = ("connect", "Connection", "Communication link", "rejected")
@@ -60,7 +61,7 @@ def _by_class(error: "mssql_python.Error", told: str) -> IngestionError:
     import mssql_python
 
     if isinstance(error, mssql_python.ProgrammingError | mssql_python.NotSupportedError):
-        return ConfigError(f"{told}; correct source.query, source.where_clause or source.init_sql")
+        return ConfigError(f"{told}; correct {STATEMENTS}")
     if isinstance(error, mssql_python.DataError):
         return DataError(f"{told}; look at the values")
     if any(word in error.driver_error for word in _AWAY):

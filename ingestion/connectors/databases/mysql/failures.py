@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from pymysql import err
 
+from ingestion.connectors.databases.wording import STATEMENTS
 from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
 
 __all__ = ["failure_of"]
@@ -13,9 +14,9 @@ _REMEDIES: Mapping[int, str] = {
     1044: "grant the user the privilege, or set source.database",
     1045: "check source.username and source.password",
     1049: "check source.database",
-    1054: "check source.columns, source.where_clause and source.query",
+    1054: f"correct {STATEMENTS}",
     1060: "name them apart with AS in source.query",
-    1064: "check source.query, source.where_clause and source.init_sql",
+    1064: f"correct {STATEMENTS}",
     1142: "grant the user SELECT on it",
     1143: "grant the user SELECT on that column, or leave it out",
     1146: "check source.table, source.schema and source.query",

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from ingestion.connectors.databases.wording import STATEMENTS
 from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
 
 __all__ = ["failure"]
@@ -41,10 +42,10 @@ _BY_WORDS: Sequence[tuple[tuple[str, ...], type[IngestionError], str]] = [
     (
         ("ORA-01722", "ORA-01476", "ORA-018", "ORA-01426", "ORA-06502", "ORA-40441"),
         ConfigError,
-        "a value in the table does not suit an expression; correct source.query or where_clause",
+        f"a value in the table does not suit an expression; correct {STATEMENTS}",
     ),
     (("ORA-00918",), ConfigError, "name columns apart with AS in source.query"),
-    (("DPY-2", "DPY-3", "ORA-"), ConfigError, "correct source.query, source.where_clause or source.init_sql"),
+    (("DPY-2", "DPY-3", "ORA-"), ConfigError, f"correct {STATEMENTS}"),
 ]
 _CONNECTION = re.compile(r" \(CONNECTION_ID=[^)]*\)")  # is another one in every attempt
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from ingestion.connectors.databases.wording import STATEMENTS
 from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
 
 __all__ = ["failure"]
@@ -26,11 +27,11 @@ _KINDS: Sequence[tuple[str, type[IngestionError], str]] = [
     ("08", TransientError, "check that the server is up, then run again"),
     ("58", TransientError, "the server's disk or memory fails; run again once it is mended"),
     ("XX", DataError, "the server's files may be damaged"),
-    ("22", ConfigError, "a value in the table does not suit an expression; correct source.query or where_clause"),
-    ("21", ConfigError, "correct source.query, source.where_clause or source.init_sql"),
+    ("22", ConfigError, f"a value in the table does not suit an expression; correct {STATEMENTS}"),
+    ("21", ConfigError, f"correct {STATEMENTS}"),
     ("42702", ConfigError, "name columns apart with AS in source.query, or say whose column is meant"),
-    ("42", ConfigError, "correct source.query, source.where_clause or source.init_sql"),
-    ("0A", ConfigError, "correct source.query, source.where_clause or source.init_sql"),
+    ("42", ConfigError, f"correct {STATEMENTS}"),
+    ("0A", ConfigError, f"correct {STATEMENTS}"),
 ]
 # A refused connection has no code.
 _AT_CONNECT: Sequence[tuple[tuple[str, ...], str]] = [

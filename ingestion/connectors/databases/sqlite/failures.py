@@ -5,6 +5,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
+from ingestion.connectors.databases.wording import STATEMENTS
 from ingestion.errors import ConfigError, DataError, IngestionError, TransientError
 from ingestion.model import nearest
 
@@ -29,7 +30,7 @@ def failure(error: BaseException, path: str) -> IngestionError | None:
         return DataError(f"{path} cannot be read as an SQLite file ({text}); check it with PRAGMA integrity_check")
     if "disk I/O error" in text:
         return TransientError(f"{path} cannot be read ({text}); run again once its disk answers")
-    return ConfigError(f"{path}: {text}; check the source's table, query, conditions and init_sql")
+    return ConfigError(f"{path}: {text}; correct {STATEMENTS}")
 
 
 def _told(error: BaseException) -> str | None:
