@@ -163,7 +163,8 @@ class RunReport:
         if not self.rows_read:
             return f"{self.job}: nothing new, 0 rows{f' ({self.waiting})' if self.waiting else ''}"
         told = "".join(f"; {sentence}" for sentence in (*self._of_columns(), *self.notes, *self.warnings))
-        loaded = f"{self.rows_loaded:,} rows {'merged' if self.changes else 'loaded'} into {self.table}"
+        rows = f"{self.rows_loaded:,} row{'s' * (self.rows_loaded != 1)}"
+        loaded = f"{rows} {'merged' if self.changes else 'loaded'} into {self.table}"
         did = ", ".join(f"{count:,} {word}" for word, count in self.changes.items() if count)
         loaded = f"{loaded} ({did})" if did else loaded
         loaded = f"partial: {loaded}" if self.status == "partial" else loaded

@@ -112,8 +112,9 @@ def _resolve_text(text: str, where: str) -> str:
         name, default = match[1], match[2]
         found = environment().get(name) or default
         if found is None:
+            state = "is empty" if name in environment() else "is not set"
             raise ConfigError(
-                f"{where or 'value'}: the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
+                f"{where or 'value'}: the environment variable {name} {state}; set it, or write ${{{name}:-default}}"
             )
         if is_secret_key(name) or is_secret_key(where.rpartition(".")[2]):
             _remember(found)

@@ -259,7 +259,7 @@ def test_a_partial_run_says_so(project, capsys):
     project.file("data/a.csv", "id,name\n1,ann\n2\n")
     project.job("orders", {"source": {"type": "csv", "source_path": "data"}})
     assert main(["run", "orders", "--bare"]) == 0
-    assert "orders: partial: 1 rows loaded into default.orders, 1 quarantined" in capsys.readouterr().out
+    assert "orders: partial: 1 row loaded into default.orders, 1 quarantined" in capsys.readouterr().out
 
 
 def test_the_version_is_told(capsys):

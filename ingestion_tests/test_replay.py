@@ -65,7 +65,7 @@ def test_rows_land_once_their_option_is_mended(project: Project) -> None:
     report = bring()
     assert (report.replayed, report.rows_read, report.rows_loaded, report.rows_quarantined) == (2, 2, 1, 1)
     assert report.sentence().startswith(
-        "orders: 2 rows replayed: partial: 1 rows loaded into default.orders, 1 quarantined again"
+        "orders: 2 rows replayed: partial: 1 row loaded into default.orders, 1 quarantined again"
     )
     assert [row[:1] for row in rows(project, "id")] == [(1,), (2,), (4,)]
     assert waiting() == [(4, "numeric_columns")]

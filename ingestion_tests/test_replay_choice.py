@@ -58,7 +58,7 @@ def test_a_duplicate_comes_where_the_rule_only_warns_today(loaded: Project) -> N
 def test_a_replay_of_rows_with_a_text_leaves_the_others(loaded: Project, capsys: pytest.CaptureFixture[str]) -> None:
     job(loaded, days=["%Y-%m-%d", "%d/%m/%Y"])
     assert main(["replay", "orders", "--bare", "--reason", "05/01"]) == 0
-    assert "orders: 1 row replayed: 1 rows loaded" in capsys.readouterr().out
+    assert "orders: 1 row replayed: 1 row loaded" in capsys.readouterr().out
     assert ids(loaded) == [1, 2]
     assert main(["quarantine", "orders", "--reason", "05/01"]) == 0
     assert "nothing in quarantine with '05/01'" in capsys.readouterr().out

@@ -51,6 +51,12 @@ def test_an_unset_variable_is_told_with_its_path(monkeypatch: pytest.MonkeyPatch
     )
 
 
+def test_an_empty_variable_is_told_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMPTY", "")
+    with pytest.raises(ConfigError, match="the environment variable EMPTY is empty; set it"):
+        resolve("${EMPTY}")
+
+
 @pytest.mark.parametrize(
     "key",
     [
