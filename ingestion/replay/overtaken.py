@@ -12,7 +12,8 @@ from ingestion.replay.listing import CODE, PLACE
 __all__ = ["overtaken"]
 
 _BY_RUNS = (
-    "it has changed at its source, so that runs of the job have brought it anew, or the next one will; dismiss it"
+    "it has changed at its source since, so that a run of the job brings it anew; look for it in the table after the "
+    "next one, and dismiss it"
 )
 _FORGOTTEN = (
     "the table's history does not tell any more how far the job had come when it was rejected, so that a later run may "
@@ -36,13 +37,15 @@ def overtaken(job: JobConfig, rows: pl.DataFrame) -> Iterator[tuple[pl.DataFrame
 
 
 def _cursors(job: JobConfig) -> dict[str, Cursor]:
-    """How far the job had come with each of its loads."""
+    """How far the job had come with each of its loads, as far as that is known."""
     cursors: dict[str, Cursor] = {}
     cursor: Cursor = None
+    never_moved = job.loader.state(job.id).cursor is None  # it reads ranges alone
     for landed in reversed(job.loader.history(job.id)):
         if landed.job == job.id:
             cursor = cursor if landed.cursor is None else landed.cursor  # some targets keep none that has not moved
-            cursors[landed.load_id] = cursor
+            if cursor is not None or never_moved:
+                cursors[landed.load_id] = cursor
     return cursors
 
 

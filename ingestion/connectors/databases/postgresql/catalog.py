@@ -100,7 +100,8 @@ def described(session: "Session", relation: "Relation") -> Described:
         column_of(field.name, declared, types[field.type], field.modifier, scale)
         for field, declared in zip(fields, _declared(session, fields), strict=True)
     ]
-    columns += [column_of(name, UNSEEN, Type(""), -1) for name in others]
+    # Whoever asks for one of these is told by the server.
+    columns += [column_of(name, UNSEEN, Type(""), -1)._replace(order="") for name in others]
     return Described(columns) if found is None else Described(columns, *_keys(session, found))
 
 
