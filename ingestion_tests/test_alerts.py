@@ -448,7 +448,7 @@ def test_a_running_daemon_tells_of_its_own_runs_once_and_leaves_those_of_the_com
         command = [sys.executable, "-m", "ingestion.cli", "run", "alerting"]
         assert subprocess.run(command, env=env, cwd=path, capture_output=True, check=False).returncode == 1
         assert len(slack.texts) == 2
-        time.sleep(15)  # the sensor looks every ten seconds
+        time.sleep(11)  # the sensor looks every ten seconds
         assert len(slack.texts) == 2
     finally:
         (service.project.jobs / "alerting.yaml").unlink()

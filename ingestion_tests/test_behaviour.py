@@ -31,8 +31,9 @@ EVERYWHERE = [
     "delta-s3",
     "postgres",
 ]
-PAIRED = ["iceberg-sqlite-local", "iceberg-rest-s3", "delta-s3", "postgres"]
-"""Every loader, and every kind of warehouse; each catalog has tests of its own."""
+PAIRED = ["iceberg-sqlite-local", "delta-s3", "postgres"]
+SERVED = [*PAIRED, "iceberg-rest-s3"]
+"""Every loader, in a folder, a bucket and a server; catalogs have tests of their own."""
 
 
 def somewhere(names=PAIRED, without=()):
@@ -74,7 +75,7 @@ def postgres(request):
 # write modes
 
 
-@somewhere()
+@somewhere(SERVED)
 def test_append_adds_rows_and_keeps_the_cursor(target):
     loader = target.loader()
     assert land(loader, numbers(0, 200)).rows == 200
@@ -242,7 +243,7 @@ def assert_next_run_completes(target, moments):
     assert target.quarantined() == 10 * len(moments)
 
 
-@somewhere(without=["iceberg-sqlite-local"])  # test_exactly_once kills there
+@somewhere(SERVED, without=["iceberg-sqlite-local"])  # test_exactly_once kills there
 def test_after_kills_around_the_commit_the_table_is_what_it_would_have_been(target):
     assert_next_run_completes(target, ["inside@1", "after@1"])
 
@@ -297,7 +298,7 @@ def test_after_kills_of_merges_at_every_moment_the_table_is_what_it_would_have_b
 # runs at once
 
 
-@somewhere()
+@somewhere(SERVED)
 def test_jobs_that_share_a_table_at_once_all_land_and_runs_of_one_job_land_once(target):
     loader = target.loader()
     for number in range(2):

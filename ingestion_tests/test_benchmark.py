@@ -65,6 +65,7 @@ def test_a_small_transformed_load_stores_what_the_generator_wrote(tmp_path):
     assert [result["case"] for result in json.loads((tmp_path / "all.json").read_text())] == ["plain", "transformed"]
 
 
+@pytest.mark.soak
 def test_a_transformed_load_that_stores_other_rows_is_refused(tmp_path):
     (tmp_path / "orders_2000.checks.json").write_text(json.dumps({"rows": 2_000, "total": 1}))
     output = run("bench_transform.py", "--rows", 2_000, "--repeat", 1, "--data", tmp_path, code=1)
@@ -74,7 +75,9 @@ def test_a_transformed_load_that_stores_other_rows_is_refused(tmp_path):
 MERGE = ("bench_merge.py", "--rows", 20_000, "--changes", 500, "--repeat", 1, "--data")
 
 
-@pytest.mark.parametrize("target", ["iceberg", "delta", "postgres"])
+@pytest.mark.parametrize(
+    "target", ["iceberg", *(pytest.param(one, marks=pytest.mark.soak) for one in ("delta", "postgres"))]
+)
 def test_a_small_merge_benchmark_stores_the_same_rows_in_every_way(tmp_path, target):
     output = run(*MERGE, tmp_path, "--json", tmp_path / "all.json", "--targets", target, "--upsert")
     results = json.loads((tmp_path / "all.json").read_text())
@@ -91,6 +94,7 @@ CASES = {
 }
 
 
+@pytest.mark.soak
 def test_a_merge_that_stores_other_rows_is_refused(tmp_path):
     path = tmp_path / "merge" / "changes_20000_500_0.1.checks.json"
     path.parent.mkdir()
@@ -105,7 +109,9 @@ DATABASES = {
 }
 
 
-@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize(
+    "database", ["postgresql", *(pytest.param(one, marks=pytest.mark.soak) for one in ("mysql", "sqlite"))]
+)
 def test_a_small_database_benchmark_stores_the_same_rows_in_every_way(tmp_path, database):
     arguments = ("--rows", 20_000, "--repeat", 1, "--data", tmp_path, "--json", tmp_path / "all.json")
     whole = () if "read" in DATABASES[database] else ("--whole",)

@@ -256,7 +256,7 @@ def test_a_hive_catalog_without_its_driver_says_what_to_install(project):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("at", [0, 1], ids=["quarantine", "data"])
+@pytest.mark.parametrize("at", [pytest.param(0, marks=pytest.mark.soak), 1], ids=["quarantine", "data"])
 def test_rows_land_once_whatever_a_rest_catalog_answers(project, rest_catalog, fault, at):
     space = namespace()
     loader = IcebergLoader(table="t", database=space, catalog=rest_catalog.properties)

@@ -106,8 +106,10 @@ def small_files(monkeypatch: Any) -> None:
     monkeypatch.setattr(merge_strategy, "_CHEAP", 0)
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("order_by", [None, "at"])
+SOAKED = [pytest.param(seed, order_by, marks=pytest.mark.soak) for seed in range(2, 40) for order_by in (None, "at")]
+
+
+@pytest.mark.parametrize(("seed", "order_by"), [(0, None), (1, "at"), *SOAKED])
 def test_any_sequence_of_merges_equals_the_model(project, strategy, order_by, seed, monkeypatch):
     if strategy == "auto":
         small_files(monkeypatch)

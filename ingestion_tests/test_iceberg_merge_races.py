@@ -315,7 +315,7 @@ def _die(path: str, fault: str, strategy: str) -> None:
     land(loader, [batch({"id": [1, 60, 200], "v": [1, 1, 1]}, cursor=1)])
 
 
-@pytest.mark.parametrize("moment", ["kill_before", "kill_inside", "kill_after"])
+@pytest.mark.parametrize("moment", [pytest.param("kill_before", marks=pytest.mark.soak), "kill_inside", "kill_after"])
 def test_a_merge_that_is_killed_leaves_the_table_whole_and_can_run_again(project, strategy, moment):
     start(project)
     process = multiprocessing.get_context("spawn").Process(target=_die, args=(str(project.path), moment, strategy))

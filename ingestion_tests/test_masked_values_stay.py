@@ -164,7 +164,10 @@ def child(project: Project, *arguments: str) -> "subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize(("loader", "moment"), [({}, "after@0"), (LOADER, "before@0"), (LOADER, "before@1")])
+@pytest.mark.parametrize(
+    ("loader", "moment"),
+    [({}, "after@0"), (LOADER, "before@1"), pytest.param(LOADER, "before@0", marks=pytest.mark.soak)],
+)
 def test_a_killed_run_leaves_none(people, loader, moment):
     many = "".join(f"{number},{CANARY}{number}@many.se,2024-01-01,1,a\n" for number in range(1_000, 6_000))
     people.file("in/people.csv", HEADER + many + "".join(ROWS.values()))
