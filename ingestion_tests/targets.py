@@ -1,6 +1,7 @@
 """Every place that loads may land in, behind one face: how to make its loader, read it otherwise and break its commit."""
 
 import threading
+import traceback
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -99,6 +100,7 @@ def at_once(*calls: Callable[[], Any]) -> list[str]:
             call()
         except Exception as error:  # noqa: BLE001 - how it ended is the answer
             ends[number] = f"{type(error).__name__}"
+            traceback.print_exc()  # for whoever expected another end
         else:
             ends[number] = "ok"
 

@@ -60,9 +60,12 @@ def test_the_schema_of_a_job_says_what_loading_says(stubs: Project, config: dict
     stubs.job("orders", config)
     (loaded,) = load_all()
     assert (loaded.job is not None) == valid
-    schema = job_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    assert jsonschema.Draft202012Validator(schema).is_valid(config) == valid
+    assert jsonschema.Draft202012Validator(job_schema()).is_valid(config) == valid
+
+
+def test_the_schema_of_a_job_is_one(stubs: Project) -> None:
+    del stubs
+    jsonschema.Draft202012Validator.check_schema(job_schema())
 
 
 @pytest.mark.parametrize(("config", "valid"), [

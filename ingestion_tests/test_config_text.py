@@ -43,7 +43,7 @@ VALUES = st.recursive(
 CONFIGS = st.dictionaries(TEXTS, VALUES, max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(CONFIGS)
 def test_what_is_written_reads_back_the_same(config) -> None:
     assert parse_yaml(dumped(config), "file").value == config
@@ -52,7 +52,7 @@ def test_what_is_written_reads_back_the_same(config) -> None:
 FILE = b"# top\njobs:\n  # about a\n  a: {source: x}  # end of a\n\n  # about b\n  b:\n    - 1\n    - |\n      # text\n# tail\nlast: 1\n"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=5), st.sampled_from(["a", "b", "c"]))
 def test_a_job_put_into_a_file_leaves_all_else_as_it_is(config, job_id: str) -> None:
     path = Path("jobs.yaml")
@@ -126,7 +126,7 @@ def test_a_cron_expression_is_read_strictly(text: str) -> None:
 PART = st.from_regex(r"(\*|[0-9]{1,2}(-[0-9]{1,2})?|mon|jan)(/[0-9]{1,2})?(,[0-9]{1,2})?", fullmatch=True)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(PART, min_size=5, max_size=5))
 def test_dagster_takes_every_cron_expression_that_passes(parts: list[str]) -> None:
     from dagster import DagsterInvalidDefinitionError, ScheduleDefinition

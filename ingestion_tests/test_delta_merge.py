@@ -64,7 +64,7 @@ def after(table, mode, changes):
     return {k: row for k, row in result.items() if k in keys} if mode == "full" else result
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(LOAD, min_size=1, max_size=5), st.booleans(), st.booleans())
 def test_any_sequence_of_loads_equals_a_plain_model(loads, partitioned, small):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

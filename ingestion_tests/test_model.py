@@ -375,7 +375,7 @@ def _targets(kind: str, request: pytest.FixtureRequest) -> Callable[[], Make]:
     return lambda: _iceberg(folder, kind)
 
 
-KINDS = {"auto": 15, "copy_on_write": 6, "merge_on_read": 6, "delta": 15, "postgres": 4}  # connecting takes its time
+KINDS = {"auto": 8, "copy_on_write": 6, "merge_on_read": 6, "delta": 8, "postgres": 4}  # connecting takes its time
 
 
 @pytest.mark.parametrize(

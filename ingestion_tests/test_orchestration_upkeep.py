@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ingestion.config import load_job
 from ingestion.errors import ConfigError
 from ingestion.loaders import LoaderFactory
 from ingestion.orchestration import upkeep
@@ -14,6 +15,7 @@ from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.launch import run_job
 from ingestion.orchestration.liveness import in_flight
 from ingestion.orchestration.names import INGEST_JOB, JOB_TAG, UPKEEP_JOB, UPKEEP_SCHEDULE, upkeep_config
+from ingestion.pipeline import run
 from ingestion_tests.stub_plugins import StubLoader
 
 JOB: dict[str, Any] = {"source": {"type": "csv", "source_path": "data"}}
@@ -35,7 +37,7 @@ def orders(project):
         project.file(f"data/{number}.csv", f"n\n{number}\n")
         project.file(f"back/{number}.csv", f"n\n{number + 10}\n")
         for job in ("orders", "returns"):
-            assert run_job(job).rows_loaded == 1
+            assert run(load_job(job), f"{job}{number}").rows_loaded == 1
     return project
 
 
